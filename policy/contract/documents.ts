@@ -1,0 +1,124 @@
+/** The documents that people write and the store holds. Their JSON Schemas are in `schemas.ts`. */
+
+/** What one user may do with one steward's data. */
+export interface Relation {
+  readonly ID: string;
+  readonly requestTypes: readonly string[];
+  /** Data sets the user may use. Absent: all that the request type names. */
+  readonly dataSets?: readonly string[];
+  readonly allowedArchetypes: readonly string[];
+  readonly allowedComputeProviders: readonly string[];
+}
+
+/** A data steward's agreement: the only source of rights. No relation, no right. */
+export interface Agreement {
+  readonly name: string;
+  /** By user name, e.g. `ada@uva.nl`. */
+  readonly relations: Readonly<Record<string, Relation>>;
+  readonly computeProviders: readonly string[];
+  readonly archetypes: readonly string[];
+}
+
+export interface Archetype {
+  readonly name: string;
+  /** Who computes: each data provider on its own data, or another party. */
+  readonly computeProvider: "dataProvider" | "other";
+  readonly resultRecipient: "requestor";
+  /** The lowest weight that every party allows is chosen; equal weights by name. */
+  readonly weight: number;
+}
+
+export type Role = "dataProvider" | "computeProvider";
+
+/** Where a step's input comes from: another step of the same round. */
+export interface StepInput {
+  readonly step: string;
+  /** Give each agent only the part that bears its name, not all of them. */
+  readonly scatter?: boolean;
+}
+
+/** One microservice call at every agent of a role. Steps run when all their inputs are there. */
+export interface WorkflowStep {
+  readonly name: string;
+  /** A microservice by name. */
+  readonly service: string;
+  readonly role: Role;
+  readonly inputs?: readonly StepInput[];
+}
+
+/** A directed acyclic graph of steps, done once or in rounds. */
+export interface Workflow {
+  /** Number of rounds: the name of the request's data field that says it. Absent: one round. */
+  readonly rounds?: string;
+  readonly steps: readonly WorkflowStep[];
+  /** The step whose JSON answer is the round's (and, in the last round, the job's) result. */
+  readonly result: string;
+}
+
+export interface RequestType {
+  readonly name: string;
+  readonly requiredServices: readonly string[];
+  readonly optionalServices?: readonly string[];
+  /** Data sets a request of this type reads. */
+  readonly dataSets?: readonly string[];
+  /** JSON Schema of the request's `data`. */
+  readonly schema?: Readonly<Record<string, unknown>>;
+  readonly workflow?: Workflow;
+}
+
+export interface Microservice {
+  readonly name: string;
+  readonly label: "dataProvider" | "computeProvider" | "aggregate";
+  readonly allowedOutputs: readonly string[];
+  readonly invalidArchetypes: readonly string[];
+  /** How an agent that runs processes starts it, relative to the experiment's folder. `.mts` and `.js` run on Node. */
+  readonly entry?: string;
+}
+
+export interface Dataset {
+  readonly name: string;
+  readonly type: "csv";
+  readonly delimiter: string;
+  readonly tables: readonly string[];
+  readonly sensitive_columns?: Readonly<Record<string, readonly string[]>>;
+}
+
+/** Who is there to work: written by an agent under a lease. */
+export interface OnlineAgent {
+  readonly name: string;
+  readonly ActiveSince: string;
+  readonly ConfigUpdated: string;
+  readonly routingKey: string;
+  /** `host:port` of its HTTP side. */
+  readonly dns: string;
+}
+
+/** A job as its coordinator records it. */
+export interface JobRecord {
+  readonly job: string;
+  readonly user: string;
+  readonly requestType: string;
+  readonly archetype: string;
+  readonly dataProviders: readonly string[];
+  readonly computeProviders: readonly string[];
+  readonly createdAt: string;
+}
+
+/** Written in one transaction that compares the agreements' revisions; its own revision is the round's token. */
+export interface RoundRecord {
+  readonly job: string;
+  readonly round: number;
+  /** Agreement (mod) revision by party, as compared. */
+  readonly agreements: Readonly<Record<string, number>>;
+  readonly openedAt: string;
+}
+
+export const DOCUMENT_KINDS = ["agreement", "archetype", "requestType", "microservice", "dataset"] as const;
+export type DocumentKind = (typeof DOCUMENT_KINDS)[number];
+export interface DocumentOf {
+  agreement: Agreement;
+  archetype: Archetype;
+  requestType: RequestType;
+  microservice: Microservice;
+  dataset: Dataset;
+}

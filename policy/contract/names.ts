@@ -1,0 +1,53 @@
+/** Names of DYNAMOS on the broker and in the store (../shared/facts/protocol.md). */
+
+export const EXCHANGE = "topic_exchange";
+export const DEAD_LETTER_EXCHANGE = "dead-letter-exchange";
+export const DEAD_LETTER_QUEUE = "dead_letter";
+
+export const ORCHESTRATOR_QUEUE = "orchestrator-in";
+export const ENFORCER_QUEUE = "policyEnforcer-in";
+export const GATEWAY_QUEUE = "api-gateway-in";
+
+/** The queue an agent listens on. */
+export const agentQueue = (agent: string): string => `${agent}-in`;
+
+/** The queue of one job's microservice chain at one agent. Durable, not auto-delete, deleted with the job. */
+export const jobQueue = (job: string, agent: string): string => `${job}${agent.toLowerCase()}1`;
+
+/** AMQP `type` of each message. */
+export const MESSAGE = {
+  requestApproval: "requestApproval",
+  validationResponse: "validationResponse",
+  requestApprovalResponse: "requestApprovalResponse",
+  compositionRequest: "compositionRequest",
+  request: "request",
+  policyUpdate: "policyUpdate",
+  microserviceCommunication: "microserviceCommunication",
+} as const;
+export type MessageType = (typeof MESSAGE)[keyof typeof MESSAGE];
+
+/** Keys in etcd. Values are JSON. A `Prefix` ends with a slash. */
+export const KEY = {
+  agreementPrefix: "/policyEnforcer/agreements/",
+  agreement: (steward: string): string => `/policyEnforcer/agreements/${steward}`,
+  /** Public half of a grant-signing key (JWK), written by the enforcer that signs with it. */
+  grantKeyPrefix: "/policyEnforcer/keys/",
+  grantKey: (kid: string): string => `/policyEnforcer/keys/${kid}`,
+  archetypePrefix: "/archetypes/",
+  archetype: (name: string): string => `/archetypes/${name}`,
+  requestTypePrefix: "/requestTypes/",
+  requestType: (name: string): string => `/requestTypes/${name}`,
+  datasetPrefix: "/datasets/",
+  dataset: (name: string): string => `/datasets/${name}`,
+  microservicePrefix: "/microservices/",
+  microservice: (name: string): string => `/microservices/${name}/chainMetadata`,
+  onlinePrefix: "/agents/online/",
+  online: (agent: string): string => `/agents/online/${agent}`,
+  agentJobPrefix: (agent: string): string => `/agents/jobs/${agent}/`,
+  agentJob: (agent: string, user: string, job: string): string => `/agents/jobs/${agent}/${user}/${job}`,
+  jobPrefix: "/jobs/",
+  job: (job: string): string => `/jobs/${job}`,
+  roundPrefix: (job: string): string => `/jobs/${job}/rounds/`,
+  /** Zero-padded so that etcd's order is the rounds' order. Rounds count from 1. */
+  round: (job: string, round: number): string => `/jobs/${job}/rounds/${String(round).padStart(6, "0")}`,
+} as const;
