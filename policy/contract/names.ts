@@ -47,6 +47,8 @@ export const KEY = {
   agentJob: (agent: string, user: string, job: string): string => `/agents/jobs/${agent}/${user}/${job}`,
   jobPrefix: "/jobs/",
   job: (job: string): string => `/jobs/${job}`,
+  /** How a job ended (`JobEnd` without its result). */
+  jobEnd: (job: string): string => `/jobs/${job}/end`,
   roundPrefix: (job: string): string => `/jobs/${job}/rounds/`,
   /** Zero-padded so that etcd's order is the rounds' order. Rounds count from 1. */
   round: (job: string, round: number): string => `/jobs/${job}/rounds/${String(round).padStart(6, "0")}`,

@@ -71,6 +71,8 @@ export interface RequestApproval {
   round: number;
   archetypeId: string;
   computeProvider: string;
+  /** The decision must know every change up to this revision of the store (0: as it is). Set after a round could not be opened. */
+  leastRevision: number;
 }
 
 export interface RequestApproval_OptionsEntry {
@@ -852,6 +854,7 @@ function createBaseRequestApproval(): RequestApproval {
     round: 0,
     archetypeId: "",
     computeProvider: "",
+    leastRevision: 0,
   };
 }
 
@@ -883,6 +886,9 @@ export const RequestApproval: MessageFns<RequestApproval> = {
     }
     if (message.computeProvider !== "") {
       writer.uint32(826).string(message.computeProvider);
+    }
+    if (message.leastRevision !== 0) {
+      writer.uint32(832).int64(message.leastRevision);
     }
     return writer;
   },
@@ -975,6 +981,14 @@ export const RequestApproval: MessageFns<RequestApproval> = {
             message.computeProvider = reader.string();
             continue;
           }
+          case 104: {
+            if (tag !== 832) {
+              break;
+            }
+
+            message.leastRevision = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1009,6 +1023,7 @@ export const RequestApproval: MessageFns<RequestApproval> = {
     message.round = object.round ?? 0;
     message.archetypeId = object.archetypeId ?? "";
     message.computeProvider = object.computeProvider ?? "";
+    message.leastRevision = object.leastRevision ?? 0;
     return message;
   },
 };

@@ -1,0 +1,43 @@
+import * as pulumi from "@pulumi/pulumi";
+import { LocalProcess } from "../infra/local/index.js";
+import { agentRights } from "./broker-definitions.js";
+import { BrokerUser } from "./broker-user.js";
+import { type AgentPlace, agentService } from "./placement.js";
+import { agentServiceSpec } from "./services.js";
+
+/** What an {@link Agent} is made of. Plain values: they decide what the agent's process is. */
+export interface AgentArgs extends AgentPlace {
+  /** The experiment's folder, relative to Pulumi.yaml. */
+  readonly experiment: string;
+  /** The stack's state folder, relative to Pulumi.yaml. */
+  readonly state: string;
+  /** The broker's process, which the agent's user is made at. */
+  readonly broker: pulumi.Resource;
+  /** The store's process. */
+  readonly store: pulumi.Resource;
+  /** What must be there before the agent starts: its node. */
+  readonly after?: readonly pulumi.Resource[];
+}
+
+/** A party in the marketplace: its agent's process on its node, and the agent's user at the broker. */
+export class Agent extends pulumi.ComponentResource {
+  readonly party: string;
+  readonly node: string;
+  readonly process: LocalProcess;
+
+  constructor(name: string, args: AgentArgs, options?: pulumi.ComponentResourceOptions) {
+    super("dynamos-fabric:dynamos:Agent", name, {}, options);
+    const { party, node, state, broker, store, after = [] } = args;
+    this.party = party;
+    this.node = node;
+    const service = agentService(party);
+    // A broker that is deleted takes its users with it: a dead stack can be taken down.
+    const user = new BrokerUser(name, { state, rights: agentRights(service, party) }, { parent: this, dependsOn: broker, deletedWith: broker });
+    this.process = new LocalProcess(
+      name,
+      { state, spec: agentServiceSpec(args, args.experiment) },
+      { parent: this, dependsOn: [user, store, ...after] },
+    );
+    this.registerOutputs({ party, node });
+  }
+}

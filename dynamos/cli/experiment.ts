@@ -1,0 +1,183 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { isAbsolute, join, relative, resolve } from "node:path";
+import { type Command, InvalidArgumentError } from "commander";
+import { InfraError } from "../../infra/problem.js";
+import { readExperiment } from "../experiment.js";
+import { readAgreement } from "../runs/agreements-api.js";
+import { drawMoment, runSeed } from "../runs/draw.js";
+import { runChecker } from "../runs/checker.js";
+import { accuracyPlot, durationsPlot } from "../runs/plots.js";
+import { agreementsRecord, type ExperimentRecord, versions } from "../runs/record.js";
+import { payBack } from "../runs/restore.js";
+import { type ExperimentResult, judge, type RunResult, roundsCsv } from "../runs/result.js";
+import { performRun, type RunOrder } from "../runs/run.js";
+import { type ExperimentSettings, parseSettings } from "../runs/settings.js";
+import { accessTo, notReady, type StackAccess } from "../runs/stack-access.js";
+import type { CommandContext } from "./context.js";
+
+interface Options {
+  readonly runs?: number;
+  readonly rounds?: number;
+  readonly seed?: number;
+  readonly out: string;
+  readonly change: boolean;
+  readonly changeAt?: number;
+  readonly json?: boolean;
+}
+
+/** Adds `dynamos-fabric experiment`. */
+export function registerExperiment(program: Command, context: () => CommandContext): void {
+  program
+    .command("experiment")
+    .description("run the experiment of the stack: train, change the policy in the middle, see the next round refused")
+    .option("--runs <n>", "how often (default: experiment.yaml)", count)
+    .option("--rounds <n>", "rounds a run (default: experiment.yaml)", count)
+    .option("--seed <n>", "seed of all random choices (default: experiment.yaml)", whole)
+    .option("--out <folder>", "where results go", "out/experiment")
+    .option("--no-change", "let the policy alone")
+    .option("--change-at <round>", "change the policy inside this round instead of a random one", count)
+    .option("--json", "print result.json instead of progress")
+    .action(async (options: Options) => {
+      process.exitCode = await experiment(context(), options);
+    });
+}
+
+/** Runs the experiment. Returns the exit code: 0 the policy held in every run, 1 it did not. */
+export async function experiment(context: CommandContext, options: Options): Promise<number> {
+  const say = options.json ? () => undefined : (line: string) => console.log(line);
+  const { project, state, spec } = context;
+  const folder = resolve(project, spec.experiment);
+  const settings = parseSettings(readExperiment(folder, spec.experiment).experiment.settings, join(spec.experiment, "experiment.yaml"));
+  const runs = options.runs ?? settings.runs;
+  const rounds = options.rounds ?? settings.rounds;
+  const seed = options.seed ?? settings.seed;
+  const orders = planRuns(settings, { runs, rounds, seed, change: options.change, ...(options.changeAt === undefined ? {} : { changeAt: options.changeAt }) });
+
+  const down = notReady(state);
+  if (down === undefined || down.length > 0) {
+    say(down === undefined ? "the stack is not up; bringing it up" : `down: ${down.join(", ")}; bringing the stack up`);
+    await context.up();
+  }
+  const stack = accessTo(state);
+  const owed = await payBack(state, stack.operator);
+  if (owed !== undefined) say(`an earlier experiment was killed: ${owed}'s agreement has been put back`);
+
+  const record = await makeRecord(stack, context, settings, { runs, rounds, seed });
+  const out = isAbsolute(options.out) ? options.out : resolve(process.env["INIT_CWD"] ?? process.cwd(), options.out);
+  const stop = new AbortController();
+  const interrupt = (): void => stop.abort(new InfraError({ code: "EXP-INTERRUPTED", message: "interrupted", remedy: "the agreement has been put back" }));
+  process.once("SIGINT", interrupt);
+  process.once("SIGTERM", interrupt);
+  const done: RunResult[] = [];
+  try {
+    for (const order of orders) {
+      done.push(await performRun(stack, order, listener(say, order), stop.signal));
+      // What is done is on disk before the next run begins.
+      write(out, { runs: done }, record);
+    }
+  } catch (error) {
+    throw stop.signal.aborted ? stop.signal.reason : error;
+  } finally {
+    process.off("SIGINT", interrupt);
+    process.off("SIGTERM", interrupt);
+  }
+  const result = { runs: done };
+  if (options.json) console.log(JSON.stringify(result));
+  const from = Math.max(1, ...Object.values(record.agreements).map((a) => a.revision));
+  const violations = await runChecker(stack.store, join(out, "result.json"), from);
+  return conclude(result, violations, say, relative(process.cwd(), out) || out);
+}
+
+/** Pure: the runs to do, each with its seed and the moment of its change. Throws EXP-NO-ROUND when a change has no round to fall into. */
+export function planRuns(
+  settings: ExperimentSettings,
+  options: { runs: number; rounds: number; seed: number; change: boolean; changeAt?: number },
+): RunOrder[] {
+  return Array.from({ length: options.runs }, (_, i) => {
+    const run = i + 1;
+    const base = { run, seed: runSeed(options.seed, run), rounds: options.rounds, settings };
+    const what = options.change ? settings.changes[0] : undefined;
+    if (what === undefined) return base;
+    const exact = options.changeAt ?? what.after;
+    const [after, before] = exact === undefined ? (what.between ?? [0, options.rounds]) : [exact - 1, exact + 1];
+    const moment = drawMoment(options.seed, run, { after, before, rounds: options.rounds });
+    if (moment === undefined) {
+      throw new InfraError({
+        code: "EXP-NO-ROUND",
+        message: `no round of ${options.rounds} lies after ${after} and before ${before} with another to follow`,
+        remedy: "give more --rounds, another --change-at, or --no-change",
+      });
+    }
+    return { ...base, change: { what, moment } };
+  });
+}
+
+function listener(say: (line: string) => void, order: RunOrder): Parameters<typeof performRun>[2] {
+  const last = order.rounds;
+  return {
+    round: (run, r) => {
+      const head = `run ${run}  round ${r.round}/${last}`.padEnd(22);
+      if (r.status === "completed") {
+        if (r.round % 10 === 0 || r.round === 1 || r.round === last) say(`${head}accuracy ${r.accuracy?.toFixed(3) ?? "-"}`);
+      } else say(`${head}${r.status.padEnd(16)}  ${r.reason ?? ""}`);
+    },
+    changed: (run, k, revision, inside) =>
+      say(`run ${run}  ${order.change?.what.party} left the agreement during round ${k} (revision ${revision}${inside ? "" : "; that round had just ended"})`),
+    ended: () => undefined,
+  };
+}
+
+async function makeRecord(
+  stack: StackAccess,
+  context: CommandContext,
+  settings: ExperimentSettings,
+  numbers: { runs: number; rounds: number; seed: number },
+): Promise<ExperimentRecord> {
+  const parties = [...new Set([...settings.dataProviders, ...Object.values(context.spec.nodes).flatMap((n) => n.party ?? [])])];
+  const names = [...new Set([...parties, ...Object.keys(context.spec.nodes)])];
+  const stored = await Promise.all(names.map((name) => readAgreement(stack.operator, name)));
+  return {
+    command: ["dynamos-fabric", ...process.argv.slice(2)],
+    startedAt: new Date().toISOString(),
+    versions: versions(),
+    ...numbers,
+    spec: context.spec,
+    settings,
+    agreements: agreementsRecord(stored.flatMap((s) => (s === undefined ? [] : [s]))),
+  };
+}
+
+function write(out: string, result: ExperimentResult, record: ExperimentRecord): void {
+  mkdirSync(out, { recursive: true });
+  const title = `${record.settings.request}, seed ${record.seed}`;
+  writeFileSync(join(out, "result.json"), `${JSON.stringify(result, null, 1)}\n`);
+  writeFileSync(join(out, "record.json"), `${JSON.stringify(record, null, 1)}\n`);
+  writeFileSync(join(out, "rounds.csv"), roundsCsv(result));
+  writeFileSync(join(out, "accuracy.svg"), accuracyPlot(result, `Accuracy by round (${title}); × = the policy changed`));
+  writeFileSync(join(out, "durations.svg"), durationsPlot(result, `What the first rounds spent their time on (${title})`));
+}
+
+function conclude(result: ExperimentResult, violations: readonly string[], say: (line: string) => void, out: string): number {
+  const verdicts = result.runs.map((run) => ({ run, verdict: judge(run) }));
+  const held = verdicts.filter((v) => v.verdict.held).length;
+  const after = verdicts.reduce((sum, v) => sum + v.verdict.roundsAfterChange, 0) + violations.length;
+  for (const { run, verdict } of verdicts) if (!verdict.held) say(`run ${run.run}: ${verdict.text}`);
+  for (const line of violations) say(line);
+  const changed = result.runs.some((r) => r.changeDuringRound !== undefined);
+  if (changed) say(`policy held in ${held} of ${result.runs.length} runs: ${after} rounds after the change (checked against etcd's history)`);
+  else say(`${held} of ${result.runs.length} runs completed; last accuracy ${result.runs.at(-1)?.rounds.at(-1)?.accuracy?.toFixed(3) ?? "-"}`);
+  say(`results: ${out} (record.json repeats this) · stack still up: npm run status | down`);
+  return held === result.runs.length && violations.length === 0 ? 0 : 1;
+}
+
+function count(text: string): number {
+  const value = whole(text);
+  if (value < 1) throw new InvalidArgumentError("a number from 1");
+  return value;
+}
+
+function whole(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 0) throw new InvalidArgumentError("a whole number");
+  return value;
+}

@@ -1,0 +1,50 @@
+#!/usr/bin/env node
+import "./node-version.js";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { Command, CommanderError } from "commander";
+import { packageFolder, projectFolder } from "../../infra/local/package-folder.js";
+import { registerClean } from "./clean.js";
+import { commandContext } from "./command-context.js";
+import type { CommandContext } from "./context.js";
+import { registerDown } from "./down.js";
+import { exitCodes } from "./exit-codes.js";
+import { registerPreview } from "./preview.js";
+import { errorText } from "./report.js";
+import { registerUp } from "./up.js";
+
+/** Adds a subcommand; `context` is called when it runs. */
+export type Register = (program: Command, context: () => CommandContext) => void;
+
+/** The subcommands, in the order of `--help`. */
+const commands: readonly Register[] = [registerUp, registerPreview, registerDown, registerClean];
+
+async function main(args: readonly string[]): Promise<void> {
+  const { version }: { version: string } = JSON.parse(readFileSync(join(packageFolder(), "package.json"), "utf8"));
+  const program = new Command("dynamos-fabric")
+    .description("a data marketplace with enforced policies: on this machine, on FABRIC, or on a cluster")
+    .version(version)
+    .option("-s, --stack <name>", "which stack", "dev")
+    .option("-C, --cwd <folder>", "folder of the project", process.cwd())
+    .showSuggestionAfterError()
+    .exitOverride();
+  const global = (): { stack: string; cwd: string } => program.opts();
+  for (const register of commands) register(program, () => commandContext(global()));
+  // A subcommand must not leave by itself either, or its usage errors had the exit code 1.
+  for (const command of program.commands) command.exitOverride().showSuggestionAfterError();
+  try {
+    await program.parseAsync(args, { from: "user" });
+  } catch (error) {
+    process.exitCode = fail(error, global());
+  }
+}
+
+function fail(error: unknown, { stack, cwd }: { stack: string; cwd: string }): number {
+  // Commander has told the user already, or has printed the help that was asked for.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+  const logs = join(projectFolder(cwd) ?? cwd, ".state", stack, "logs");
+  process.stderr.write(`${errorText(error, logs)}\n`);
+  return exitCodes.failed;
+}
+
+void main(process.argv.slice(2));

@@ -1,0 +1,97 @@
+import { join } from "node:path";
+import * as pulumi from "@pulumi/pulumi";
+import { FabricSlice } from "../infra/fabric/slice.js";
+import { LocalProcess, statusOf } from "../infra/local/index.js";
+import { InfraError, problemLine } from "../infra/problem.js";
+import { Marketplace } from "./marketplace.js";
+import { preflightOrThrow } from "./preflight.js";
+import { problemTable } from "./problem-table.js";
+import { EMULATOR, emulatorService } from "./services.js";
+import type { MarketplaceSpec } from "./spec.js";
+import { findProject, stateFolderOf } from "./stack-folder.js";
+
+/** What `pulumi stack output` shows. */
+export interface DeployOutputs {
+  /** Node names, with what FABRIC said of each. */
+  readonly nodes: pulumi.Output<unknown>;
+  /** `http://127.0.0.1:PORT` of the API gateway; absent where no marketplace runs yet. */
+  readonly gatewayUrl?: pulumi.Output<string>;
+  /** The stack's state folder, relative to Pulumi.yaml. */
+  readonly stateFolder: string;
+}
+
+/**
+ * The program that `pulumi up` runs: checks the configuration object `dynamos-fabric:marketplace`, then makes the slice and, on this machine, the
+ * marketplace on it.
+ *
+ * Throws pulumi.RunError with all problems, printed without a stack trace, before any resource is registered.
+ */
+export async function deploy(): Promise<DeployOutputs> {
+  const stack = pulumi.getStack();
+  const config = new pulumi.Config("dynamos-fabric").getObject<unknown>("marketplace");
+  let checked: Awaited<ReturnType<typeof preflightOrThrow>>;
+  try {
+    checked = await preflightOrThrow({ config, stack, project: pulumi.getProject() });
+  } catch (error) {
+    if (error instanceof InfraError) throw new pulumi.RunError(problemTable(error.problems));
+    throw error;
+  }
+  const { spec, placement, notes } = checked;
+  for (const note of notes) await pulumi.log.info(problemLine(note));
+  const state = stateFolderOf(stack);
+  if (pulumi.runtime.isDryRun()) await tellWhatIsDown(state);
+  if (spec.target === "fabric") return await deploySlice(stack, state, spec);
+
+  const emulator = new LocalProcess(`${stack}-${EMULATOR}`, { state, spec: emulatorService() });
+  const slice = new FabricSlice(
+    stack,
+    { endpoint: { kind: "local", state, service: EMULATOR }, lease: spec.lease, nodes: sliceNodes(spec) },
+    { dependsOn: emulator, transformations: [goesWith(emulator)] },
+  );
+  const market = new Marketplace(stack, {
+    core: placement.core,
+    agents: nodesOf(placement.agents, "agent"),
+    thirdParties: nodesOf(placement.agents, "thirdParty"),
+    experiment: spec.experiment,
+    ...(spec.ports === undefined ? {} : { ports: spec.ports }),
+    state,
+    nodes: Object.fromEntries(Object.keys(spec.nodes).map((node) => [node, slice])),
+  });
+  return { gatewayUrl: market.gatewayUrl, nodes: slice.hosts, stateFolder: state };
+}
+
+async function deploySlice(stack: string, state: string, spec: MarketplaceSpec): Promise<DeployOutputs> {
+  await pulumi.log.info("target fabric makes the slice; the cluster on it and the marketplace on that cluster come with issues 5 and 6 (see docs/ROADMAP.md)");
+  const slice = new FabricSlice(stack, { endpoint: { kind: "fabric" }, lease: spec.lease, nodes: sliceNodes(spec) });
+  return { nodes: slice.hosts, stateFolder: state };
+}
+
+/** The nodes as a slice sees them: it knows no roles. */
+function sliceNodes({ nodes }: MarketplaceSpec): ConstructorParameters<typeof FabricSlice>[1]["nodes"] {
+  return Object.fromEntries(
+    Object.entries(nodes).map(([name, { site = "", cores, ram, disk, image, components }]) => [
+      name,
+      { site, cores, ram, disk, ...(image === undefined ? {} : { image }), ...(components === undefined ? {} : { components }) },
+    ]),
+  );
+}
+
+function nodesOf(agents: readonly { readonly party: string; readonly node: string; readonly role: string }[], role: string): Record<string, string> {
+  return Object.fromEntries(agents.filter((a) => a.role === role).map(({ party, node }) => [party, node]));
+}
+
+/** What the emulator holds goes when the emulator goes: a dead stack can be taken down. */
+function goesWith(emulator: pulumi.Resource): pulumi.ResourceTransformation {
+  return ({ resource, props, opts }) =>
+    resource instanceof pulumi.CustomResource ? { props, opts: pulumi.mergeOptions(opts, { deletedWith: emulator }) } : undefined;
+}
+
+/** One line at a preview after a reboot or a kill, beside the engine's own about each process. */
+async function tellWhatIsDown(state: string): Promise<void> {
+  const { services, supervisor } = statusOf(join(findProject(), state));
+  const down = services.filter((s) => !supervisor || s.state !== "ready").map((s) => s.name);
+  if (down.length === 0) return;
+  const why = supervisor ? "" : " (their supervisor is not running)";
+  const count = down.length === 1 ? "1 service is" : `${down.length} services are`;
+  await pulumi.log.warn(`${count} down${why}: ${down.join(", ")}; up starts ${down.length === 1 ? "it" : "them"}`);
+}

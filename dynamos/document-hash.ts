@@ -1,0 +1,14 @@
+import { createHash } from "node:crypto";
+
+/** SHA-256 (hex) of a document's content, the same for any order of its keys. */
+export function documentHash(document: unknown): string {
+  return createHash("sha256").update(canonical(document)).digest("hex");
+}
+
+function canonical(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
+  if (typeof value !== "object" || value === null) return JSON.stringify(value);
+  const entries = Object.entries(value).filter(([, v]) => v !== undefined);
+  entries.sort(([a], [b]) => (a < b ? -1 : 1));
+  return `{${entries.map(([k, v]) => `${JSON.stringify(k)}:${canonical(v)}`).join(",")}}`;
+}

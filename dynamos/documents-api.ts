@@ -1,0 +1,152 @@
+import { existsSync, readFileSync } from "node:fs";
+import { statusOf } from "../infra/local/index.js";
+import { StateFolder } from "../infra/local/state-folder.js";
+import { InfraError } from "../infra/problem.js";
+import { type DocumentKind, DOCUMENT_KINDS } from "../policy/contract/documents.js";
+import { KEY } from "../policy/contract/names.js";
+import { OPERATOR_TOKEN, ORCHESTRATOR, STORE } from "./services.js";
+
+/** Where each kind of document is in the orchestrator's API. */
+export const DOCUMENT_PATHS: Readonly<Record<DocumentKind, string>> = {
+  agreement: "policyEnforcer/agreements",
+  archetype: "archetypes",
+  requestType: "requestTypes",
+  microservice: "microservices",
+  dataset: "datasets",
+};
+
+/** A document as the store has it. */
+export interface LiveDocument {
+  readonly document: unknown;
+  /** etcd's revision of its last change. */
+  readonly revision: number;
+}
+
+const KEYS: Readonly<Record<DocumentKind, (name: string) => string>> = {
+  agreement: KEY.agreement,
+  archetype: KEY.archetype,
+  requestType: KEY.requestType,
+  microservice: KEY.microservice,
+  dataset: KEY.dataset,
+};
+
+const callSeconds = 5;
+
+/** The orchestrator's API for documents. Throws InfraError: ORC-UNREACHABLE when it does not answer, else the code it answered. */
+export class DocumentsApi {
+  readonly #base: string;
+  readonly #token: string;
+  readonly #store: string | undefined;
+
+  /** @param store `host:port` of etcd, for {@link remembers} */
+  constructor(options: { readonly url: string; readonly token: string; readonly store?: string | undefined }) {
+    this.#base = `${options.url}/api/v1`;
+    this.#token = options.token;
+    this.#store = options.store;
+  }
+
+  /** The document, or undefined where there is none. */
+  async get(kind: DocumentKind, name: string): Promise<LiveDocument | undefined> {
+    const { status, body } = await this.#call("GET", kind, name);
+    if (status === 404) return undefined;
+    const { document, revision } = body as { readonly document?: unknown; readonly revision?: unknown };
+    if (document === undefined || typeof revision !== "number") throw unexpected(kind, name, "no document and revision in its answer");
+    return { document, revision };
+  }
+
+  /** Puts the document where the live revision is still this one (0: where there is none). Returns its new revision. */
+  async put(kind: DocumentKind, name: string, document: unknown, ifRevision: number): Promise<number> {
+    const { body } = await this.#call("PUT", kind, name, { document, ifRevision });
+    const { revision } = body as { readonly revision?: unknown };
+    if (typeof revision !== "number") throw unexpected(kind, name, "no revision in its answer");
+    return revision;
+  }
+
+  /** Takes the document away. Fine when it is gone. */
+  async remove(kind: DocumentKind, name: string): Promise<void> {
+    await this.#call("DELETE", kind, name);
+  }
+
+  /** Whether the store's history has this document at this revision, which a store made anew has not. */
+  async remembers(kind: DocumentKind, name: string, revision: number): Promise<boolean> {
+    if (this.#store === undefined) return true;
+    const key = Buffer.from(KEYS[kind](name)).toString("base64");
+    const url = `http://${this.#store}/v3/kv/range`;
+    const response = await request(url, { method: "POST", body: JSON.stringify({ key, revision: String(revision) }) });
+    const body = (await response.json()) as { readonly kvs?: readonly { readonly mod_revision?: string }[]; readonly error?: string };
+    // Compacted history is older than all that is kept, so the store has been going on since.
+    if (!response.ok) return /compacted/.test(body.error ?? "");
+    return body.kvs?.[0]?.mod_revision === String(revision);
+  }
+
+  async #call(
+    method: "GET" | "PUT" | "DELETE",
+    kind: DocumentKind,
+    name: string,
+    put?: { readonly document: unknown; readonly ifRevision: number },
+  ): Promise<{ readonly status: number; readonly body: unknown }> {
+    const response = await request(`${this.#base}/${DOCUMENT_PATHS[kind]}/${encodeURIComponent(name)}`, {
+      method,
+      headers: {
+        authorization: `Bearer ${this.#token}`,
+        ...(put === undefined ? {} : { "content-type": "application/json", "if-match": String(put.ifRevision) }),
+      },
+      ...(put === undefined ? {} : { body: JSON.stringify(put.document) }),
+    });
+    const text = await response.text();
+    const body = parsed(text);
+    if (response.ok || (response.status === 404 && method !== "PUT")) return { status: response.status, body };
+    const { code, message, remedy } = (body ?? {}) as { readonly code?: string; readonly message?: string; readonly remedy?: string };
+    throw new InfraError({
+      code: code ?? "ORC-UNEXPECTED",
+      path: `${kind} ${name}`,
+      message: message ?? `the orchestrator answered ${method} with ${response.status}`,
+      remedy: remedy ?? "see `dynamos-fabric logs orchestrator`",
+    });
+  }
+}
+
+/** The API of a stack on this machine; undefined when its orchestrator is not running. */
+export function documentsApi(stateFolder: string): DocumentsApi | undefined {
+  const { services } = statusOf(stateFolder);
+  const portOf = (service: string, port: string): number | undefined => {
+    const found = services.find((s) => s.name === service);
+    return found?.state === "ready" ? found.ports[port] : undefined;
+  };
+  const port = portOf(ORCHESTRATOR, "http");
+  const token = new StateFolder(stateFolder).secretFile(OPERATOR_TOKEN);
+  if (port === undefined || !existsSync(token)) return undefined;
+  const store = portOf(STORE, "client");
+  return new DocumentsApi({
+    url: `http://127.0.0.1:${port}`,
+    token: readFileSync(token, "utf8").trim(),
+    store: store === undefined ? undefined : `127.0.0.1:${store}`,
+  });
+}
+
+export const isDocumentKind = (text: string): text is DocumentKind => (DOCUMENT_KINDS as readonly string[]).includes(text);
+
+async function request(url: string, init: RequestInit): Promise<Response> {
+  try {
+    return await fetch(url, { ...init, signal: AbortSignal.timeout(callSeconds * 1000) });
+  } catch (error) {
+    const cause = error instanceof Error ? (error.cause as { readonly code?: string } | undefined)?.code : undefined;
+    const reason = cause ?? (error instanceof Error ? error.message : String(error));
+    throw new InfraError(
+      { code: "ORC-UNREACHABLE", message: `no answer from ${new URL(url).host}: ${reason}`, remedy: "see `dynamos-fabric status`; `up` starts what is down" },
+      { cause: error },
+    );
+  }
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined; // an answer that is not ours; the status says enough
+  }
+}
+
+function unexpected(kind: DocumentKind, name: string, what: string): InfraError {
+  return new InfraError({ code: "ORC-UNEXPECTED", path: `${kind} ${name}`, message: `the orchestrator's answer is not understood: ${what}`, remedy: "are its version and this command's the same?" });
+}

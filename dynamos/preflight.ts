@@ -1,0 +1,108 @@
+import { isAbsolute, join } from "node:path";
+import { fabricProblems, wantedNodes } from "./fabric-checks.js";
+import { type Experiment, readExperiment } from "./experiment.js";
+import { documentProblems, partiesWithoutAgreement } from "./experiment-checks.js";
+import { type Placement, placementOf } from "./placement.js";
+import { portProblems } from "./port-check.js";
+import { InfraError, type Problem } from "../infra/problem.js";
+import { siteData } from "./site-data.js";
+import { roomProblems } from "./site-room.js";
+import { type MarketplaceSpec, resolveSpec, type Target } from "./spec.js";
+import { findProject, stateFolderOf } from "./stack-folder.js";
+
+/** What is checked. */
+export interface CheckInput {
+  /** The configuration object: the value of `dynamos-fabric:marketplace`. */
+  readonly config: unknown;
+  readonly stack: string;
+  /** Name of the project in Pulumi.yaml; with the stack it says which slice is ours. Default: `dynamos-fabric`. */
+  readonly project?: string;
+  /** The folder of Pulumi.yaml. Default: the one at or above the working folder. */
+  readonly folder?: string;
+  /** Where the object stands, shown with each problem. Default: `Pulumi.<stack>.yaml`. */
+  readonly file?: string;
+}
+
+/** What the preflight found. `spec` and the rest are there when there is no problem. */
+export interface Preflight {
+  /** What must be mended first; empty when the stack can be deployed. */
+  readonly problems: readonly Problem[];
+  /** What a person may want to know, none of it in the way. */
+  readonly notes: readonly Problem[];
+  readonly ready?: ReadyToDeploy;
+}
+
+export interface ReadyToDeploy {
+  readonly spec: MarketplaceSpec;
+  readonly placement: Placement;
+  readonly experiment: Experiment;
+}
+
+/** Targets that are understood but not built yet, and the issue that builds each. */
+const LATER: Partial<Record<Target, { readonly what: string; readonly issue: number }>> = {
+  hosts: { what: "machines of your own", issue: 5 },
+  kubernetes: { what: "an existing cluster", issue: 6 },
+};
+
+/**
+ * Everything that is wrong with a marketplace, before anything is changed: the configuration object, the experiment's documents, names and room
+ * of sites, ports on this machine. Reads files and, for the target fabric, FABRIC's public summary (at most 3 s). The program does the
+ * same before it registers a resource.
+ */
+export async function check(input: CheckInput): Promise<Problem[]> {
+  return [...(await preflight(input)).problems];
+}
+
+/** {@link check}, with what it read on the way and its notes. */
+export async function preflight(input: CheckInput): Promise<Preflight> {
+  const folder = input.folder ?? findProject();
+  const file = input.file ?? `Pulumi.${input.stack}.yaml`;
+  const inFile = (problems: readonly Problem[]): Problem[] => problems.map((p) => ({ ...p, file: p.file ?? file }));
+  const raw = isRecord(input.config) ? input.config : {};
+  const { spec, problems: wrong = [] } = resolveSpec(input.config, file);
+  const target = spec?.target ?? (raw["target"] as Target | undefined) ?? "local";
+  const places = new Set(wrong.map((p) => p.path));
+  const fabric = target === "local" || target === "fabric" ? fabricProblems(raw).filter((p) => !places.has(p.path)) : [];
+
+  const read = typeof raw["experiment"] === "string" && !isAbsolute(raw["experiment"]) ? readExperiment(join(folder, raw["experiment"]), raw["experiment"]) : undefined;
+  const documents = read === undefined ? [] : [...read.problems, ...documentProblems(read.experiment, raw["nodes"])];
+
+  const notes: Problem[] = [];
+  const rooms: Problem[] = [];
+  if (target === "local" || target === "fabric") {
+    const unwell = new Set([...wrong, ...fabric].map((p) => p.path?.split(".")[1]));
+    const data = await siteData(target, { state: join(folder, stateFolderOf(input.stack)), project: input.project ?? "dynamos-fabric", stack: input.stack });
+    notes.push(...data.notes);
+    rooms.push(...roomProblems(wantedNodes(raw).filter((n) => !unwell.has(n.name)), data.sites));
+  }
+  const ports = target === "local" ? await portProblems(raw, join(folder, stateFolderOf(input.stack))) : [];
+  const problems = inFile([...wrong, ...later(target), ...fabric, ...rooms, ...ports, ...documents]);
+  if (spec === undefined || read === undefined || problems.length > 0) return { problems, notes };
+  const placement = placementOf(spec);
+  notes.push(...partiesWithoutAgreement(placement, read.experiment));
+  return { problems, notes, ready: { spec, placement, experiment: read.experiment } };
+}
+
+/** {@link preflight}, for those who cannot go on with a problem. Throws one InfraError with all of them. */
+export async function preflightOrThrow(input: CheckInput): Promise<ReadyToDeploy & { readonly notes: readonly Problem[] }> {
+  const { problems, notes, ready } = await preflight(input);
+  if (ready === undefined) throw new InfraError(problems);
+  return { ...ready, notes };
+}
+
+function later(target: Target): Problem[] {
+  const found = LATER[target];
+  if (found === undefined) return [];
+  return [
+    {
+      code: "SPEC-TARGET-LATER",
+      path: "target",
+      message: `${target}: a marketplace on ${found.what} cannot be deployed yet; issue ${found.issue} builds it`,
+      remedy: "use target local for now",
+    },
+  ];
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

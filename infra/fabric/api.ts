@@ -1,0 +1,282 @@
+/** FABRIC's orchestrator over REST. The only file that knows its paths. Source: ControlFramework 30e67e2, openapi.json. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { fetch } from "undici";
+import { z } from "zod";
+import { InfraError } from "../problem.js";
+import {
+  envelope,
+  type FabricSliceState,
+  type FabricSliver,
+  sliceSchema,
+  sliverSchema,
+} from "./api-answers.js";
+import { refusal, withoutTokens } from "./api-errors.js";
+
+export interface FabricApiOptions {
+  /** `https://orchestrator.fabric-testbed.net`, or a host name alone. */
+  readonly host: string;
+  /** Gives a valid token; asked before each call. */
+  readonly token: () => string | Promise<string>;
+  /** Seconds that a call which only reads may take. Default 30. */
+  readonly readSeconds?: number;
+  /** Seconds that a call which changes something may take. Default 300: the server plans a large slice before it answers. */
+  readonly writeSeconds?: number;
+}
+
+export interface NewSlice {
+  readonly name: string;
+  /** GraphML. */
+  readonly graph: string;
+  /** Public keys, at least one, at most ten. */
+  readonly sshKeys: readonly string[];
+  /** `2026-12-06 10:00:00 +0000` */
+  readonly leaseEnd: string;
+}
+
+interface Call {
+  readonly method: "GET" | "POST" | "PUT" | "DELETE";
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string | readonly string[]>>;
+  readonly body?: { readonly type: string; readonly text: string };
+}
+
+/** Most bytes of an answer: a slice's graph may have 20 MB (graphml.ts), the JSON around it more. */
+const answerLimit = 64 * 1024 * 1024;
+/** The most that the server gives at once; its default is 5. */
+const pageSize = 200;
+/** Tries of a call that only reads, when the server cannot be reached. */
+const tries = 4;
+
+/**
+ * Calls of the orchestrator. Calls that only read are tried again when the network or a proxy fails; the others never are, since nobody knows
+ * whether the first one worked: the caller looks instead.
+ *
+ * All throw InfraError with the server's own words: FAB-AUTH, FAB-NOT-FOUND, FAB-NAME-TAKEN, FAB-POLICY, FAB-UNSTABLE, FAB-MAINTENANCE, FAB-REQUEST,
+ * FAB-SERVER, FAB-UNREACHABLE, FAB-ANSWER (not what this library understands).
+ */
+export class FabricApi {
+  readonly #base: string;
+  readonly #options: FabricApiOptions;
+
+  constructor(options: FabricApiOptions) {
+    this.#options = options;
+    this.#base = (/^https?:\/\//.test(options.host) ? options.host : `https://${options.host}`).replace(
+      /\/+$/,
+      "",
+    );
+  }
+
+  /** @returns the slivers that were asked for; the slice is not up yet. */
+  async createSlice(slice: NewSlice): Promise<readonly (FabricSliver & { readonly sliceId: string })[]> {
+    const answer = await this.#call({
+      method: "POST",
+      path: "/slices/creates",
+      query: { name: slice.name, lease_end_time: slice.leaseEnd },
+      body: {
+        type: "application/json",
+        text: JSON.stringify({ graph_model: slice.graph, ssh_keys: slice.sshKeys }),
+      },
+    });
+    const ids = z.object({ slice_id: z.string() });
+    const sliceIds = this.#read("create", envelope(ids), answer);
+    return this.#read("create", envelope(sliverSchema), answer).map((s, i) => ({
+      ...s,
+      sliceId: sliceIds[i]?.slice_id ?? "",
+    }));
+  }
+
+  /** One's own slices, all pages. */
+  async slices(
+    filter: { readonly name?: string; readonly states?: readonly string[] } = {},
+  ): Promise<readonly FabricSliceState[]> {
+    const all: FabricSliceState[] = [];
+    for (;;) {
+      const page = this.#read(
+        "slices",
+        envelope(sliceSchema),
+        await this.#call({
+          method: "GET",
+          path: "/slices",
+          query: {
+            ...(filter.name === undefined ? {} : { name: filter.name }),
+            ...(filter.states === undefined ? {} : { states: filter.states }),
+            as_self: "true",
+            limit: String(pageSize),
+            offset: String(all.length),
+          },
+        }),
+      );
+      all.push(...page);
+      if (page.length < pageSize) return all;
+    }
+  }
+
+  /** A slice with its graph, or without. */
+  async slice(id: string, format: "GRAPHML" | "NONE" = "GRAPHML"): Promise<FabricSliceState> {
+    const path = `/slices/${encodeURIComponent(id)}`;
+    return this.#one(
+      "slice",
+      sliceSchema,
+      await this.#call({ method: "GET", path, query: { graph_format: format } }),
+    );
+  }
+
+  /** Sends the edited graph of a slice. The change is not done yet. */
+  async modify(id: string, graph: string): Promise<void> {
+    await this.#call({
+      method: "PUT",
+      path: `/slices/modify/${encodeURIComponent(id)}`,
+      body: { type: "text/plain", text: graph },
+    });
+  }
+
+  /** Accepts what a modify came to: what failed leaves the slice's graph. */
+  async accept(id: string): Promise<FabricSliceState> {
+    return this.#one(
+      "accept",
+      sliceSchema,
+      await this.#call({ method: "POST", path: `/slices/modify/${encodeURIComponent(id)}/accept` }),
+    );
+  }
+
+  /** @param leaseEnd `2026-12-06 10:00:00 +0000`; later than the current end */
+  async renew(id: string, leaseEnd: string): Promise<void> {
+    await this.#call({
+      method: "POST",
+      path: `/slices/renew/${encodeURIComponent(id)}`,
+      query: { lease_end_time: leaseEnd },
+    });
+  }
+
+  /** Asks for a slice's end. It is gone when its state is Dead. An empty id would delete all slices, so it is refused here. */
+  async deleteSlice(id: string): Promise<void> {
+    if (id === "") throw new RangeError("a slice's id is empty");
+    await this.#call({ method: "DELETE", path: `/slices/delete/${encodeURIComponent(id)}` });
+  }
+
+  async slivers(sliceId: string): Promise<readonly FabricSliver[]> {
+    return this.#read(
+      "slivers",
+      envelope(sliverSchema),
+      await this.#call({ method: "GET", path: "/slivers", query: { slice_id: sliceId } }),
+    );
+  }
+
+  /** What is free where, as the server gives it. */
+  async resourcesSummary(types: readonly string[] = ["sites"]): Promise<readonly unknown[]> {
+    const query = { type: types.join(","), level: "1" };
+    return this.#read(
+      "resources",
+      envelope(z.unknown()),
+      await this.#call({ method: "GET", path: "/resources/summary", query }),
+    );
+  }
+
+  #one<T extends z.ZodType>(call: string, item: T, answer: string): z.output<T> {
+    const list = this.#read(call, envelope(item), answer);
+    if (list.length === 1) return list[0] as z.output<T>;
+    throw misunderstood(call, `${list.length} items, one was expected`);
+  }
+
+  #read<T extends z.ZodType>(call: string, schema: T, answer: string): z.output<T> {
+    let value: unknown;
+    try {
+      value = JSON.parse(answer);
+    } catch (error) {
+      throw misunderstood(call, "not JSON", error);
+    }
+    const parsed = schema.safeParse(value);
+    if (parsed.success) return parsed.data;
+    const issue = parsed.error.issues[0];
+    throw misunderstood(call, `${issue?.path.join(".")}: ${issue?.message}`);
+  }
+
+  async #call(call: Call): Promise<string> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#once(call);
+      } catch (error) {
+        const again =
+          call.method === "GET" &&
+          error instanceof InfraError &&
+          error.code === "FAB-UNREACHABLE" &&
+          attempt < tries;
+        if (!again) throw error;
+        // Between 50 % and 100 % of 0.2, 0.4, 0.8 s, so that many readers do not come back at once.
+        await sleep(200 * 2 ** (attempt - 1) * (0.5 + Math.random() / 2));
+      }
+    }
+  }
+
+  async #once(call: Call): Promise<string> {
+    const name = `${call.method} ${call.path}`;
+    const url = new URL(this.#base + call.path);
+    for (const [key, value] of Object.entries(call.query ?? {})) {
+      for (const item of typeof value === "string" ? [value] : value) url.searchParams.append(key, item);
+    }
+    const token = await this.#options.token();
+    const seconds =
+      call.method === "GET" ? (this.#options.readSeconds ?? 30) : (this.#options.writeSeconds ?? 300);
+    let status: number;
+    let header: string | null;
+    let body: string;
+    try {
+      const response = await fetch(url, {
+        method: call.method,
+        headers: {
+          authorization: `Bearer ${token}`,
+          accept: "application/json",
+          ...(call.body === undefined ? {} : { "content-type": call.body.type }),
+        },
+        body: call.body?.text ?? null,
+        // A redirect would carry the token to another host.
+        redirect: "error",
+        signal: AbortSignal.timeout(seconds * 1000),
+      });
+      status = response.status;
+      header = response.headers.get("x-error");
+      body = await boundedText(name, response.body);
+    } catch (error) {
+      throw error instanceof InfraError ? error : unreachable(url.host, name, error, seconds);
+    }
+    if (status >= 200 && status < 300) return body;
+    throw refusal(name, status, body, header);
+  }
+}
+
+async function boundedText(call: string, body: AsyncIterable<Uint8Array> | null): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of body ?? []) {
+    size += chunk.length;
+    if (size > answerLimit) throw misunderstood(call, `longer than ${answerLimit / 1024 / 1024} MB`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+function unreachable(host: string, call: string, error: unknown, seconds: number): InfraError {
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  const timedOut = error instanceof Error && error.name === "TimeoutError";
+  const why = timedOut
+    ? `no answer within ${seconds} s`
+    : cause instanceof Error
+      ? cause.message || cause.name
+      : String(cause);
+  return new InfraError({
+    code: "FAB-UNREACHABLE",
+    message: `${host} does not answer (${call}): ${withoutTokens(why)}`,
+    remedy: "nothing is known to have changed; check the network and run the command again",
+  });
+}
+
+function misunderstood(call: string, what: string, cause?: unknown): InfraError {
+  return new InfraError(
+    {
+      code: "FAB-ANSWER",
+      message: `FABRIC's answer to ${call} is not understood: ${what}`,
+      remedy: "a newer version of this package may know it",
+    },
+    cause === undefined ? {} : { cause },
+  );
+}

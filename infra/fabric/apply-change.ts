@@ -1,0 +1,241 @@
+/**
+ * Edits the graph that the server gave so that it says what the specification wants. Pure. Elements that stay keep their NodeID and every key the
+ * server wrote into them: FABRIC finds differences by NodeID and reads its own keys (ReservationInfo, NodeMap) from the graph it is sent.
+ */
+import { InfraError } from "../problem.js";
+import { componentName } from "./components.js";
+import { type ElementIds, freshIds } from "./element-ids.js";
+import { fimClass, fimJson, fimType, jsonProperty } from "./fim.js";
+import { GraphIndex, type GraphNode, type PropertyGraph } from "./graph.js";
+import { markOfElement, type SliceMark } from "./mark.js";
+import { fromGraph, peersOf, portsOf } from "./slice-view.js";
+import type { NodeSpec } from "./spec.js";
+import { generationOf, networkName, type PlannedNode, planTopology, type Topology } from "./topology.js";
+import {
+  appendPart,
+  connectionPart,
+  deviceName,
+  devicesPart,
+  type GraphPart,
+  joinParts,
+  type NodePort,
+  networkIdOf,
+  networkPart,
+  nodeIdOf,
+  nodePart,
+  userDataOf,
+} from "./topology-graph.js";
+
+export interface ApplyOptions {
+  readonly mark: SliceMark;
+  readonly ids: ElementIds;
+  /** Names of the nodes that the last known specification had: with those that bear our mark, the ones that may be removed. */
+  readonly before?: readonly string[];
+  /** NodeIDs of nodes and networks that did not come up: they are made anew, under new ids. */
+  readonly failed?: ReadonlySet<string>;
+  /** Further NodeIDs that must not be used again, e.g. of slivers that are closed. */
+  readonly inUse?: ReadonlySet<string>;
+}
+
+export interface AppliedChange {
+  readonly graph: PropertyGraph;
+  /** False when the server's graph says already what is wanted: then there is nothing to send. */
+  readonly changed: boolean;
+}
+
+/** What of the server's graph stays, and what is to be added. */
+interface Edit {
+  readonly remove: ReadonlySet<string>;
+  readonly rewrite: ReadonlyMap<string, Readonly<Record<string, string>>>;
+  readonly add: GraphPart;
+}
+
+export function applyChange(
+  server: PropertyGraph,
+  wanted: { readonly name: string; readonly nodes: Readonly<Record<string, NodeSpec>> },
+  options: ApplyOptions,
+): AppliedChange {
+  const index = new GraphIndex(server);
+  const topology = planTopology(wanted);
+  const edit = planEdit(index, topology, options);
+  if (edit.remove.size === 0 && edit.rewrite.size === 0 && edit.add.elements.length === 0)
+    return { graph: server, changed: false };
+  const kept: PropertyGraph = {
+    nodes: server.nodes
+      .filter((n) => !edit.remove.has(n.id))
+      .map((n) => ({ ...n, props: edit.rewrite.get(n.id) ?? n.props })),
+    edges: server.edges.filter((e) => !edit.remove.has(e.source) && !edit.remove.has(e.target)),
+  };
+  const graphId = fromGraph(server).graphId ?? options.ids("graph");
+  return { graph: appendPart(kept, edit.add, graphId), changed: true };
+}
+
+function planEdit(index: GraphIndex, topology: Topology, options: ApplyOptions): Edit {
+  const inUse = new Set([
+    ...(options.inUse ?? []),
+    ...index.graph.nodes.flatMap((n) => n.props.NodeID ?? []),
+  ]);
+  const ids = freshIds(options.ids, inUse);
+  const failed = (element: GraphNode) => options.failed?.has(element.props.NodeID ?? "") === true;
+  const remove = new Set<string>();
+  const rewrite = new Map<string, Readonly<Record<string, string>>>();
+  const add: GraphPart[] = [];
+
+  const keptNodes = new Map<string, GraphNode>();
+  const generations = new Map(fromGraph(index.graph).nodes.map((v) => [v.nodeId, generationOf(v)]));
+  const plans = new Map(topology.nodes.map((n) => [n.name, n]));
+  for (const machine of index.ofClass(fimClass.node, fimType.vm)) {
+    const name = machine.props.Name ?? "";
+    const plan = plans.get(name);
+    const fits =
+      plan !== undefined &&
+      generations.get(machine.props.NodeID ?? "") === plan.generation &&
+      !failed(machine);
+    if (fits) keptNodes.set(name, machine);
+    else if (plan !== undefined || isOurs(machine, options))
+      for (const id of wholeNode(index, machine)) remove.add(id);
+  }
+
+  const keptNetworks = new Map<string, GraphNode>();
+  const networkNames = new Set(topology.networks.map((n) => n.name));
+  for (const network of index.ofClass(fimClass.service, fimType.fabnetv4)) {
+    const name = network.props.Name ?? "";
+    const stays = networkNames.has(name)
+      ? !failed(network)
+      : name !== networkName(network.props.Site ?? "") || hasOtherNodes(index, network, remove);
+    if (stays) keptNetworks.set(name, network);
+    else for (const id of wholeNetwork(index, network)) remove.add(id);
+  }
+
+  const ports = new Map<string, NodePort>();
+  for (const plan of topology.nodes) {
+    const machine = keptNodes.get(plan.name);
+    if (machine === undefined) {
+      const { part, port } = nodePart(plan, nodeIdOf(plan, ids), options.mark, ids);
+      add.push(part);
+      ports.set(plan.name, port);
+      continue;
+    }
+    const userData = changedUserData(machine, plan, options.mark);
+    if (userData !== undefined) rewrite.set(machine.id, { ...machine.props, UserData: userData });
+    add.push(...changeDevices(index, machine, plan, ids, remove));
+    const free = portToConnect(index, machine, plan, keptNetworks, remove);
+    if (free !== undefined) ports.set(plan.name, free);
+  }
+
+  for (const plan of topology.networks) {
+    const network = keptNetworks.get(plan.name);
+    const nodeId = network?.props.NodeID ?? networkIdOf(plan, ids);
+    if (network === undefined) add.push(networkPart(plan, nodeId));
+    for (const name of plan.nodes) {
+      const port = ports.get(name);
+      if (port !== undefined) add.push(connectionPart(nodeId, port, ids));
+    }
+  }
+  return { remove, rewrite, add: joinParts(add) };
+}
+
+function isOurs(machine: GraphNode, options: ApplyOptions): boolean {
+  return (
+    markOfElement(machine)?.id === options.mark.id ||
+    options.before?.includes(machine.props.Name ?? "") === true
+  );
+}
+
+/** A machine, what is in it, and what joins it to networks. */
+function wholeNode(index: GraphIndex, machine: GraphNode): string[] {
+  const components = index.around(machine, fimClass.component);
+  const services = components.flatMap((c) => index.around(c, fimClass.service));
+  const ports = portsOf(index, machine);
+  return [
+    machine,
+    ...components,
+    ...services,
+    ...ports,
+    ...ports.flatMap((p) => connectionsOf(index, p)),
+  ].map((n) => n.id);
+}
+
+/** A network, its ports and the links from them. */
+function wholeNetwork(index: GraphIndex, network: GraphNode): string[] {
+  const ports = index.around(network, fimClass.port);
+  return [network, ...ports, ...ports.flatMap((p) => index.around(p, fimClass.link))].map((n) => n.id);
+}
+
+/** The links of a node's port, and the networks' ports at their other ends. */
+function connectionsOf(index: GraphIndex, port: GraphNode): GraphNode[] {
+  return [...index.around(port, fimClass.link), ...peersOf(index, port)];
+}
+
+/** Whether some node that stays is on a network that we no longer want: other people's nodes in our slice. */
+function hasOtherNodes(index: GraphIndex, network: GraphNode, removed: ReadonlySet<string>): boolean {
+  const joined = index.around(network, fimClass.port).flatMap((port) => peersOf(index, port));
+  return joined.some((port) => !removed.has(port.id));
+}
+
+/** The port of a node that stays, when it must be joined to its network anew. */
+function portToConnect(
+  index: GraphIndex,
+  machine: GraphNode,
+  plan: PlannedNode,
+  networks: ReadonlyMap<string, GraphNode>,
+  removed: ReadonlySet<string>,
+): NodePort | undefined {
+  const wanted = networks.get(plan.network);
+  const ports = portsOf(index, machine);
+  const living = (port: GraphNode) => peersOf(index, port).filter((peer) => !removed.has(peer.id));
+  const joined = ports.some((p) =>
+    living(p).some((peer) => wanted !== undefined && index.around(peer, fimClass.service).includes(wanted)),
+  );
+  if (joined) return undefined;
+  const free = ports.find((p) => living(p).length === 0);
+  if (free === undefined) {
+    throw new InfraError({
+      code: "FAB-NO-PORT",
+      path: `nodes.${plan.name}`,
+      message: "the node has no free network port for its site's network",
+      remedy: "it was made by another tool; remove the node from the slice, or give it another name here",
+    });
+  }
+  return { nodeName: plan.name, name: free.props.Name ?? "", nodeId: free.props.NodeID ?? "" };
+}
+
+/** Removes and adds components of a node that stays, so that it has as many of each model as the plan says. */
+function changeDevices(
+  index: GraphIndex,
+  machine: GraphNode,
+  plan: PlannedNode,
+  ids: ElementIds,
+  remove: Set<string>,
+): GraphPart[] {
+  const present = index.around(machine, fimClass.component);
+  const missing: string[] = [];
+  const unmatched = new Map<string, GraphNode[]>();
+  for (const component of present) {
+    const model = componentName(component.props.Type, component.props.Model);
+    if (model !== undefined) unmatched.set(model, [...(unmatched.get(model) ?? []), component]);
+  }
+  for (const model of plan.components) {
+    if (unmatched.get(model)?.shift() === undefined) missing.push(model);
+  }
+  const surplus = [...unmatched.values()].flat();
+  for (const component of surplus) remove.add(component.id);
+  if (missing.length === 0) return [];
+
+  const taken = new Set(present.filter((c) => !surplus.includes(c)).map((c) => c.props.Name));
+  const nodeId = machine.props.NodeID ?? "";
+  return missing.map((model) => {
+    let number = 1;
+    while (taken.has(deviceName(plan.name, model, number))) number++;
+    taken.add(deviceName(plan.name, model, number));
+    return devicesPart(plan.name, nodeId, [{ model, number }], ids);
+  });
+}
+
+/** The new UserData of a node that stays; undefined when it says already what it should. What other tools keep there stays. */
+function changedUserData(machine: GraphNode, plan: PlannedNode, mark: SliceMark): string | undefined {
+  const now = jsonProperty(machine, "UserData");
+  const others = now.fablib_data === undefined ? {} : { fablib_data: now.fablib_data };
+  const wanted = userDataOf({ userData: { ...others, ...plan.userData } as PlannedNode["userData"] }, mark);
+  return fimJson(now) === wanted ? undefined : wanted;
+}

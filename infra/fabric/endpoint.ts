@@ -1,0 +1,138 @@
+/** Where FABRIC is: the real one, or its emulator in this stack. Plain data that a resource keeps; resolved to an API by the provider. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import { connect, ensureSupervisor } from "../local/client.js";
+import { projectFolder } from "../local/package-folder.js";
+import type { ServiceStatus } from "../local/service.js";
+import { statusOf } from "../local/stack.js";
+import { InfraError } from "../problem.js";
+import { FabricApi } from "./api.js";
+import { expandHome, readSettings, readToken } from "./credentials.js";
+
+export const endpointSchema = z.discriminatedUnion("kind", [
+  z.strictObject({
+    kind: z.literal("fabric"),
+    rc: z.string().optional(),
+    host: z.string().optional(),
+    tokenFile: z.string().optional(),
+  }),
+  z.strictObject({ kind: z.literal("local"), state: z.string().min(1), service: z.string().min(1) }),
+]);
+
+/**
+ * - `fabric`: the testbed, with the settings of FABlib's fabric_rc (`rc`, default `~/work/fabric_config/fabric_rc`). `host` and `tokenFile` go before
+ *   what stands there.
+ * - `local`: the emulator, a service of this stack's supervisor. `state` is the stack's state folder, relative to the folder of Pulumi.yaml.
+ */
+export type FabricEndpoint =
+  | { readonly kind: "fabric"; readonly rc?: string; readonly host?: string; readonly tokenFile?: string }
+  | { readonly kind: "local"; readonly state: string; readonly service: string };
+
+/** What a provider needs to work. */
+export interface FabricAccess {
+  readonly api: FabricApi;
+  /** The current token, for checks ahead. */
+  readonly token: () => string;
+  /** Public keys that a new slice gets. Read only when a slice is made. */
+  readonly sshKeys: () => readonly string[];
+}
+
+/** Whether two endpoints are the same place; files may differ. */
+export function samePlace(a: FabricEndpoint, b: FabricEndpoint): boolean {
+  if (a.kind === "fabric" && b.kind === "fabric") return a.host === b.host;
+  return a.kind === "local" && b.kind === "local" && a.state === b.state && a.service === b.service;
+}
+
+/**
+ * Opens an endpoint. The emulator is started again when it is down but registered (after a reboot, say).
+ *
+ * @throws InfraError FAB-LOCAL-GONE when the stack has no such service any more: its slices went with it. FAB-RC-MISSING, FAB-UNREACHABLE, LOC-*.
+ */
+export async function openEndpoint(
+  endpoint: FabricEndpoint,
+  folder: string = process.cwd(),
+): Promise<FabricAccess> {
+  if (endpoint.kind === "local") return await openLocal(endpoint, folder);
+  const settings = readSettings(endpoint.rc);
+  const tokenFile = endpoint.tokenFile === undefined ? settings.tokenFile : expandHome(endpoint.tokenFile);
+  const token = () => readToken(tokenFile);
+  return {
+    api: new FabricApi({ host: endpoint.host ?? settings.host, token }),
+    token,
+    sshKeys: () => [readPublicKey(settings.publicKeyFile)],
+  };
+}
+
+async function openLocal(
+  endpoint: Extract<FabricEndpoint, { kind: "local" }>,
+  folder: string,
+): Promise<FabricAccess> {
+  const project = projectFolder(folder);
+  if (project === undefined) {
+    throw new InfraError({
+      code: "LOC-PROJECT",
+      message: `no Pulumi.yaml in ${folder} or above`,
+      remedy: "run pulumi in a project's folder",
+    });
+  }
+  const state = join(project, endpoint.state);
+  const status = await runningService(state, project, endpoint.service);
+  const port = status.ports.http;
+  if (port === undefined) {
+    throw new InfraError({
+      code: "FAB-UNREACHABLE",
+      message: `the service ${endpoint.service} has no port named http`,
+      remedy: "give its ServiceSpec one",
+    });
+  }
+  const token = () => localToken(join(state, "secrets", "fabric-token"));
+  return {
+    api: new FabricApi({ host: `http://127.0.0.1:${port}`, token }),
+    token,
+    sshKeys: () => [nobodysKey],
+  };
+}
+
+async function runningService(state: string, project: string, name: string): Promise<ServiceStatus> {
+  const known = statusOf(state).services.find((s) => s.name === name);
+  if (known === undefined) {
+    throw new InfraError({
+      code: "FAB-LOCAL-GONE",
+      message: `the stack's state folder knows no service ${name}`,
+      remedy: "the emulator and its slices are gone; up makes them anew",
+    });
+  }
+  if (known.state === "ready" && connect(state) !== undefined) return known;
+  return await (await ensureSupervisor(state, project)).start(name);
+}
+
+/** A key that opens nothing: emulated nodes have no SSH. */
+const nobodysKey = `ssh-ed25519 ${Buffer.concat([Buffer.from([0, 0, 0, 11]), Buffer.from("ssh-ed25519"), Buffer.from([0, 0, 0, 32]), Buffer.alloc(32)]).toString("base64")} nobody`;
+
+/** The emulator takes any token unless its scenario says otherwise; then this file has the one. */
+function localToken(file: string): string {
+  try {
+    return readToken(file);
+  } catch (error) {
+    if (error instanceof InfraError && error.code === "FAB-TOKEN-MISSING") return anybodysToken;
+    throw error;
+  }
+}
+
+const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
+/** Unsigned, and of no use but here. */
+const anybodysToken = `${part({ alg: "none", typ: "JWT" })}.${part({ sub: "dynamos-fabric" })}.${part("local")}`;
+
+function readPublicKey(file: string): string {
+  try {
+    return readFileSync(file, "utf8").trim();
+  } catch (error) {
+    throw new InfraError({
+      code: "FAB-KEY-MISSING",
+      file,
+      message: `the slice's public key cannot be read: ${(error as Error).message}`,
+      remedy: "name it as FABRIC_SLICE_PUBLIC_KEY_FILE in fabric_rc",
+    });
+  }
+}

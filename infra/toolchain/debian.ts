@@ -1,0 +1,144 @@
+import { chmodSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { userInfo } from "node:os";
+import { join } from "node:path";
+import { InfraError } from "../problem.js";
+import type { Environment } from "./cache.js";
+import { type Executed, execute } from "./execute.js";
+import type { Step } from "./progress.js";
+
+/** What is wanted; the packages they need are found by apt itself. */
+const wanted = ["rabbitmq-server", "etcd-server", "etcd-client"] as const;
+
+/**
+ * Which of the packages that apt would install on an empty system are unpacked: what is asked for, all of Erlang, and
+ * libraries that this system has not got. The C library and the like are always there and must stay the system's own.
+ */
+export function packagesToUnpack(simulation: string, installed: ReadonlySet<string>): string[] {
+  const all = simulation
+    .split("\n")
+    .flatMap((line) => /^Inst (\S+)/.exec(line)?.[1] ?? [])
+    .map((name) => name.replace(/:.*$/, ""));
+  const needed = (name: string): boolean =>
+    (wanted as readonly string[]).includes(name) ||
+    name.startsWith("erlang-") ||
+    (name.startsWith("lib") && !installed.has(name));
+  return [...new Set(all)].filter(needed).sort();
+}
+
+/** Programs made runnable from where they were unpacked: Debian's own scripts name folders of the system. */
+const launchers: Readonly<Record<string, string>> = {
+  erl: 'exec "$BINDIR/erlexec" ${1+"$@"}',
+  epmd: 'exec "$BINDIR/epmd" "$@"',
+  etcd: 'exec "$root/usr/bin/etcd" "$@"',
+  etcdctl: 'exec "$root/usr/bin/etcdctl" "$@"',
+  "rabbitmq-server": 'exec "$rabbit/rabbitmq-server" "$@"',
+  rabbitmqctl: 'exec "$rabbit/rabbitmqctl" "$@"',
+  "rabbitmq-diagnostics": 'exec "$rabbit/rabbitmq-diagnostics" "$@"',
+};
+
+const preamble = `#!/bin/sh
+# Made by dynamos-fabric: runs an unpacked Debian package; nothing of it is installed on this system.
+bin=$(dirname "$(readlink -f "$0")")
+root=$(readlink -f "$bin/../root")
+for found in "$root"/usr/lib/erlang/erts-*/bin; do BINDIR=$found; done
+for found in "$root"/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin; do rabbit=$found; done
+for found in "$root"/usr/lib/*-linux-gnu* "$root"/lib/*-linux-gnu*; do
+  if [ -d "$found" ]; then LD_LIBRARY_PATH=$found\${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}; fi
+done
+ROOTDIR="$root/usr/lib/erlang" EMU=beam PROGNAME=erl PATH="$bin:$PATH"
+export ROOTDIR BINDIR EMU PROGNAME LD_LIBRARY_PATH PATH
+`;
+
+/**
+ * Unpacks RabbitMQ, Erlang and etcd from Debian's (or Ubuntu's) packages into `folder` (`root/`, `bin/`). Needs no root and
+ * changes nothing of the system: apt keeps its lists, its cache and its idea of what is installed in a folder of ours.
+ */
+export async function unpackPackages(folder: string, env: Environment, step: Step): Promise<void> {
+  const work = join(folder, "apt");
+  const root = join(folder, "root");
+  const bin = join(folder, "bin");
+  for (const dir of ["lists/partial", "archives/partial", "state", "debs"]) {
+    mkdirSync(join(work, dir), { recursive: true });
+  }
+  mkdirSync(root);
+  mkdirSync(bin);
+  writeFileSync(join(work, "state", "status"), "");
+  const apt = async (args: readonly string[]): Promise<Executed> =>
+    await execute("apt-get", [...aptOptions(work), ...args], {
+      cwd: join(work, "debs"),
+      env: { ...env, LC_ALL: "C", DEBIAN_FRONTEND: "noninteractive" },
+      timeoutMs: 600_000,
+    });
+
+  step.update("reading the package lists");
+  // One of several sources may well be out of reach: what counts is whether the packages are found.
+  const update = await apt(["update"]);
+  const simulation = await apt(["install", "--simulate", "--no-install-recommends", ...wanted]);
+  if (simulation.code !== 0) {
+    if (unreachable.test(update.stderr)) throw aptProblem("the package lists could not be read", update);
+    throw aptProblem("the broker and the store are not among this system's packages", simulation);
+  }
+  const names = packagesToUnpack(simulation.stdout, await installedPackages(env));
+  step.update(`fetching ${names.length} packages`);
+  const download = await apt(["download", ...names]);
+  if (download.code !== 0) throw aptProblem("the packages could not be fetched", download);
+
+  for (const [i, file] of readdirSync(join(work, "debs")).entries()) {
+    step.update(`unpacking ${i + 1} of ${names.length}`);
+    const unpacked = await execute("dpkg", ["-x", join(work, "debs", file), root], { env });
+    if (unpacked.code !== 0) throw aptProblem(`${file} could not be unpacked`, unpacked);
+  }
+  for (const [name, line] of Object.entries(launchers)) {
+    writeFileSync(join(bin, name), `${preamble}${line}\n`);
+    chmodSync(join(bin, name), 0o755);
+  }
+  rmSync(work, { recursive: true, force: true });
+}
+
+/** apt.conf(5): every folder that apt writes to becomes one below `work`; the sources and their keys stay the system's. */
+function aptOptions(work: string): string[] {
+  const settings: Record<string, string> = {
+    "Dir::State": join(work, "state"),
+    "Dir::State::Lists": join(work, "lists"),
+    "Dir::State::status": join(work, "state", "status"),
+    "Dir::State::extended_states": join(work, "state", "extended_states"),
+    "Dir::Cache": join(work, "archives"),
+    "Dir::Cache::Archives": join(work, "archives"),
+    "Dir::Log": join(work, "state"),
+    // As root, apt would fetch as a user that may not enter our folder.
+    "APT::Sandbox::User": userInfo().username,
+    "APT::Get::List-Cleanup": "0",
+    "Acquire::Languages": "none",
+    "Acquire::Retries": "2",
+    "Acquire::http::Timeout": "15",
+    "Acquire::https::Timeout": "15",
+    "DPkg::Post-Invoke": "",
+    "APT::Update::Post-Invoke": "",
+    "APT::Update::Post-Invoke-Success": "",
+  };
+  return Object.entries(settings).flatMap(([name, value]) => ["-o", `${name}=${value}`]);
+}
+
+async function installedPackages(env: Environment): Promise<Set<string>> {
+  const list = await execute("dpkg-query", ["-W", "-f", "${db:Status-Status} ${Package}\\n"], { env });
+  return new Set(list.stdout.split("\n").flatMap((line) => /^installed (\S+)$/.exec(line)?.[1] ?? []));
+}
+
+const unreachable = /Could not (resolve|connect)|Temporary failure|Connection (failed|timed out)|Network is unreachable/;
+
+function aptProblem(message: string, run: Executed): InfraError {
+  const lines = run.stderr.split("\n").filter((line) => /^(E|Err|W):/.test(line));
+  const detail = (lines.find((line) => line.startsWith("E:")) ?? lines[0] ?? run.stderr.trim().split("\n").at(-1) ?? "").trim();
+  if (run.code === 124 || unreachable.test(run.stderr)) {
+    return new InfraError({
+      code: "TOOL-NO-NETWORK",
+      message: `${message}: the package mirror cannot be reached (${detail})`,
+      remedy: "connect this machine and run the same command again",
+    });
+  }
+  return new InfraError({
+    code: "TOOL-PACKAGES",
+    message: `${message} (${detail})`,
+    remedy: "install rabbitmq-server and etcd yourself, so that they are on PATH, and run the same command again",
+  });
+}

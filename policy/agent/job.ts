@@ -1,0 +1,30 @@
+import type { CompositionRequest } from "../contract/wire.js";
+import { jobQueue } from "../contract/names.js";
+import { CodedError } from "../contract/problem.js";
+import type { Admission } from "./admission.js";
+import type { MicroserviceOfJob } from "./microservice.js";
+
+/** Microservices one job may have at one agent: each has its own queue, and a restarted agent must find them all. */
+export const MOST_SERVICES = 8;
+
+/** The queue of a job's n-th microservice at an agent, counted from 1. The first bears the name DYNAMOS gives it. */
+export const queueOf = (job: string, agent: string, n: number): string => `${jobQueue(job, agent).slice(0, -1)}${n}`;
+
+/** One composed job at this agent. */
+export interface Job {
+  readonly id: string;
+  readonly agent: string;
+  readonly composition: CompositionRequest;
+  readonly admission: Admission;
+  readonly microservices: Map<string, Promise<MicroserviceOfJob>>;
+  /** Ends its watch of the store, if it had one. */
+  readonly closeWatch: () => Promise<void>;
+  readonly guard: NodeJS.Timeout;
+}
+
+/** @throws CodedError `AGT-SERVICES` when the job has too many microservices already */
+export function nextQueue(job: Job): string {
+  const n = job.microservices.size + 1;
+  if (n <= MOST_SERVICES) return queueOf(job.id, job.agent, n);
+  throw new CodedError({ code: "AGT-SERVICES", path: `jobs/${job.id}`, message: `${MOST_SERVICES} microservices of one job at one agent are the most`, remedy: "split the request type's workflow" });
+}

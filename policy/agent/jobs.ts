@@ -1,0 +1,166 @@
+import { KEY } from "../contract/names.js";
+import { CodedError } from "../contract/problem.js";
+import type { CompositionRequest } from "../contract/wire.js";
+import type { Bus } from "../platform/bus.js";
+import type { Logger } from "../platform/log.js";
+import type { Store } from "../platform/store.js";
+import { Admission, type GrantReader } from "./admission.js";
+import { type Job, MOST_SERVICES, nextQueue, queueOf } from "./job.js";
+import { JobWatch } from "./job-watch.js";
+import { safeName } from "./messages.js";
+import { MicroserviceOfJob, type MicroserviceOptions } from "./microservice.js";
+import type { OwnAgreement } from "./own-agreement.js";
+import type { JobRunner } from "./runner.js";
+import type { Permit } from "./step.js";
+
+export interface JobsOptions {
+  readonly agent: string;
+  readonly bus: Bus;
+  readonly store: Store;
+  readonly own: OwnAgreement;
+  readonly grants: GrantReader;
+  readonly runner: JobRunner;
+  readonly microservice: MicroserviceOptions;
+  /** How long a job may live, whatever happens. */
+  readonly lifespanMs: number;
+  readonly log: Logger;
+}
+
+/** The jobs composed at this agent: from their composition to their end, recorded in the store in between. */
+export class Jobs {
+  readonly #options: JobsOptions;
+  readonly #jobs = new Map<string, Job>();
+  readonly #ending = new Map<string, Promise<void>>();
+
+  constructor(options: JobsOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#jobs.size;
+  }
+
+  /** Takes away what an agent before this one left: its jobs' microservices died with it, and with them what they had learnt. */
+  async removeStale(): Promise<void> {
+    const { store, bus, agent, log } = this.#options;
+    const { entries } = await store.list<{ job_name?: unknown }>(KEY.agentJobPrefix(agent));
+    for (const { key, value } of entries) {
+      if (typeof value.job_name === "string") await this.#deleteQueues(value.job_name, MOST_SERVICES, bus);
+      await store.delete(key);
+      log.warn({ key }, "removed the record of a job that an earlier run of this agent did not end");
+    }
+  }
+
+  /** Records a composition. The same job again changes nothing. */
+  async compose(composition: CompositionRequest): Promise<void> {
+    const { store, agent, lifespanMs, log } = this.#options;
+    const id = safeName(composition.jobName, "job");
+    if (this.#jobs.has(id)) return;
+    const guard = setTimeout(() => void this.end(id, `it lived for ${lifespanMs / 60_000} minutes`), lifespanMs);
+    guard.unref();
+    this.#jobs.set(id, this.#make(id, composition, guard));
+    try {
+      await store.put(this.#key(composition), record(composition, agent));
+    } catch (error) {
+      clearTimeout(guard);
+      this.#jobs.delete(id);
+      throw error;
+    }
+    log.info({ job: id, archetype: composition.archetypeId, role: composition.role }, "composed");
+  }
+
+  /** @throws CodedError `AGT-JOB-UNKNOWN` */
+  get(id: string): Job {
+    const job = this.#jobs.get(id);
+    if (job !== undefined) return job;
+    throw new CodedError({
+      code: "AGT-JOB-UNKNOWN",
+      path: `jobs/${id}`,
+      message: `${this.#options.agent} has no job ${id}: it was never composed here, has ended, or the agent was restarted`,
+      remedy: "send the request again",
+    });
+  }
+
+  /** The microservice of a job, made ready on its first use. It is not started before it is asked to work. */
+  microservice(job: Job, { service, entry }: Permit): Promise<MicroserviceOfJob> {
+    const known = job.microservices.get(service);
+    if (known !== undefined) return known;
+    const queue = nextQueue(job);
+    const { bus, microservice } = this.#options;
+    const made = bus.declareQueue(queue).then(() => new MicroserviceOfJob({ job: job.id, service, entry, queue }, microservice));
+    job.microservices.set(service, made);
+    made.catch(() => job.microservices.delete(service));
+    return made;
+  }
+
+  /** Ends a job: its microservices, queues and record. A job that is not here is no error. */
+  end(id: string, why: string): Promise<void> {
+    const ending = this.#ending.get(id);
+    if (ending !== undefined) return ending;
+    const job = this.#jobs.get(id);
+    if (job === undefined) return Promise.resolve();
+    this.#jobs.delete(id);
+    const { log } = this.#options;
+    const done = this.#end(job)
+      .then(() => log.info({ job: id, why }, "job ended"))
+      .catch((error: unknown) => log.error({ job: id, error }, "a job did not end in good order"))
+      .finally(() => this.#ending.delete(id));
+    this.#ending.set(id, done);
+    return done;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#jobs.keys()].map((id) => this.end(id, "the agent ends")));
+    await Promise.all(this.#ending.values());
+  }
+
+  async #end(job: Job): Promise<void> {
+    clearTimeout(job.guard);
+    const { bus, store, runner } = this.#options;
+    const microservices = await Promise.allSettled(job.microservices.values());
+    await Promise.all(microservices.map((made) => (made.status === "fulfilled" ? made.value.shutdown() : undefined)));
+    await runner.stop(job.id);
+    await job.closeWatch();
+    await this.#deleteQueues(job.id, microservices.length, bus);
+    await store.delete(this.#key(job.composition));
+  }
+
+  #make(id: string, composition: CompositionRequest, guard: NodeJS.Timeout): Job {
+    const { agent, grants, own, store } = this.#options;
+    let watch: Promise<JobWatch> | undefined;
+    const open = (): Promise<JobWatch> => {
+      if (watch !== undefined) return watch;
+      const opened = JobWatch.open(store, id, () => void this.end(id, "its coordinator says so in the store"));
+      watch = opened;
+      opened.catch(() => {
+        watch = undefined; // the next round tries again
+      });
+      return opened;
+    };
+    const closeWatch = async (): Promise<void> => (await watch?.catch(() => undefined))?.close();
+    return { id, agent, composition, guard, admission: new Admission(agent, grants, own, open), microservices: new Map(), closeWatch };
+  }
+
+  async #deleteQueues(job: string, count: number, bus: Bus): Promise<void> {
+    for (let n = 1; n <= count; n += 1) await bus.deleteQueue(queueOf(job, this.#options.agent, n));
+  }
+
+  #key({ user, jobName }: CompositionRequest): string {
+    return KEY.agentJob(this.#options.agent, user?.userName ?? "", jobName);
+  }
+}
+
+/** As DYNAMOS's agents write it. */
+function record(composition: CompositionRequest, agent: string): unknown {
+  const { archetypeId, requestType, role, user, dataProviders, destinationQueue, jobName } = composition;
+  return {
+    archetype_id: archetypeId,
+    request_type: requestType,
+    role,
+    user: { id: user?.id ?? "", user_name: user?.userName ?? "" },
+    data_providers: dataProviders,
+    destination_queue: destinationQueue,
+    job_name: jobName,
+    local_job_name: queueOf(jobName, agent, 1),
+  };
+}

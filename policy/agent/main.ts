@@ -1,0 +1,141 @@
+import { resolve } from "node:path";
+import type { FastifyInstance } from "fastify";
+import { z } from "zod";
+import type { Microservice, OnlineAgent, RequestType } from "../contract/documents.js";
+import { agentQueue, KEY, MESSAGE } from "../contract/names.js";
+import { CodedError } from "../contract/problem.js";
+import { Bus } from "../platform/bus.js";
+import { baseConfig, busOptions, readConfig } from "../platform/config.js";
+import { GrantVerifier } from "../platform/grants.js";
+import { createHttp, runService } from "../platform/health.js";
+import type { Logger } from "../platform/log.js";
+import { Pending } from "../platform/pending.js";
+import { Store } from "../platform/store.js";
+import { Agent, AGENT_PREFETCH } from "./agent.js";
+import { type Answers, settleBytes } from "./answer.js";
+import { Jobs } from "./jobs.js";
+import { OwnAgreement } from "./own-agreement.js";
+import { ProcessRunner } from "./runner-process.js";
+
+/** Seconds after which the store forgets an agent that died. */
+const PRESENCE_SECONDS = 5;
+
+/** Made absolute: microservices run in folders of their own. */
+const folder = z
+  .string()
+  .min(1)
+  .transform((path) => resolve(path));
+
+const schema = z.object({
+  ...baseConfig,
+  /** The party, as agreements name it. */
+  AGENT_NAME: z.string().regex(/^[A-Za-z][A-Za-z0-9-]{0,62}$/, "letters, digits and -, beginning with a letter"),
+  /** Microservices' programs lie below it. */
+  EXPERIMENT_FOLDER: folder,
+  DATA_FOLDER: folder,
+  WORK_FOLDER: folder,
+  /** Limit of one step. Below the broker's 30 minutes, after which it takes an unanswered message back. */
+  STEP_SECONDS: z.coerce.number().positive().max(1_500).default(600),
+  /** Limit of a microservice's start. */
+  START_SECONDS: z.coerce.number().positive().default(60),
+  /** How steps reach a microservice: straight from its agent, or by its job's queue. */
+  STEP_CHANNEL: z.enum(["direct", "queue"]).default("direct"),
+  /** The one guard against jobs that nobody ends. */
+  LIFESPAN_MINUTES: z.coerce.number().positive().max(30_000).default(200),
+});
+type Config = z.infer<typeof schema>;
+
+/** A party's agent: works for the jobs its party takes part in, by microservices on this machine. */
+runService(process.env["SERVICE_NAME"] ?? "agent", ({ log }) => start(readConfig(schema), log));
+
+async function start(config: Config, log: Logger): Promise<{ close(): Promise<void> }> {
+  const agent = config.AGENT_NAME;
+  const queue = agentQueue(agent);
+  const [bus, store] = await Promise.all([Bus.connect(busOptions(config)), Store.connect({ endpoint: config.ETCD_ENDPOINT, log })]);
+  const [own, grants, requestTypes, microservices] = await Promise.all([
+    OwnAgreement.open(store, agent),
+    GrantVerifier.open(store),
+    store.mirror<RequestType>(KEY.requestTypePrefix),
+    store.mirror<Microservice>(KEY.microservicePrefix),
+  ]);
+  const answers: Answers = new Pending("the microservice's answer", "JOB-TIMEOUT");
+  const runner = new ProcessRunner({
+    agent,
+    experimentFolder: config.EXPERIMENT_FOLDER,
+    dataFolder: config.DATA_FOLDER,
+    workFolder: config.WORK_FOLDER,
+    amqp: amqpEnvironment(config),
+    log,
+    ...(config.STEP_CHANNEL === "direct" ? { onAnswer: (id: string, body: Uint8Array) => settleBytes(answers, id, body) } : {}),
+  });
+  const jobs = new Jobs({
+    agent,
+    bus,
+    store,
+    own,
+    grants,
+    runner,
+    lifespanMs: config.LIFESPAN_MINUTES * 60_000,
+    log,
+    microservice: {
+      runner,
+      answers,
+      log,
+      returnAddress: queue,
+      startMs: config.START_SECONDS * 1_000,
+      stepMs: config.STEP_SECONDS * 1_000,
+      send: (to, correlationId, body) => bus.publish(to, MESSAGE.microserviceCommunication, body, { correlationId }),
+    },
+  });
+  await jobs.removeStale();
+  const handler = new Agent({ agent, queue, bus, jobs, answers, requestTypes, microservices, log });
+  const consumer = await bus.consume(queue, (incoming) => handler.handle(incoming), { prefetch: AGENT_PREFETCH });
+  const http = await listen(config, bus, log);
+  const presence = await store.presence(KEY.online(agent), online(config, http), PRESENCE_SECONDS);
+
+  return {
+    async close() {
+      await presence.close();
+      await http.close();
+      // First the jobs: what is at work then ends with an answer, and the consumer waits for that.
+      await jobs.close();
+      await consumer.stop();
+      await runner.close();
+      await bus.close();
+      await store.close();
+    },
+  };
+}
+
+/** The broker's part of the environment, as it came: microservices connect as their agent does. */
+function amqpEnvironment({ AMQP_HOST, AMQP_PORT, AMQP_USER }: Config): Readonly<Record<string, string>> {
+  return { AMQP_HOST, AMQP_PORT: String(AMQP_PORT), AMQP_USER, AMQP_PASSWORD_FILE: resolve(process.env["AMQP_PASSWORD_FILE"] ?? "") };
+}
+
+async function listen(config: Config, bus: Bus, log: Logger): Promise<FastifyInstance> {
+  const ready = (): true | string => bus.up || "no connection to the message broker";
+  const status = ({ code }: { readonly code: string }): number | undefined => (code === "AGT-HTTP" ? 501 : undefined);
+  const http = createHttp({ log, codes: "AGT", ready, status });
+  http.post("/agent/v1/:requestType/:agent", () => {
+    throw new CodedError({
+      code: "AGT-HTTP",
+      message: "this agent takes work from its queue only, with a grant and a round's token",
+      remedy: "send the request to the API gateway (docs/architecture.md, A request)",
+    });
+  });
+  await http.listen({ host: config.HTTP_HOST, port: config.HTTP_PORT });
+  return http;
+}
+
+function online(config: Config, http: FastifyInstance): OnlineAgent {
+  const now = new Date().toISOString();
+  const address = http.server.address();
+  const port = typeof address === "object" && address !== null ? address.port : config.HTTP_PORT;
+  return {
+    name: config.AGENT_NAME,
+    ActiveSince: now,
+    ConfigUpdated: now,
+    routingKey: agentQueue(config.AGENT_NAME),
+    dns: `${config.HTTP_HOST}:${port}`,
+  };
+}

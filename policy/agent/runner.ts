@@ -1,0 +1,37 @@
+import type { Problem } from "../contract/problem.js";
+
+/** One microservice of one job, as its agent wants it run. */
+export interface JobService {
+  readonly job: string;
+  /** The microservice's name. */
+  readonly service: string;
+  /** Its program, relative to the experiment's folder. */
+  readonly entry: string;
+  /** The queue it listens on, already declared. */
+  readonly queue: string;
+}
+
+/** A microservice that was started. */
+export interface Running {
+  /**
+   * Hands it a message (an encoded `microserviceCommunication`) without the broker, where it runs on the agent's own machine.
+   * Its answer comes back the same way. Absent: messages go by its queue.
+   */
+  readonly send?: (correlationId: string, body: Uint8Array) => Promise<void>;
+  /** Resolves when it has ended, with what to tell the coordinator. Never rejects. */
+  readonly ended: Promise<Problem>;
+}
+
+/** Where microservices run: child processes on this machine, or pods of a cluster. */
+export interface JobRunner {
+  /**
+   * Starts a job's microservice, or gives the one that runs. It need not answer yet.
+   *
+   * @throws CodedError `JOB-ENTRY` when its program is not in the experiment's folder, `JOB-START` when it cannot be started
+   */
+  ensure(service: JobService): Promise<Running>;
+  /** Ends all microservices of a job and removes what they left. Nothing to end is no error. */
+  stop(job: string): Promise<void>;
+  /** Ends everything. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,111 @@
+import type { GrantClaims } from "../contract/grants.js";
+import type { Problem } from "../contract/problem.js";
+
+/** What a coordinator asks an agent to work on. All of it is a claim of the coordinator's; nothing here is a right. */
+export interface RoundClaim {
+  readonly job: string;
+  readonly user: string;
+  readonly requestType: string;
+  readonly round: number;
+  /** Revision of the transaction that opened the round. */
+  readonly token: number;
+}
+
+/** A round's record as the store holds it. */
+export interface SeenRound {
+  readonly job: string;
+  readonly round: number;
+  readonly agreements: Readonly<Record<string, number>>;
+  /** The record's own (mod) revision. */
+  readonly revision: number;
+}
+
+/** One state of the agent's own agreement: from `revision` on, until the next state. */
+export interface AgreementState {
+  readonly revision: number;
+  readonly present: boolean;
+}
+
+/** What the agent itself knows from the store. */
+export interface Evidence {
+  readonly agent: string;
+  /** The record under the claimed job and round. */
+  readonly record: SeenRound | undefined;
+  /** The newest round of the job that the agent has seen opened. */
+  readonly newestRound: number;
+  /** Mod revision of the own agreement, read at the token's revision or later; 0: there is none. */
+  readonly agreementNow: number;
+  /** States of the own agreement as watched, oldest first. */
+  readonly agreementHistory: readonly AgreementState[];
+  /** The watch has told all changes up to this revision. */
+  readonly historySeen: number;
+}
+
+/**
+ * Whether an agent may work for a round. `undefined`: it may. The grant's signature and its time have been verified before.
+ *
+ * It may, when the grant was signed for this very agent, user, job and round; when the store's record of the round bears the token as its
+ * revision and the agreements' revisions of the grant; and when the agent's own agreement, at the token, was the one decided on. A change
+ * after the token does not matter: a round that is open may end.
+ */
+export function verifyRound(claim: RoundClaim, grant: GrantClaims, evidence: Evidence): Problem | undefined {
+  return verifyGrant(claim, grant, evidence.agent) ?? verifyToken(claim, grant, evidence) ?? verifyAgreement(claim, grant, evidence);
+}
+
+function verifyGrant(claim: RoundClaim, grant: GrantClaims, agent: string): Problem | undefined {
+  const differs = (code: string, what: string, granted: string | number, asked: string | number): Problem | undefined =>
+    granted === asked ? undefined : refusal(code, `the grant is for ${what} ${granted}, not ${asked}`);
+  return (
+    differs("AGT-GRANT-JOB", "job", grant.job, claim.job) ??
+    differs("AGT-GRANT-ROUND", "round", grant.round, claim.round) ??
+    differs("AGT-GRANT-TYPE", "request type", grant.requestType, claim.requestType) ??
+    differs("AGT-GRANT-USER", "user", grant.sub, claim.user) ??
+    (grant.dataProviders.includes(agent) || grant.computeProviders.includes(agent)
+      ? undefined
+      : refusal("AGT-GRANT-PARTY", `the grant names ${agent} neither as data provider nor as compute provider`))
+  );
+}
+
+function verifyToken(claim: RoundClaim, grant: GrantClaims, { record, newestRound }: Evidence): Problem | undefined {
+  const { token, round, job } = claim;
+  if (!Number.isSafeInteger(token) || token <= 0) return refusal("AGT-TOKEN-UNKNOWN", `${token} is no revision`);
+  if (record === undefined || record.job !== job || record.round !== round)
+    return refusal("AGT-TOKEN-UNKNOWN", `the store has no record that round ${round} of job ${job} was opened`);
+  if (record.revision !== token)
+    return refusal("AGT-TOKEN-WRONG", `round ${round} was opened at revision ${record.revision}, the token says ${token}`);
+  if (newestRound > round) return refusal("AGT-TOKEN-OLD", `round ${newestRound} is open already, round ${round} has ended`);
+  if (!sameRevisions(record.agreements, grant.agreements))
+    return refusal("AGT-TOKEN-AGREEMENTS", "the round was opened with other revisions of the agreements than the enforcer decided on");
+  return undefined;
+}
+
+function verifyAgreement({ token }: RoundClaim, grant: GrantClaims, evidence: Evidence): Problem | undefined {
+  const { agent } = evidence;
+  const decided = Object.hasOwn(grant.agreements, agent) ? grant.agreements[agent] : undefined;
+  if (decided === undefined || decided <= 0) {
+    // Who only computes may work without an agreement of its own; who gives data may not.
+    return grant.dataProviders.includes(agent)
+      ? refusal("AGT-AGREEMENT-MISSING", `the enforcer decided without an agreement of ${agent}`)
+      : undefined;
+  }
+  if (decided > token) return refusal("AGT-AGREEMENT-CHANGED", `${agent}'s agreement changed after revision ${token}, at which the round was opened`);
+  // The same revision now means the same at every moment between.
+  if (evidence.agreementNow === decided) return undefined;
+  const state = evidence.historySeen >= token ? evidence.agreementHistory.findLast(({ revision }) => revision <= token) : undefined;
+  if (state === undefined)
+    return refusal("AGT-AGREEMENT-UNSEEN", `${agent}'s agreement is not the one decided on (revision ${decided}), and what it was at revision ${token} is not known here`);
+  if (!state.present || state.revision !== decided) {
+    const was = state.present ? `of revision ${state.revision}` : `gone since revision ${state.revision}`;
+    return refusal("AGT-AGREEMENT-CHANGED", `when the round was opened (revision ${token}), ${agent}'s agreement was ${was}, not of revision ${decided}`);
+  }
+  return undefined;
+}
+
+function sameRevisions(a: Readonly<Record<string, number>>, b: Readonly<Record<string, number>>): boolean {
+  const parties = Object.keys(a);
+  return parties.length === Object.keys(b).length && parties.every((party) => Object.hasOwn(b, party) && a[party] === b[party]);
+}
+
+function refusal(code: string, message: string): Problem {
+  return { code, message, remedy: "let the coordinator ask the policy enforcer again and open the round anew" };
+}

@@ -1,0 +1,136 @@
+import { documentPath } from "../contract/paths.js";
+
+/** One reason for or against, as it travels in messages and answers. */
+export interface Reason {
+  readonly code: ReasonCode;
+  /** Whose rule it is; empty: nobody's in particular. */
+  readonly party: string;
+  /** Of the rule, in the party's agreement or in the request. */
+  readonly path: string;
+  readonly message: string;
+}
+
+export type ReasonCode =
+  | "POL-ALLOWED"
+  | "POL-NO-USER"
+  | "POL-NO-PROVIDER"
+  | "POL-ROUND-UNBOUND"
+  | "POL-REQUEST-TYPE-UNKNOWN"
+  | "POL-ARCHETYPE-UNKNOWN"
+  | "POL-PROVIDER-UNKNOWN"
+  | "POL-NO-AGREEMENT"
+  | "POL-REQUEST-TYPE"
+  | "POL-DATA-SET"
+  | "POL-ARCHETYPE"
+  | "POL-NO-COMMON-ARCHETYPE"
+  | "POL-COMPUTE-PROVIDER"
+  | "POL-COMPUTE-PROVIDER-NO-AGREEMENT"
+  | "POL-NO-COMMON-COMPUTE-PROVIDER";
+
+const rule = (user: string, field: string, index?: number): string =>
+  documentPath(["relations", user, field, ...(index === undefined ? [] : [index])]);
+const list = (names: readonly string[]): string => (names.length === 0 ? "none" : names.join(", "));
+
+export const allowed = (party: string, user: string, type: string, index: number): Reason => ({
+  code: "POL-ALLOWED",
+  party,
+  path: rule(user, "requestTypes", index),
+  message: `${party} allows ${type} to ${user}`,
+});
+export const noUser = (): Reason => ({
+  code: "POL-NO-USER",
+  party: "",
+  path: "user.userName",
+  message: "the request names no user",
+});
+export const noProvider = (): Reason => ({
+  code: "POL-NO-PROVIDER",
+  party: "",
+  path: "dataProviders",
+  message: "the request names no data provider",
+});
+export const roundUnbound = (field: string): Reason => ({
+  code: "POL-ROUND-UNBOUND",
+  party: "",
+  path: field,
+  message: `a round's request must say its ${field}`,
+});
+export const requestTypeUnknown = (type: string): Reason => ({
+  code: "POL-REQUEST-TYPE-UNKNOWN",
+  party: "",
+  path: "type",
+  message: `there is no request type ${type}`,
+});
+export const archetypeUnknown = (archetype: string): Reason => ({
+  code: "POL-ARCHETYPE-UNKNOWN",
+  party: "",
+  path: "archetype",
+  message: `there is no archetype ${archetype}`,
+});
+export const providerUnknown = (party: string): Reason => ({
+  code: "POL-PROVIDER-UNKNOWN",
+  party,
+  path: "dataProviders",
+  message: `there is no agreement of a party ${party}`,
+});
+export const noAgreement = (party: string, user: string): Reason => ({
+  code: "POL-NO-AGREEMENT",
+  party,
+  path: documentPath(["relations", user]),
+  message: `${party} has no agreement for ${user}`,
+});
+export const requestTypeRefused = (party: string, user: string, type: string): Reason => ({
+  code: "POL-REQUEST-TYPE",
+  party,
+  path: rule(user, "requestTypes"),
+  message: `${party} does not allow ${type} to ${user}`,
+});
+export const dataSetRefused = (party: string, user: string, dataSet: string): Reason => ({
+  code: "POL-DATA-SET",
+  party,
+  path: rule(user, "dataSets"),
+  message: `${party} does not allow data set ${dataSet} to ${user}`,
+});
+export const archetypeRefused = (party: string, user: string, archetype: string | undefined): Reason => ({
+  code: "POL-ARCHETYPE",
+  party,
+  path: rule(user, "allowedArchetypes"),
+  message:
+    archetype === undefined
+      ? `${party} allows ${user} no archetype that exists and that it offers`
+      : `${party} does not allow ${archetype} to ${user}`,
+});
+export const noCommonArchetype = (party: string, user: string, names: readonly string[]): Reason => ({
+  code: "POL-NO-COMMON-ARCHETYPE",
+  party,
+  path: rule(user, "allowedArchetypes"),
+  message: `no archetype is allowed by all; ${party} allows ${list(names)}`,
+});
+export const computeProviderRefused = (party: string, user: string, computeProvider: string): Reason => ({
+  code: "POL-COMPUTE-PROVIDER",
+  party,
+  path: rule(user, "allowedComputeProviders"),
+  message: `${party} does not let ${computeProvider} compute for ${user}`,
+});
+export const noCommonComputeProvider = (party: string, user: string, names: readonly string[]): Reason => ({
+  code: "POL-NO-COMMON-COMPUTE-PROVIDER",
+  party,
+  path: rule(user, "allowedComputeProviders"),
+  message: `no compute provider is allowed by all; ${party} allows ${list(names)}`,
+});
+export const computeProviderUnagreed = (
+  party: string,
+  user: string,
+  type: string,
+  what: "none" | "user" | "type",
+): Reason => ({
+  code: "POL-COMPUTE-PROVIDER-NO-AGREEMENT",
+  party,
+  path: what === "type" ? rule(user, "requestTypes") : documentPath(["relations", user]),
+  message:
+    what === "none"
+      ? `${party} may compute for the others, but has no agreement of its own`
+      : what === "user"
+        ? `${party} may compute for the others, but has no agreement for ${user} itself`
+        : `${party} may compute for the others, but does not allow ${type} to ${user} itself`,
+});

@@ -1,0 +1,84 @@
+import type { GrantClaims } from "../contract/grants.js";
+import type { Draft, RequestApproval, ValidationResponse } from "../contract/wire.js";
+import { type Decision, type DecisionRequest, decide, type Policy } from "../decision/index.js";
+import { roundUnbound } from "../decision/reasons.js";
+import type { Snapshot } from "./policy-view.js";
+
+/** Decides a request and says how it is answered. Pure but for `sign`, which is called for allowances only. */
+export function answer(
+  request: RequestApproval,
+  { policy, revision }: Snapshot,
+  sign: (claims: GrantClaims) => string,
+): { decision: Decision; response: Draft<ValidationResponse> } {
+  const question = questionOf(request);
+  const decision = unbound(request, policy) ?? decide(question, policy);
+  const approved = decision.decision === "allow";
+  const valid = decision.providers.filter((p) => p.allowed);
+  const response: Draft<ValidationResponse> = {
+    type: "validationResponse",
+    requestType: request.type,
+    validDataproviders: Object.fromEntries(
+      valid.map((p) => [p.party, { archetypes: p.archetypes, computeProviders: p.computeProviders }]),
+    ),
+    invalidDataproviders: decision.providers.filter((p) => !p.allowed).map((p) => p.party),
+    auth: { accessToken: approved ? sign(claimsOf(request, decision)) : "", refreshToken: "" },
+    user: request.user ?? {},
+    requestApproved: approved,
+    validArchetypes: {
+      userName: question.user,
+      archetypes: Object.fromEntries(valid.map((p) => [p.party, { archetypes: p.archetypes }])),
+    },
+    options: request.options,
+    reasons: decision.reasons,
+    revision,
+    agreementRevisions: decision.agreements,
+    jobId: request.jobId,
+    round: request.round,
+  };
+  return { decision, response };
+}
+
+function questionOf(request: RequestApproval): DecisionRequest {
+  return {
+    requestType: request.type,
+    user: request.user?.userName ?? "",
+    dataProviders: request.dataProviders,
+    ...(request.archetypeId === "" ? {} : { archetype: request.archetypeId }),
+    ...(request.computeProvider === "" ? {} : { computeProvider: request.computeProvider }),
+  };
+}
+
+/** A round's grant must be for one composition: a request that leaves it open is denied. */
+function unbound(request: RequestApproval, policy: Policy): Decision | undefined {
+  if (request.jobId === "" && request.round === 0) return undefined;
+  const other = policy.archetypes.get(request.archetypeId)?.computeProvider === "other";
+  const missing = [
+    ...(request.jobId === "" ? ["job_id"] : []),
+    ...(request.round === 0 ? ["round"] : []),
+    ...(request.archetypeId === "" ? ["archetype_id"] : []),
+    ...(other && request.computeProvider === "" ? ["compute_provider"] : []),
+  ];
+  if (missing.length === 0) return undefined;
+  const providers = [...new Set(request.dataProviders)].map((party) => ({
+    party,
+    allowed: false,
+    archetypes: [],
+    computeProviders: [],
+  }));
+  return { decision: "deny", providers, options: [], reasons: missing.map(roundUnbound), agreements: {} };
+}
+
+/** What a grant says of an allowance: of a first approval, what would be composed first. */
+function claimsOf(request: RequestApproval, decision: Decision): GrantClaims {
+  const [option] = decision.options;
+  return {
+    sub: request.user?.userName ?? "",
+    job: request.jobId,
+    round: request.round,
+    requestType: request.type,
+    archetype: option?.archetype ?? "",
+    dataProviders: decision.providers.map((p) => p.party),
+    computeProviders: option?.computeProviders ?? [],
+    agreements: decision.agreements,
+  };
+}

@@ -1,0 +1,32 @@
+import { z } from "zod";
+import { Bus } from "../platform/bus.js";
+import { baseConfig, busOptions, readConfig } from "../platform/config.js";
+import { createHttp, runService } from "../platform/health.js";
+import { Store } from "../platform/store.js";
+import { Enforcer } from "./enforcer.js";
+import { createMetrics } from "./metrics.js";
+
+runService("policy-enforcer", async ({ log }) => {
+  const config = readConfig(z.object(baseConfig));
+  const metrics = createMetrics();
+  const [bus, store] = await Promise.all([
+    Bus.connect(busOptions(config)),
+    Store.connect({ endpoint: config.ETCD_ENDPOINT, log }),
+  ]);
+  const enforcer = await Enforcer.start({ bus, store, log, metrics });
+  const http = createHttp({
+    log,
+    codes: "POL",
+    metrics: metrics.registry,
+    ready: () => bus.up || "the message broker is away",
+  });
+  await http.listen({ host: config.HTTP_HOST, port: config.HTTP_PORT });
+  return {
+    async close() {
+      await http.close();
+      await enforcer.close();
+      await bus.close();
+      await store.close();
+    },
+  };
+});

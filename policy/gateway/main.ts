@@ -1,0 +1,23 @@
+import { z } from "zod";
+import { Bus } from "../platform/bus.js";
+import { baseConfig, busOptions, readConfig } from "../platform/config.js";
+import { runService } from "../platform/health.js";
+import { Store } from "../platform/store.js";
+import { startGateway } from "./gateway.js";
+
+runService("api-gateway", async ({ log }) => {
+  const config = readConfig(z.object(baseConfig));
+  const [bus, store] = await Promise.all([
+    Bus.connect(busOptions(config)),
+    Store.connect({ endpoint: config.ETCD_ENDPOINT, log }),
+  ]);
+  const gateway = await startGateway({ bus, store, log });
+  await gateway.http.listen({ host: config.HTTP_HOST, port: config.HTTP_PORT });
+  return {
+    async close() {
+      await gateway.close();
+      await bus.close();
+      await store.close();
+    },
+  };
+});

@@ -1,0 +1,98 @@
+import { createHash, timingSafeEqual } from "node:crypto";
+import type { FastifyInstance } from "fastify";
+import type { OnlineAgent } from "../contract/documents.js";
+import { CodedError, type Problem } from "../contract/problem.js";
+import { streamJob } from "../jobs/event-stream.js";
+import type { JobTable } from "../jobs/job-log.js";
+import { createHttp, failed } from "../platform/health.js";
+import type { Logger } from "../platform/log.js";
+import type { Store } from "../platform/store.js";
+import { documentRoutes, InvalidDocumentError } from "./documents-api.js";
+import type { Job } from "./job-archive.js";
+
+export interface ApiOptions {
+  readonly log: Logger;
+  readonly store: Store;
+  /** Jobs in memory. */
+  readonly jobs: JobTable<Job>;
+  /** A job in memory or in the store. */
+  readonly find: (jobId: string) => Promise<Job | undefined>;
+  /** Agents online, by name. */
+  readonly agents: () => readonly OnlineAgent[];
+  /** Who bears it may do everything here. */
+  readonly operatorToken: string;
+  readonly ready: () => true | string;
+}
+
+/** Ended jobs shown in the list of jobs. */
+const ENDED_SHOWN = 50;
+const EVENTS = ["round-open", "round", "end"] as const;
+
+type WithId = { Params: { id: string } };
+
+/** The operator's side of the orchestrator: documents, jobs and agents. Everything but `/healthz` needs the operator's bearer token. */
+export function createApi(options: ApiOptions): FastifyInstance {
+  const { log, store, find, agents } = options;
+  const app = createHttp({ log, codes: "ORC", ready: options.ready, status: statusFor });
+  const isOperator = tokenCheck(options.operatorToken);
+
+  app.addHook("onRequest", async (request, reply) => {
+    if (request.url === "/healthz" || isOperator(request.headers.authorization)) return;
+    reply.header("www-authenticate", "Bearer");
+    throw new CodedError({
+      code: "ORC-NOT-ALLOWED",
+      path: "authorization",
+      message: "this needs the operator's token",
+      remedy: "send the header Authorization: Bearer <token>; the token is in the orchestrator's OPERATOR_TOKEN_FILE",
+    });
+  });
+
+  app.register(async (scope) => {
+    // All problems of a document, not only the first.
+    const outer = scope.errorHandler;
+    scope.setErrorHandler((error, request, reply) => {
+      if (error instanceof InvalidDocumentError) {
+        return reply.code(400).send({ ...failed(error.toProblem()), problems: error.problems });
+      }
+      return outer.call(scope, error as Parameters<typeof outer>[0], request, reply);
+    });
+    documentRoutes(scope, store);
+  });
+
+  app.get("/api/v1/agents", () => ({ agents: agents() }));
+
+  app.get("/api/v1/jobs", () => {
+    const shown = options.jobs.all().filter((job) => job.log.status !== "approved");
+    const running = shown.filter((job) => job.log.status === "running");
+    const ended = shown.filter((job) => job.log.status !== "running").slice(-ENDED_SHOWN);
+    return { jobs: [...running, ...ended].map((job) => ({ ...job.log.snapshot(), reports: [], user: job.record.user })) };
+  });
+
+  app.get<WithId>("/api/v1/jobs/:id", async (request) => (await jobOf(request.params.id)).log.snapshot());
+
+  app.get<WithId>("/api/v1/jobs/:id/events", async (request, reply) => {
+    streamJob(request, reply, (await jobOf(request.params.id)).log, EVENTS);
+  });
+
+  const jobOf = async (id: string): Promise<Job> => {
+    const job = await find(id);
+    if (job !== undefined) return job;
+    throw new CodedError({ code: "ORC-JOB-NOT-FOUND", path: id, message: `there is no job ${id}`, remedy: "use the jobId that an approval answered" });
+  };
+  return app;
+}
+
+/** Compares digests: their length is no secret, and the comparison takes the same time wherever they differ. */
+function tokenCheck(token: string): (authorization: string | undefined) => boolean {
+  const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
+  const wanted = digest(token);
+  return (authorization) => {
+    const given = /^Bearer +(\S+)$/i.exec(authorization ?? "")?.[1];
+    return given !== undefined && timingSafeEqual(digest(given), wanted);
+  };
+}
+
+function statusFor({ code }: Problem): number | undefined {
+  // RFC 9110, 13.1: a condition that does not hold.
+  return code === "STO-CONFLICT" ? 412 : undefined;
+}

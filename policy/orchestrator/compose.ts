@@ -1,0 +1,163 @@
+import type { Archetype, Microservice } from "../contract/documents.js";
+import type { RefusalReason } from "../contract/job.js";
+import type { Problem } from "../contract/problem.js";
+
+/** What a party does in a job. `all`: it gives data and computes on it itself. */
+export type CompositionRole = "dataProvider" | "computeProvider" | "all";
+
+/** What one data provider allows the user, as the policy enforcer decided. */
+export interface ProviderRights {
+  readonly archetypes: readonly string[];
+  readonly computeProviders: readonly string[];
+}
+
+export interface CompositionInput {
+  readonly user: string;
+  /** By data provider. */
+  readonly providers: Readonly<Record<string, ProviderRights>>;
+  readonly archetypes: readonly Archetype[];
+  /** The microservices the request type needs: one that does not work in an archetype rules it out. */
+  readonly services?: readonly Microservice[];
+  /** Agents that are there to work. */
+  readonly online: ReadonlySet<string>;
+}
+
+/** Who does what in a job. All lists are in order of name. */
+export interface Composition {
+  readonly archetype: string;
+  readonly dataProviders: readonly string[];
+  /** The data providers themselves, where the archetype brings the computation to the data. */
+  readonly computeProviders: readonly string[];
+  /** True where each data provider computes on its own data: nothing goes from one party to another. */
+  readonly local: boolean;
+  readonly roles: ReadonlyMap<string, CompositionRole>;
+}
+
+/** A composition, a "no" by policy, or a breakdown. */
+export type CompositionOutcome =
+  | { readonly kind: "composed"; readonly composition: Composition }
+  | { readonly kind: "refused"; readonly reasons: readonly RefusalReason[] }
+  | { readonly kind: "failed"; readonly problem: Problem };
+
+/**
+ * Decides who works in a job. The same rights and the same agents give the same answer, in whatever order they come:
+ * the archetype that all data providers allow with the lowest weight, then by name; where another party computes, the
+ * first by name of those that all data providers allow and that are online.
+ *
+ * An archetype for which no compute provider is allowed by all gives way to the next one. An allowed party that is
+ * offline does not: who sees the data must not depend on who happens to be up.
+ */
+export function compose(input: CompositionInput): CompositionOutcome {
+  const dataProviders = Object.keys(input.providers).sort(byName);
+  if (dataProviders.length === 0) {
+    return failed({ code: "ORC-NO-PROVIDERS", path: "dataProviders", message: "the approval names no data provider" });
+  }
+  const offline = dataProviders.filter((p) => !input.online.has(p));
+  if (offline.length > 0) return failed(agentsOffline(offline, "data provider"));
+
+  const names = common(dataProviders.map((p) => rightsOf(input, p).archetypes));
+  if (names.length === 0) {
+    return refused(reasonsFor(input, dataProviders, "archetypes", "POL-NO-COMMON-ARCHETYPE", "no archetype"));
+  }
+  const defined = input.archetypes.filter((a) => names.includes(a.name)).sort(byWeight);
+  if (defined.length === 0) {
+    return failed({
+      code: "ORC-ARCHETYPE-UNKNOWN",
+      path: "archetypes",
+      message: `the agreements allow ${names.join(", ")}, which the marketplace does not define`,
+      remedy: "add the archetype's document, or correct its name in the agreements",
+    });
+  }
+  const usable = defined.filter((a) => !(input.services ?? []).some((s) => s.invalidArchetypes.includes(a.name)));
+  if (usable.length === 0) {
+    return failed({
+      code: "ORC-ARCHETYPE-UNUSABLE",
+      path: "requiredServices",
+      message: `the request type's microservices do not work in ${defined.map((a) => a.name).join(", ")}`,
+      remedy: "allow another archetype in the agreements, or use other microservices",
+    });
+  }
+  return choose(input, dataProviders, usable);
+}
+
+function choose(
+  input: CompositionInput,
+  dataProviders: readonly string[],
+  usable: readonly Archetype[],
+): CompositionOutcome {
+  const allowed = common(dataProviders.map((p) => rightsOf(input, p).computeProviders));
+  for (const archetype of usable) {
+    if (archetype.computeProvider === "dataProvider") {
+      return composed(compositionOf(archetype.name, dataProviders, dataProviders));
+    }
+    if (allowed.length === 0) continue;
+    const online = allowed.filter((p) => input.online.has(p));
+    // A party that gives no data of its own comes first: that is what the archetype is for.
+    const chosen = online.find((p) => !dataProviders.includes(p)) ?? online[0];
+    if (chosen === undefined) return failed(agentsOffline(allowed, "compute provider"));
+    return composed(compositionOf(archetype.name, dataProviders, [chosen]));
+  }
+  return refused(
+    reasonsFor(input, dataProviders, "computeProviders", "POL-NO-COMMON-COMPUTE-PROVIDER", "no compute provider"),
+  );
+}
+
+/** A composition from what a job's record keeps of it. */
+export function compositionOf(
+  archetype: string,
+  dataProviders: readonly string[],
+  computeProviders: readonly string[],
+): Composition {
+  const roles = new Map<string, CompositionRole>();
+  for (const party of [...new Set([...dataProviders, ...computeProviders])].sort(byName)) {
+    const gives = dataProviders.includes(party);
+    roles.set(party, gives && computeProviders.includes(party) ? "all" : gives ? "dataProvider" : "computeProvider");
+  }
+  // Read off the parties, not off the archetype, whose document may have changed since the job was composed.
+  const local = computeProviders.length === dataProviders.length && computeProviders.every((p) => dataProviders.includes(p));
+  return { archetype, dataProviders, computeProviders, local, roles };
+}
+
+function agentsOffline(parties: readonly string[], role: string): Problem {
+  return {
+    code: "ORC-AGENT-OFFLINE",
+    path: role === "data provider" ? "dataProviders" : "computeProviders",
+    message: `${role} not online: ${parties.join(", ")}`,
+    remedy: "start the agent, then ask again",
+  };
+}
+
+function reasonsFor(
+  input: CompositionInput,
+  dataProviders: readonly string[],
+  what: keyof ProviderRights,
+  code: string,
+  nothing: string,
+): readonly RefusalReason[] {
+  const field = what === "archetypes" ? "allowedArchetypes" : "allowedComputeProviders";
+  return dataProviders.map((party) => {
+    const allows = [...rightsOf(input, party)[what]].sort(byName);
+    return {
+      code,
+      party,
+      path: `relations[${JSON.stringify(input.user)}].${field}`,
+      message: `${nothing} is allowed by all of ${dataProviders.join(", ")}; ${party} allows ${allows.join(", ") || "none"}`,
+    };
+  });
+}
+
+const rightsOf = (input: CompositionInput, party: string): ProviderRights =>
+  input.providers[party] ?? { archetypes: [], computeProviders: [] };
+
+/** What is in every list, by name. */
+function common(lists: readonly (readonly string[])[]): readonly string[] {
+  const [first = [], ...rest] = lists;
+  return [...new Set(first)].filter((name) => rest.every((list) => list.includes(name))).sort(byName);
+}
+
+const byName = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+const byWeight = (a: Archetype, b: Archetype): number => a.weight - b.weight || byName(a.name, b.name);
+
+const composed = (composition: Composition): CompositionOutcome => ({ kind: "composed", composition });
+const refused = (reasons: readonly RefusalReason[]): CompositionOutcome => ({ kind: "refused", reasons });
+const failed = (problem: Problem): CompositionOutcome => ({ kind: "failed", problem });

@@ -1,0 +1,117 @@
+import type { FastifyInstance, FastifyRequest } from "fastify";
+import type { DocumentKind } from "../contract/documents.js";
+import { KEY } from "../contract/names.js";
+import { CodedError, type Problem } from "../contract/problem.js";
+import { validateDocument } from "../contract/schemas.js";
+import type { Store } from "../platform/store.js";
+
+interface Collection {
+  readonly kind: DocumentKind;
+  readonly prefix: string;
+  readonly key: (name: string) => string;
+}
+
+/** Collections by their path below `/api/v1/`. */
+const COLLECTIONS: Readonly<Record<string, Collection>> = {
+  archetypes: { kind: "archetype", prefix: KEY.archetypePrefix, key: KEY.archetype },
+  requestTypes: { kind: "requestType", prefix: KEY.requestTypePrefix, key: KEY.requestType },
+  microservices: { kind: "microservice", prefix: KEY.microservicePrefix, key: KEY.microservice },
+  datasets: { kind: "dataset", prefix: KEY.datasetPrefix, key: KEY.dataset },
+  "policyEnforcer/agreements": { kind: "agreement", prefix: KEY.agreementPrefix, key: KEY.agreement },
+};
+
+/** A person waits at the other end: a store that is away is told at once. */
+const AT_ONCE = { patience: 0 } as const;
+/** As documents' names are (contract/json-schemas.ts): nothing that could reach another key. */
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
+
+type Named = { Params: { name: string } };
+
+/** A document that cannot be written, with all that is wrong with it. */
+export class InvalidDocumentError extends CodedError {
+  readonly problems: readonly Problem[];
+
+  constructor(kind: DocumentKind, name: string, problems: readonly Problem[]) {
+    const [first] = problems;
+    super({
+      code: first?.code ?? "DOC-SCHEMA",
+      path: first?.path ?? "",
+      message: `${kind} ${name}: ${problems.map((p) => `${p.path || "(document)"} ${p.message}`).join("; ")}`,
+      remedy: first?.remedy ?? "correct the document",
+    });
+    this.problems = problems;
+  }
+}
+
+/**
+ * Routes to read and write the store's documents. A document's revision is its `ETag`; with `If-Match` (or `If-None-Match: *`) a write happens
+ * only on that revision. A write is answered once the store has it, with its revision: from then on no round opens on what was there before.
+ */
+export function documentRoutes(app: FastifyInstance, store: Store): void {
+  for (const [path, collection] of Object.entries(COLLECTIONS)) routesOf(app, store, path, collection);
+}
+
+function routesOf(app: FastifyInstance, store: Store, path: string, { kind, prefix, key }: Collection): void {
+  const base = `/api/v1/${path}`;
+
+  app.get(base, async () => {
+    const { entries, revision } = await store.list<{ readonly name?: string }>(prefix, AT_ONCE);
+    // A key without a document's name is another thing's, e.g. below a microservice's.
+    const documents = entries.filter((e) => typeof e.value?.name === "string" && e.key === key(e.value.name));
+    return { revision, documents: documents.map((e) => ({ name: e.value.name, revision: e.revision, document: e.value })) };
+  });
+
+  app.get<Named>(`${base}/:name`, async (request, reply) => {
+    const name = checkedName(request.params.name, kind);
+    const entry = await store.get<unknown>(key(name), AT_ONCE);
+    if (entry === undefined) throw notFound(kind, name);
+    return reply.header("etag", etag(entry.revision)).send({ revision: entry.revision, document: entry.value });
+  });
+
+  app.put<Named>(`${base}/:name`, async (request, reply) => {
+    const { name } = request.params;
+    const problems = validateDocument(kind, name, request.body);
+    if (problems.length > 0) throw new InvalidDocumentError(kind, name, problems);
+    const revision = await store.put(key(name), request.body, { ...AT_ONCE, ...(await condition(request, store, key(name))) });
+    return reply.header("etag", etag(revision)).send({ revision, document: request.body });
+  });
+
+  app.delete<Named>(`${base}/:name`, async (request) => {
+    const name = checkedName(request.params.name, kind);
+    if ((await store.get(key(name), AT_ONCE)) === undefined) throw notFound(kind, name);
+    return { revision: await store.delete(key(name), { ...AT_ONCE, ...(await condition(request, store, key(name))) }) };
+  });
+}
+
+/** The revision a write is bound to. `If-Match: *` binds it to whatever is there now. */
+async function condition(request: FastifyRequest, store: Store, key: string): Promise<{ readonly ifRevision?: number }> {
+  const { "if-match": match, "if-none-match": noneMatch } = request.headers;
+  if (noneMatch !== undefined) {
+    if (noneMatch.trim() === "*") return { ifRevision: 0 };
+    throw badCondition("If-None-Match", noneMatch, "only * is meaningful here");
+  }
+  if (match === undefined) return {};
+  if (match.trim() === "*") {
+    const entry = await store.get(key, AT_ONCE);
+    if (entry !== undefined) return { ifRevision: entry.revision };
+    throw new CodedError({ code: "STO-CONFLICT", path: key, message: `${key} is not there`, remedy: "write it without If-Match: *" });
+  }
+  const revision = /^(?:W\/)?"?(\d{1,15})"?$/.exec(match.trim())?.[1];
+  if (revision === undefined) throw badCondition("If-Match", match, 'give the document\'s revision, e.g. "214"');
+  return { ifRevision: Number(revision) };
+}
+
+const etag = (revision: number): string => `"${revision}"`;
+
+function checkedName(name: string, kind: DocumentKind): string {
+  if (NAME.test(name)) return name;
+  throw notFound(kind, name);
+}
+
+function notFound(kind: DocumentKind, name: string): CodedError {
+  return new CodedError({ code: "ORC-DOCUMENT-NOT-FOUND", path: name, message: `there is no ${kind} ${name}`, remedy: "list the collection to see what there is" });
+}
+
+function badCondition(header: string, value: string, remedy: string): CodedError {
+  return new CodedError({ code: "ORC-CONDITION", path: header, message: `${value} is no revision`, remedy });
+}

@@ -1,0 +1,101 @@
+import { randomUUID } from "node:crypto";
+import { RequestApproval, ValidationResponse } from "../contract/generated/dynamos.js";
+import { ENFORCER_QUEUE, MESSAGE } from "../contract/names.js";
+import { CodedError } from "../contract/problem.js";
+import type { Bus } from "../platform/bus.js";
+import { Pending } from "../platform/pending.js";
+
+/** What is asked: may this user do this, and if a job asks for its next round, is what was composed still allowed? */
+export interface Question {
+  readonly requestType: string;
+  readonly user: { readonly id: string; readonly userName: string };
+  readonly dataProviders: readonly string[];
+  readonly options?: Readonly<Record<string, boolean>>;
+  /** A change of this revision is known to the asker: the decision must know it too. */
+  readonly leastRevision?: number;
+  /** Of a running job. */
+  readonly round?: {
+    readonly job: string;
+    readonly round: number;
+    readonly archetype: string;
+    /** The party that computes, where it is not the data providers. */
+    readonly computeProvider: string;
+  };
+}
+
+export interface AskOptions {
+  /** Default: a new one. */
+  readonly correlationId?: string;
+  /** Milliseconds to wait for a broker that is away. Default 0: an error at once. */
+  readonly patience?: number;
+}
+
+/** A running job asks again this often when the broker was lost under its question. */
+const MOST_ATTEMPTS = 3;
+
+/** Asks the policy enforcer. Its answers come to the orchestrator's queue and are matched by correlation id alone. */
+export class EnforcerClient {
+  readonly #bus: Bus;
+  readonly #deadline: number;
+  readonly #pending = new Pending<ValidationResponse>("the policy enforcer's answer", "ORC-ENFORCER-SILENT");
+  #losses = 0;
+
+  /** @param deadline - milliseconds for an answer. Default 5000 */
+  constructor(bus: Bus, deadline = 5_000) {
+    this.#bus = bus;
+    this.#deadline = deadline;
+    bus.onState((up) => {
+      if (!up) this.#losses += 1;
+    });
+  }
+
+  /**
+   * The enforcer's decision. A question asked twice is decided twice and changes nothing, so with `patience` it is asked again
+   * when the broker was lost meanwhile.
+   *
+   * @throws {@link CodedError} `ORC-ENFORCER-SILENT`, `BUS-DOWN`, `BUS-UNROUTABLE` where no enforcer has ever run
+   */
+  async ask(question: Question, options: AskOptions = {}): Promise<ValidationResponse> {
+    const body = encode(question);
+    const patience = options.patience ?? 0;
+    for (let attempt = 1; ; attempt += 1) {
+      const losses = this.#losses;
+      const id = attempt === 1 && options.correlationId !== undefined ? options.correlationId : randomUUID();
+      // Bus.publish waits for the connection within `patience`; the enforcer's own time begins after that.
+      const answer = this.#pending.wait(id, this.#deadline + (this.#bus.up ? 0 : patience));
+      this.#bus
+        .publish(ENFORCER_QUEUE, MESSAGE.requestApproval, body, { correlationId: id, patience })
+        .catch((error: Error) => this.#pending.fail(id, error));
+      try {
+        return await answer;
+      } catch (error) {
+        const lost = this.#losses !== losses || (error instanceof CodedError && error.code === "BUS-DOWN");
+        if (!lost || patience === 0 || attempt === MOST_ATTEMPTS) throw error;
+      }
+    }
+  }
+
+  /** Takes an answer in. `false`: nobody waits for it any more. */
+  answered(correlationId: string, response: ValidationResponse): boolean {
+    return this.#pending.settle(correlationId, response);
+  }
+
+  close(): void {
+    this.#pending.failAll(new CodedError({ code: "ORC-CLOSING", message: "the orchestrator is ending", remedy: "try again in a moment" }));
+  }
+}
+
+function encode({ requestType, user, dataProviders, options, round, leastRevision }: Question): Uint8Array {
+  return RequestApproval.encode({
+    type: requestType,
+    user: { id: user.id, userName: user.userName },
+    dataProviders: [...dataProviders],
+    destinationQueue: ENFORCER_QUEUE,
+    options: { ...options },
+    jobId: round?.job ?? "",
+    round: round?.round ?? 0,
+    archetypeId: round?.archetype ?? "",
+    computeProvider: round?.computeProvider ?? "",
+    leastRevision: leastRevision ?? 0,
+  }).finish();
+}

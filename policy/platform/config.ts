@@ -1,0 +1,97 @@
+import { readFileSync, statSync } from "node:fs";
+import { z } from "zod";
+import { CodedError, type Problem } from "../contract/problem.js";
+import type { BusOptions } from "./bus.js";
+
+/** The environment of a service is incomplete or wrong: `CFG-INVALID`, with all problems at once. */
+export class ConfigError extends CodedError {
+  readonly problems: readonly Problem[];
+
+  constructor(problems: readonly Problem[]) {
+    super({
+      code: "CFG-INVALID",
+      message: problems.map((p) => `${p.path}: ${p.message}`).join("; "),
+      remedy: "set these environment variables (docs/architecture.md, Services' environment)",
+    });
+    this.problems = problems;
+  }
+}
+
+/** A TCP port; 0 lets the system choose. */
+export const port = z.coerce.number().int().min(0).max(65535);
+
+/** A path to a file with one secret, readable by its owner only. Its value becomes the secret itself, without the final newline. */
+export const secretFile = z
+  .string()
+  .min(1)
+  .transform((path, context) => {
+    try {
+      if ((statSync(path).mode & 0o077) !== 0) {
+        context.addIssue({ code: "custom", message: `${path} can be read by others; chmod 600 it` });
+        return z.NEVER;
+      }
+      const secret = readFileSync(path, "utf8").replace(/\r?\n$/, "");
+      if (secret === "") {
+        context.addIssue({ code: "custom", message: `${path} is empty` });
+        return z.NEVER;
+      }
+      return secret;
+    } catch (error) {
+      context.addIssue({
+        code: "custom",
+        message: `${path} cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)})`,
+      });
+      return z.NEVER;
+    }
+  });
+
+/** The environment that every service has. Spread it into a service's own `z.object`. `AMQP_PASSWORD_FILE` reads as the password. */
+export const baseConfig = {
+  SERVICE_NAME: z.string().min(1),
+  AMQP_HOST: z.string().min(1),
+  AMQP_PORT: port,
+  AMQP_USER: z.string().min(1),
+  AMQP_PASSWORD_FILE: secretFile,
+  /** `host:port` */
+  ETCD_ENDPOINT: z.string().regex(/^[^\s/]+:\d+$/, "must be host:port"),
+  HTTP_HOST: z.string().min(1).default("127.0.0.1"),
+  HTTP_PORT: port,
+  LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "fatal"]).default("info"),
+} as const;
+
+/**
+ * Reads a service's environment; other variables are ignored.
+ *
+ * @throws {@link ConfigError} naming every variable that is missing or wrong
+ */
+export function readConfig<S extends z.ZodObject>(
+  schema: S,
+  environment: NodeJS.ProcessEnv = process.env,
+): z.infer<S> {
+  const result = schema.safeParse(environment);
+  if (result.success) return result.data;
+  throw new ConfigError(
+    result.error.issues.map((issue) => ({
+      code: "CFG-INVALID",
+      path: issue.path.join("."),
+      message: issue.message,
+    })),
+  );
+}
+
+/** The broker's part of a service's environment. */
+export function busOptions(config: {
+  readonly SERVICE_NAME: string;
+  readonly AMQP_HOST: string;
+  readonly AMQP_PORT: number;
+  readonly AMQP_USER: string;
+  readonly AMQP_PASSWORD_FILE: string;
+}): BusOptions {
+  return {
+    host: config.AMQP_HOST,
+    port: config.AMQP_PORT,
+    user: config.AMQP_USER,
+    password: config.AMQP_PASSWORD_FILE,
+    service: config.SERVICE_NAME,
+  };
+}

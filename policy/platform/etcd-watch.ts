@@ -1,0 +1,71 @@
+import type { ClientDuplexStream } from "@grpc/grpc-js";
+import type { Event, WatchRequest, WatchResponse } from "../contract/generated/etcd.js";
+import { CodedError } from "../contract/problem.js";
+import { ETCD, type EtcdClient } from "./etcd-client.js";
+
+/**
+ * Watches one range of keys from a revision (inclusive) until the signal, the stream's end, or an error. Events come in etcd's order,
+ * those of one revision together.
+ *
+ * @throws {@link CodedError} `STO-COMPACTED` when the revision is compacted away, `STO-REWOUND` when the store has not come so far; gRPC's error when the stream breaks
+ */
+export function watchFrom(
+  client: EtcdClient,
+  range: { readonly key: Uint8Array; readonly rangeEnd: Uint8Array },
+  revision: number,
+  signal: AbortSignal,
+  onEvents: (events: readonly Event[]) => void,
+): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve, reject) => {
+    const stream: ClientDuplexStream<WatchRequest, WatchResponse> = client.stream(ETCD.watch);
+    const end = (error?: unknown) => {
+      signal.removeEventListener("abort", abort);
+      stream.cancel();
+      if (error === undefined) resolve();
+      else reject(error);
+    };
+    const abort = () => end();
+    signal.addEventListener("abort", abort);
+    stream.on("error", end); // also after cancel, where the promise is settled and nothing happens
+    stream.on("end", () => end());
+    stream.on("data", (answer: WatchResponse) => {
+      if (signal.aborted) return;
+      try {
+        if (answer.created && (answer.header?.revision ?? 0) < revision - 1)
+          return end(rewound(client, revision));
+        if (answer.events.length > 0) onEvents(answer.events);
+        if (answer.canceled) end(cancelled(client, answer));
+      } catch (error) {
+        end(error);
+      }
+    });
+    stream.write({ createRequest: { ...range, startRevision: revision, progressNotify: false } });
+  });
+}
+
+function rewound(client: EtcdClient, revision: number): CodedError {
+  return new CodedError({
+    code: "STO-REWOUND",
+    path: client.endpoint,
+    message: `the store is behind revision ${revision - 1}, which it had before`,
+    remedy: "was an older backup restored?",
+  });
+}
+
+function cancelled(client: EtcdClient, answer: WatchResponse): CodedError {
+  if (answer.compactRevision > 0) {
+    return new CodedError({
+      code: "STO-COMPACTED",
+      path: client.endpoint,
+      message: `the store's history before revision ${answer.compactRevision} is compacted away`,
+      remedy: "read from a later revision",
+    });
+  }
+  return new CodedError({
+    code: "STO-FAILED",
+    path: client.endpoint,
+    message: `the store ended a watch (${answer.cancelReason})`,
+    remedy: "look at the store's log",
+  });
+}

@@ -1,0 +1,67 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { ConfigError } from "./config.js";
+import { createLogger, type Logger, problemOf } from "./log.js";
+
+export interface ServiceContext {
+  readonly log: Logger;
+  /** Ends the service with exit code 1: for a fault that it cannot live with. */
+  readonly fail: (error: unknown) => void;
+}
+
+const CLOSE_LIMIT_MS = 15_000;
+
+/**
+ * Runs a service as this process: starts it, closes it on SIGTERM or SIGINT (at most 15 s, exit code 0), and ends with exit code 1 and one coded
+ * line in the log when it cannot start or fails unexpectedly.
+ */
+export function runService(
+  name: string,
+  start: (context: ServiceContext) => Promise<{ close(): Promise<void> }>,
+): void {
+  const log = createLogger(name);
+  let ending = false;
+
+  const end = async (code: number) => {
+    if (ending) return;
+    ending = true;
+    const limit = sleep(CLOSE_LIMIT_MS, "late" as const);
+    // A service that did not start has nothing to close, and has said so already.
+    const closed = running.then((service) => service?.close());
+    try {
+      if ((await Promise.race([closed, limit])) === "late")
+        log.error(`did not close within ${CLOSE_LIMIT_MS / 1000} s`);
+    } catch (error) {
+      log.error({ error }, "closing failed");
+    }
+    process.exit(code);
+  };
+  const fail = (error: unknown) => {
+    log.fatal({ error }, "ended by an unexpected error");
+    void end(1);
+  };
+  process.once("SIGTERM", () => void end(0));
+  process.once("SIGINT", () => void end(0));
+  process.on("uncaughtException", fail);
+  process.on("unhandledRejection", fail);
+
+  const running = start({ log, fail }).then(
+    (service) => {
+      log.info("started");
+      return service;
+    },
+    (error: unknown) => {
+      const problem = problemOf(error);
+      log.fatal(
+        {
+          ...problem,
+          ...(error instanceof ConfigError ? { problems: error.problems } : {}),
+          message: undefined,
+        },
+        `cannot start: ${problem.message}`,
+      );
+      process.exitCode = 1;
+      if (!ending) process.exit(1);
+      return undefined;
+    },
+  );
+}

@@ -1,0 +1,33 @@
+/** What a microservice's handler is given for one step of one round. */
+export interface StepInput {
+  /** Counted from 1. A request without rounds has one. */
+  readonly round: number;
+  readonly step: string;
+  /** The `data` of the data request, as its request type's schema allows it. */
+  readonly request: Readonly<Record<string, unknown>>;
+  /** The JSON answers of the step's input steps, by step and then by agent. Empty for a step without inputs. */
+  readonly data: Readonly<Record<string, unknown>>;
+  /** The binary parts of the step's inputs, named by the agent that sent them. */
+  readonly parts: Readonly<Record<string, Float64Array | Uint8Array>>;
+  /** The party whose agent runs this microservice. */
+  readonly steward: string;
+  /** Folder of that party's data. */
+  readonly dataFolder: string;
+  readonly job: string;
+  /** As what the party does this step: `dataProvider` or `computeProvider`. */
+  readonly role: string;
+}
+
+/** What a handler answers. */
+export interface StepOutput {
+  /** JSON. Of a workflow's result step it is the round's result. */
+  readonly data?: Readonly<Record<string, unknown>>;
+  /** Numbers or bytes for later steps: one part for all, or parts named by the agents that are to get them (`scatter`). */
+  readonly parts?: Readonly<Record<string, Float64Array | Uint8Array>>;
+}
+
+/**
+ * Does one step. State that lasts from round to round lives where the handlers close over it: a microservice's process serves one job.
+ * Steps are handled one after the other. An error it throws becomes the step's answer: a `CodedError` as it is, another as `JOB-FAILED`.
+ */
+export type Handler = (input: StepInput) => Promise<StepOutput> | StepOutput;

@@ -1,0 +1,120 @@
+// npm run bench -- [--json FILE] [--short] [--only approval,round,preview]
+import { writeFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { Agent, fetch, setGlobalDispatcher } from "undici";
+import { readExperiment } from "../../dynamos/experiment.js";
+import { follow, submit } from "../../dynamos/runs/request.js";
+import { parseSettings } from "../../dynamos/runs/settings.js";
+import type { RoundReport } from "../../policy/contract/job.js";
+import { bareEcho, bareTransaction } from "./floors.js";
+import { type Market, startMarket, startSkeleton } from "./market.js";
+import { alternate, block, type Line, median, rateLine, table, timeLine } from "./measure.js";
+import { previewLine } from "./preview.js";
+import { putDocuments } from "./documents.js";
+
+const { values } = parseArgs({
+  options: {
+    json: { type: "string" },
+    short: { type: "boolean", default: false },
+    only: { type: "string", default: "approval,round,preview" },
+  },
+});
+const wanted = new Set(values.only.split(","));
+const scale = values.short ? 0.2 : 1;
+const folder = resolve("examples/titanic");
+
+async function main(): Promise<void> {
+  setGlobalDispatcher(new Agent({ connections: 128, pipelining: 1 }));
+  const lines: Line[] = [];
+  if (wanted.has("approval") || wanted.has("round")) lines.push(...(await marketLines()));
+  if (wanted.has("preview")) lines.push(await previewLine(values.short ? 2 : 5));
+  console.log(table(lines));
+  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(lines, null, 1)}\n`);
+}
+
+async function marketLines(): Promise<Line[]> {
+  const { experiment } = readExperiment(folder);
+  const settings = parseSettings(experiment.settings, "experiment.yaml");
+  const parties = experiment.documents.flatMap((d) => (d.kind === "agreement" ? [d.name] : []));
+  console.log(`starting broker, store, three services and ${parties.length} agents`);
+  const market = await startMarket(folder, parties);
+  try {
+    await putDocuments(market, experiment.documents);
+    const lines: Line[] = [];
+    if (wanted.has("approval")) lines.push(...(await approvalLines(market, settings)));
+    if (wanted.has("round")) lines.push(await roundLine(market, settings));
+    return lines;
+  } finally {
+    await market.close();
+  }
+}
+
+type Settings = ReturnType<typeof parseSettings>;
+
+async function approvalLines(market: Market, settings: Settings): Promise<Line[]> {
+  const skeleton = await startSkeleton(market);
+  const body = JSON.stringify({ type: settings.request, user: settings.user, dataProviders: settings.dataProviders });
+  const post = (url: string) => async (): Promise<void> => {
+    const response = await fetch(`${url}/api/v1/requestApproval`, { method: "POST", headers: { "content-type": "application/json" }, body });
+    const text = await response.text();
+    if (response.status !== 200) throw new Error(`HTTP ${response.status}: ${text}`);
+  };
+  try {
+    const one = await alternate(post(market.gateway), post(skeleton.url), { callers: 1, count: Math.ceil(400 * scale), blocks: 5 });
+    const sixteen = await alternate(post(market.gateway), post(skeleton.url), { callers: 16, count: Math.ceil(3000 * scale), blocks: 5 });
+    return [
+      timeLine("approval, 1 caller, p50", one.product.p50, one.floor.p50, 2.0),
+      rateLine("approval, 16 callers, rate", sixteen.product.rate, sixteen.floor.rate, 2.5),
+    ];
+  } finally {
+    await skeleton.close();
+  }
+}
+
+/** A training round against its own computation, four echoes and one transaction. The first ten rounds of each job are its warm-up. */
+async function roundLine(market: Market, settings: Settings): Promise<Line> {
+  const skeleton = await startSkeleton(market);
+  const echo = await bareEcho(market.brokerPort);
+  const transaction = await bareTransaction(market.store);
+  const rounds: number[] = [];
+  const computing: number[] = [];
+  const echoes: number[] = [];
+  const opens: number[] = [];
+  try {
+    for (let i = 0; i < 5; i++) {
+      const reports = (await train(market, settings, 10 + Math.ceil(60 * scale))).slice(10);
+      rounds.push(...reports.map((r) => r.durations.total));
+      computing.push(...reports.map((r) => Object.values(r.durations.steps).reduce((sum, s) => sum + s.compute, 0)));
+      echoes.push((await block(echo.call, 1, Math.ceil(400 * scale))).p50);
+      opens.push((await block(transaction.call, 1, Math.ceil(200 * scale))).p50);
+    }
+    const floor = median(computing) + 4 * median(echoes) + median(opens);
+    const parts = `computation ${median(computing).toFixed(2)} + 4 x echo ${median(echoes).toFixed(2)} + transaction ${median(opens).toFixed(2)} ms`;
+    console.log(`floor of a training round: ${parts}`);
+    return timeLine("training round, p50", median(rounds), floor, 2.0);
+  } finally {
+    await echo.close();
+    await transaction.close();
+    await skeleton.close();
+  }
+}
+
+async function train(market: Market, settings: Settings, rounds: number): Promise<RoundReport[]> {
+  const accepted = await submit(market.gateway, {
+    type: settings.request,
+    user: settings.user,
+    dataProviders: settings.dataProviders,
+    data: { ...settings.data, rounds, seed: 1 },
+  });
+  if (accepted.status === "refused") throw new Error(`refused: ${JSON.stringify(accepted.reasons)}`);
+  const reports: RoundReport[] = [];
+  const end = await follow(market.gateway, accepted.jobId, (report) => reports.push(report));
+  if (end.status !== "completed") throw new Error(`the training ${end.status}: ${JSON.stringify(end)}`);
+  return reports;
+}
+
+main().catch((error: unknown) => {
+  console.error(error);
+  process.exitCode = 1;
+});

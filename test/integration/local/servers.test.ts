@@ -1,0 +1,40 @@
+import { connect } from "amqplib";
+import { describe, expect, it } from "vitest";
+import { startBroker, startStore } from "../../support/servers.js";
+
+describe("the tests' own servers", () => {
+  it("runs a broker with the users asked for, again after a kill", { timeout: 120_000 }, async () => {
+    const broker = await startBroker({ users: [{ name: "ada", password: "pw é", read: "^mine$" }] });
+    const url = { hostname: broker.host, port: broker.port, username: "ada", password: "pw é" };
+    const first = await connect(url);
+    const channel = await first.createConfirmChannel();
+    await channel.assertQueue("mine", { durable: true });
+    channel.sendToQueue("mine", Buffer.from("kept"), { persistent: true });
+    await channel.waitForConfirms();
+    first.on("error", () => undefined);
+    channel.on("error", () => undefined);
+    await broker.kill9();
+    await expect(connect(url)).rejects.toThrow(/ECONNREFUSED/);
+    await broker.restart();
+    const second = await connect(url);
+    const got = await (await second.createChannel()).get("mine");
+    expect(got !== false && got.content.toString()).toBe("kept");
+    await second.close();
+    await broker.stop();
+    await expect(connect(url)).rejects.toThrow(/ECONNREFUSED/);
+  });
+
+  it("runs a store that keeps its data over a restart", { timeout: 60_000 }, async () => {
+    const store = await startStore();
+    const call = async (path: string, body: object) =>
+      (
+        await fetch(`http://${store.endpoint}/v3/kv/${path}`, { method: "POST", body: JSON.stringify(body) })
+      ).json() as Promise<{ kvs?: { value: string }[] }>;
+    const key = Buffer.from("k").toString("base64");
+    await call("put", { key, value: key });
+    await store.restart();
+    expect((await call("range", { key })).kvs?.[0]?.value).toBe(key);
+    await store.stop();
+    await expect(call("range", { key })).rejects.toThrow(/fetch failed/);
+  });
+});

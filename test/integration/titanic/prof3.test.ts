@@ -1,0 +1,115 @@
+import { readdirSync } from "node:fs";
+import { performance } from "node:perf_hooks";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { jobQueue, KEY } from "../../../policy/contract/names.js";
+import { float64Part, type Parts } from "../../../policy/contract/parts.js";
+import { until } from "../../support/servers.js";
+import { CLIENTS, TITANIC, trainAlone } from "../../unit/titanic/training.js";
+import { Market, type RunningAgent, type StepAnswer } from "../agent/market.js";
+
+const PARTIES = [...CLIENTS, "server"];
+const CLAIMS = { requestType: "vflTrainRequest", dataProviders: CLIENTS, computeProviders: ["server"] };
+
+let market: Market;
+let agents: RunningAgent[];
+
+beforeAll(async () => {
+  market = await Market.open(TITANIC);
+  await market.store.put(KEY.requestType("vflTrainRequest"), market.document("requestTypes/vflTrainRequest.json"));
+  for (const name of ["vflClient", "vflServer"])
+    await market.store.put(KEY.microservice(name), market.document(`microservices/${name}.json`));
+  for (const party of PARTIES) await market.store.put(KEY.agreement(party), market.document(`agreements/${party}.json`));
+  agents = await Promise.all(PARTIES.map((party) => market.startAgent(party, { STEP_CHANNEL: "queue" })));
+}, 120_000);
+
+afterAll(() => market?.close());
+
+import { readFileSync } from "node:fs";
+let last = new Map<string, number>();
+function cpu(n: number) {
+  const now = new Map<string, number>();
+  const roots = agents.map((a) => a.process.pid ?? 0);
+  for (const pid of readdirSync("/proc").filter((x) => /^\d+$/.test(x))) {
+    try {
+      const st = readFileSync(`/proc/${pid}/stat`, "utf8"); const f = st.slice(st.lastIndexOf(")") + 2).split(" ");
+      const cmd = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
+      const ppid = Number(f[1]); let name = "";
+      if (roots.includes(Number(pid))) name = "agent" + roots.indexOf(Number(pid));
+      else if (roots.includes(ppid)) name = "micro" + roots.indexOf(ppid);
+      else if (/beam/.test(cmd) && cmd.includes(market.broker.folder)) name = "beam";
+      else if (/^\S*etcd /.test(cmd) && cmd.includes(market.server.folder)) name = "etcd";
+      else if (Number(pid) === process.pid) name = "coordinator";
+      if (name) now.set(name, Number(f[11]) * 10 + Number(f[12]) * 10);
+    } catch {}
+  }
+  if (last.size) console.log("CPU ms a round", [...now].map(([k, v]) => k + " " + ((v - (last.get(k) ?? 0)) / 100).toFixed(2)).join(", "), "sum", ([...now].reduce((s, [k, v]) => s + v - (last.get(k) ?? 0), 0) / 100).toFixed(1));
+  last = now;
+}
+interface Round {
+  readonly data: Record<string, unknown> | undefined;
+  readonly total: number;
+  readonly compute: number;
+}
+
+/** One round as a coordinator does it; throws what an agent reports. */
+async function round(job: string, number: number, request: Record<string, unknown>): Promise<Round> {
+  const start = performance.now();
+  const open = await market.openRound(job, number, CLAIMS);
+  const spans: Record<string, number> = { open: performance.now() - start };
+  let compute = 0;
+  const each = async (names: readonly string[], step: string, service: string, more: (name: string) => { parts?: Parts; data?: Record<string, unknown> }) => {
+    const given = await Promise.all(
+      names.map(async (name): Promise<[string, StepAnswer]> => [name, await market.step(name, open, { step, service, request, ...more(name) })]),
+    );
+    for (const [name, { problem }] of given) if (problem !== undefined) throw new Error(`${name}/${step} ${problem.code}: ${problem.message}`);
+    spans[step] = performance.now() - start;
+    compute += Math.max(...given.map(([, answer]) => answer.computeMs));
+    return given;
+  };
+  const embedded = await each(CLIENTS, "embed", "vflClient", () => ({}));
+  const [trained] = await each(["server"], "train", "vflServer", () => ({
+    parts: Object.fromEntries(embedded.map(([name, { parts }]) => [name, float64Part(parts, "embedding")])),
+    data: { embed: Object.fromEntries(embedded.map(([name, { data }]) => [name, data])) },
+  }));
+  const gradients = trained?.[1].parts ?? {};
+  await each(CLIENTS, "update", "vflClient", (name) => ({ parts: { server: float64Part(gradients, name) } }));
+  if (number > 157) console.log(number, JSON.stringify(spans), compute);
+  if (number % 100 === 0) cpu(number);
+  return { data: trained?.[1].data, total: performance.now() - start, compute };
+}
+
+describe("a federated training over real agents and microservices", () => {
+  it("arrives at the very numbers of the same training in one process, and leaves nothing behind", async () => {
+    const rounds = 500;
+    const request = { rounds, seed: 7, learningRate: { client: 0.2, server: 0.2 } };
+    const job = await market.compose(PARTIES, "vflTrainRequest");
+    const done: Round[] = [];
+    for (let number = 1; number <= rounds; number += 1) done.push(await round(job, number, request));
+
+    const alone = trainAlone({ rounds, seed: 7, client: 0.2, server: 0.2 });
+    expect(done.map(({ data }) => [data?.["accuracy"], data?.["loss"]])).toEqual(alone.map(({ accuracy, loss }) => [accuracy, loss]));
+
+    const steady = done.slice(10);
+    const middle = (values: number[]): number => values.sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
+    console.log(
+      `first round ${done[0]?.total.toFixed(0)} ms; then p50 ${middle(steady.map((r) => r.total)).toFixed(1)} ms a round, ` +
+        `computation ${middle(steady.map((r) => r.compute)).toFixed(1)} ms, overhead ${middle(steady.map((r) => r.total - r.compute)).toFixed(1)} ms`,
+    );
+
+    for (const party of PARTIES) await market.shutdown(party, job);
+    for (const agent of agents) {
+      expect(agent.log()).toContain("microservice ended");
+      expect(readdirSync(agent.workFolder)).toEqual([]);
+    }
+    await expect(market.bus.publish(jobQueue(job, "server"), "microserviceCommunication", new Uint8Array())).rejects.toMatchObject({ code: "BUS-UNROUTABLE" });
+  }, 60_000);
+
+  it("ends a job when its coordinator records the end in the store", async () => {
+    const job = await market.compose(PARTIES, "vflTrainRequest");
+    await round(job, 1, { rounds: 1, seed: 1, learningRate: { client: 0.2, server: 0.2 } });
+    await market.store.put(KEY.jobEnd(job), { status: "completed", rounds: 1 });
+    for (const party of PARTIES)
+      await until(`${party} ended`, async () => (await market.store.get(KEY.agentJob(party, "ada@uva.nl", job))) === undefined);
+    for (const agent of agents) expect(readdirSync(agent.workFolder)).toEqual([]);
+  }, 30_000);
+});

@@ -1,0 +1,307 @@
+/**
+ * Real servers for integration tests: RabbitMQ and etcd on free loopback ports, in folders of their own.
+ *
+ * They end with `stop()`, and at the latest when the test process ends, however it ends: a guard process holds a pipe to it.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import {
+  accessSync,
+  constants,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  writeFileSync,
+} from "node:fs";
+import { createConnection, createServer } from "node:net";
+import { homedir, tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { rabbitmqPasswordHash } from "../../infra/local/rabbitmq-hash.js";
+
+export interface BrokerUser {
+  readonly name: string;
+  readonly password: string;
+  /** Patterns of permission on vhost `/`. Default `.*`. */
+  readonly configure?: string;
+  readonly write?: string;
+  readonly read?: string;
+}
+
+export interface TestServer {
+  readonly folder: string;
+  /** Ends it in good order; its data stay until the test process ends, so `restart()` finds them. */
+  stop(): Promise<void>;
+  /** Ends it as a power cut would. */
+  kill9(): Promise<void>;
+  /** Starts it again on the same port and data, stopping it first where it still runs. */
+  restart(): Promise<void>;
+}
+
+export interface TestBroker extends TestServer {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface TestStore extends TestServer {
+  /** `host:port` */
+  readonly endpoint: string;
+}
+
+/** A RabbitMQ server of one's own. Default: one user guest/guest. About 6 s until ready. */
+export async function startBroker(
+  options: { readonly users?: readonly BrokerUser[] } = {},
+): Promise<TestBroker> {
+  const folder = mkdtempSync(join(tmpdir(), "broker-"));
+  const [port, distribution, mapper] = await freePorts(3);
+  const at = (name: string) => join(folder, name);
+  const users = options.users ?? [{ name: "guest", password: "guest" }];
+  writeFileSync(at("plugins"), "[].\n");
+  writeFileSync(at("definitions.json"), JSON.stringify(definitions(users)), { mode: 0o600 });
+  writeFileSync(
+    at("rabbitmq.conf"),
+    [
+      `listeners.tcp.1 = 127.0.0.1:${port}`,
+      "log.console = true",
+      "log.file = false",
+      `load_definitions = ${at("definitions.json")}`,
+      "",
+    ].join("\n"),
+  );
+  const env = {
+    HOME: folder,
+    ERL_EPMD_PORT: String(mapper),
+    ERL_EPMD_ADDRESS: "127.0.0.1",
+    RABBITMQ_NODENAME: "test@localhost",
+    RABBITMQ_DIST_PORT: String(distribution),
+    RABBITMQ_MNESIA_BASE: at("data"),
+    RABBITMQ_LOG_BASE: at("log"),
+    RABBITMQ_CONFIG_FILE: at("rabbitmq.conf"),
+    RABBITMQ_ENABLED_PLUGINS_FILE: at("plugins"),
+    RABBITMQ_PID_FILE: at("pid"),
+    // +sbwt none: idle schedulers do not spin, which matters where two cores run several servers at once.
+    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS:
+      "+sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}",
+  };
+  const group = new Group(folder, [
+    { command: [findProgram("epmd"), "-address", "127.0.0.1", "-port", String(mapper)], env, port: mapper },
+    { command: [findProgram("rabbitmq-server")], env, port },
+  ]);
+  await group.start();
+  return { host: "127.0.0.1", port, ...group.face() };
+}
+
+/** An etcd server of one's own. */
+export async function startStore(): Promise<TestStore> {
+  const folder = mkdtempSync(join(tmpdir(), "store-"));
+  const [port, peer] = await freePorts(2);
+  const client = `http://127.0.0.1:${port}`;
+  const peers = `http://127.0.0.1:${peer}`;
+  const flags = {
+    name: "test",
+    "data-dir": join(folder, "data"),
+    "listen-client-urls": client,
+    "advertise-client-urls": client,
+    "listen-peer-urls": peers,
+    "initial-advertise-peer-urls": peers,
+    "initial-cluster": `test=${peers}`,
+  };
+  const command = [
+    findProgram("etcd"),
+    ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]),
+  ];
+  const group = new Group(folder, [{ command, env: { HOME: folder }, port, health: `${client}/health` }]);
+  await group.start();
+  return { endpoint: `127.0.0.1:${port}`, ...group.face() };
+}
+
+/** A program by PATH, then the cache's `bin`, then this machine's workshop. Throws when it is nowhere. */
+export function findProgram(name: string): string {
+  const cache =
+    process.env.DYNAMOS_FABRIC_CACHE ??
+    join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "dynamos-fabric");
+  const unpacked = [join(cache, "servers", "bin"), join(cache, "bin"), "/tmp/boot/bin"];
+  const folders = [...(process.env.PATH ?? "").split(delimiter), ...unpacked];
+  for (const folder of folders.filter((f) => f !== "")) {
+    try {
+      accessSync(join(folder, name), constants.X_OK);
+      return join(folder, name);
+    } catch {
+      // Not in this folder: the next one is tried, and being in none is the error below.
+    }
+  }
+  throw new Error(`${name} is in none of ${folders.join(", ")}; run npm test once, which fetches it`);
+}
+
+/** Free loopback ports, all different. */
+export async function freePorts<N extends number>(
+  count: N,
+): Promise<number[] & { 0: number; 1: number; 2: number }> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = createServer();
+      await new Promise<void>((done, failed) => server.once("error", failed).listen(0, "127.0.0.1", done));
+      return server;
+    }),
+  );
+  const ports = servers.map((server) => (server.address() as { port: number }).port);
+  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
+  return ports as number[] & { 0: number; 1: number; 2: number };
+}
+
+/** Polls until `holds` is true. Throws with `what` at the deadline. */
+export async function until(
+  what: string,
+  holds: () => boolean | Promise<boolean>,
+  seconds = 20,
+): Promise<void> {
+  const deadline = performance.now() + seconds * 1000;
+  while (!(await holds())) {
+    if (performance.now() > deadline) throw new Error(`${what}: not within ${seconds} s`);
+    await sleep(20);
+  }
+}
+
+function definitions(users: readonly BrokerUser[]): unknown {
+  return {
+    vhosts: [{ name: "/" }],
+    users: users.map(({ name, password }) => ({
+      name,
+      password_hash: rabbitmqPasswordHash(password),
+      hashing_algorithm: "rabbit_password_hashing_sha256",
+      tags: "",
+    })),
+    permissions: users.map(({ name, configure = ".*", write = ".*", read = ".*" }) => ({
+      user: name,
+      vhost: "/",
+      configure,
+      write,
+      read,
+    })),
+  };
+}
+
+interface Part {
+  readonly command: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly port: number;
+  /** Answers 200 when the part is ready; without it, an accepted connection is enough. */
+  readonly health?: string;
+}
+
+/** Processes that belong together, each in a process group of its own, started in order. */
+class Group {
+  readonly #folder: string;
+  readonly #parts: readonly Part[];
+  readonly #guard: ChildProcess;
+  #pids: number[] = [];
+
+  constructor(folder: string, parts: readonly Part[]) {
+    this.#folder = folder;
+    this.#parts = parts;
+    // Reads the pids to end from its input; the input closes when this process ends, in whatever way.
+    const script =
+      'while read -r line; do pids=$line; done; for p in $pids; do kill -9 -- "-$p"; done 2>/dev/null; sleep 0.2; rm -rf "$1"';
+    this.#guard = spawn("/bin/sh", ["-c", script, "guard", folder], {
+      detached: true,
+      stdio: ["pipe", "ignore", "ignore"],
+    });
+    this.#guard.unref();
+    (this.#guard.stdin as { unref?: () => void } | null)?.unref?.();
+  }
+
+  face(): TestServer {
+    return {
+      folder: this.#folder,
+      stop: () => this.stop(),
+      kill9: () => this.#end("SIGKILL"),
+      restart: () => this.restart(),
+    };
+  }
+
+  async start(): Promise<void> {
+    for (const [i, part] of this.#parts.entries()) {
+      const log = join(this.#folder, `${i}.log`);
+      const out = openSync(log, "a");
+      const [program = "", ...args] = part.command;
+      mkdirSync(join(this.#folder, "work"), { recursive: true });
+      const env = { ...process.env, ...part.env };
+      const child = spawn(program, args, {
+        cwd: join(this.#folder, "work"),
+        env,
+        detached: true,
+        stdio: ["ignore", out, out],
+      });
+      if (child.pid === undefined) throw new Error(`${program} could not be started`);
+      child.unref();
+      this.#pids.push(child.pid);
+      this.#tellGuard();
+      try {
+        await until(`${program} ready`, () => this.#ready(part, child), 90);
+      } catch (error) {
+        await this.#end("SIGKILL");
+        throw new Error(`${String(error)}\n${readFileSync(log, "utf8").slice(-3000)}`);
+      }
+    }
+  }
+
+  async stop(): Promise<void> {
+    await this.#end("SIGTERM");
+  }
+
+  async restart(): Promise<void> {
+    await this.stop();
+    await this.start();
+  }
+
+  async #ready(part: Part, child: ChildProcess): Promise<boolean> {
+    if (child.exitCode !== null || child.signalCode !== null)
+      throw new Error(`${part.command[0]} ended with ${child.exitCode ?? child.signalCode}`);
+    if (part.health === undefined) return await accepts(part.port);
+    try {
+      return (await fetch(part.health, { signal: AbortSignal.timeout(1000) })).status === 200;
+    } catch {
+      return false; // not listening yet: asked again until the deadline
+    }
+  }
+
+  /** Last started first, so that a broker can still tell its port mapper good-bye. */
+  async #end(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
+    for (const pid of [...this.#pids].reverse()) {
+      signalGroup(pid, signal);
+      await until(`process group ${pid} ended`, () => !signalGroup(pid, 0), 10).catch(async () => {
+        signalGroup(pid, "SIGKILL");
+        await until(`process group ${pid} killed`, () => !signalGroup(pid, 0), 10);
+      });
+    }
+    this.#pids = [];
+    this.#tellGuard();
+  }
+
+  #tellGuard(): void {
+    this.#guard.stdin?.write(`${this.#pids.join(" ")}\n`);
+  }
+}
+
+/** Whether the group had a process to signal. */
+function signalGroup(pid: number, signal: NodeJS.Signals | 0): boolean {
+  try {
+    process.kill(-pid, signal);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ESRCH") return false;
+    throw error;
+  }
+}
+
+function accepts(port: number): Promise<boolean> {
+  return new Promise((answer) => {
+    const socket = createConnection({ host: "127.0.0.1", port });
+    const end = (result: boolean) => {
+      socket.destroy();
+      answer(result);
+    };
+    socket.setTimeout(1000, () => end(false));
+    socket.once("connect", () => end(true)).once("error", () => end(false));
+  });
+}
