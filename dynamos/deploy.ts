@@ -45,7 +45,7 @@ export async function deploy(): Promise<DeployOutputs> {
   const emulator = new LocalProcess(`${stack}-${EMULATOR}`, { state, spec: emulatorService() });
   const slice = new FabricSlice(
     stack,
-    { endpoint: { kind: "local", state, service: EMULATOR }, lease: spec.lease, nodes: sliceNodes(spec) },
+    { endpoint: { kind: "local", state, service: EMULATOR }, lease: spec.lease, nodes: sliceNodes(spec), state },
     { dependsOn: emulator, transformations: [goesWith(emulator)] },
   );
   const market = new Marketplace(stack, {
@@ -55,14 +55,14 @@ export async function deploy(): Promise<DeployOutputs> {
     experiment: spec.experiment,
     ...(spec.ports === undefined ? {} : { ports: spec.ports }),
     state,
-    nodes: Object.fromEntries(Object.keys(spec.nodes).map((node) => [node, slice])),
+    nodes: slice.nodes,
   });
   return { gatewayUrl: market.gatewayUrl, nodes: slice.hosts, stateFolder: state };
 }
 
 async function deploySlice(stack: string, state: string, spec: MarketplaceSpec): Promise<DeployOutputs> {
   await pulumi.log.info("target fabric makes the slice; the cluster on it and the marketplace on that cluster come with issues 5 and 6 (see docs/ROADMAP.md)");
-  const slice = new FabricSlice(stack, { endpoint: { kind: "fabric" }, lease: spec.lease, nodes: sliceNodes(spec) });
+  const slice = new FabricSlice(stack, { endpoint: { kind: "fabric" }, lease: spec.lease, nodes: sliceNodes(spec), state });
   return { nodes: slice.hosts, stateFolder: state };
 }
 

@@ -20,8 +20,11 @@ export interface Placement {
   readonly agents: readonly AgentPlace[];
 }
 
+/** What the names of agents' processes begin with. */
+export const AGENT_PREFIX = "agent-";
+
 /** The name of an agent's process, its broker user and its log. */
-export const agentService = (party: string): string => `agent-${party.toLowerCase()}`;
+export const agentService = (party: string): string => `${AGENT_PREFIX}${party.toLowerCase()}`;
 
 /** The node that the outside world (FABRIC's emulator) runs on; no node of a marketplace may take this name. */
 export const OUTSIDE_NODE = "fabric";

@@ -8,14 +8,14 @@ import { InfraError, type Problem } from "../infra/problem.js";
 import { siteData } from "./site-data.js";
 import { roomProblems } from "./site-room.js";
 import { type MarketplaceSpec, resolveSpec, type Target } from "./spec.js";
-import { findProject, stateFolderOf } from "./stack-folder.js";
+import { findProject, projectName, stateFolderOf } from "./stack-folder.js";
 
 /** What is checked. */
 export interface CheckInput {
   /** The configuration object: the value of `dynamos-fabric:marketplace`. */
   readonly config: unknown;
   readonly stack: string;
-  /** Name of the project in Pulumi.yaml; with the stack it says which slice is ours. Default: `dynamos-fabric`. */
+  /** Name of the project; with the stack it says which slice is ours. Default: as Pulumi.yaml has it. */
   readonly project?: string;
   /** The folder of Pulumi.yaml. Default: the one at or above the working folder. */
   readonly folder?: string;
@@ -71,7 +71,7 @@ export async function preflight(input: CheckInput): Promise<Preflight> {
   const rooms: Problem[] = [];
   if (target === "local" || target === "fabric") {
     const unwell = new Set([...wrong, ...fabric].map((p) => p.path?.split(".")[1]));
-    const data = await siteData(target, { state: join(folder, stateFolderOf(input.stack)), project: input.project ?? "dynamos-fabric", stack: input.stack });
+    const data = await siteData(target, { state: join(folder, stateFolderOf(input.stack)), project: input.project ?? projectName(folder), stack: input.stack });
     notes.push(...data.notes);
     rooms.push(...roomProblems(wantedNodes(raw).filter((n) => !unwell.has(n.name)), data.sites));
   }

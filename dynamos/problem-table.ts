@@ -11,7 +11,7 @@ export function problemTable(problems: readonly Problem[], headline = headlineOf
     file: p.file ?? "",
     path: p.path ?? "",
     code: p.code,
-    text: p.remedy === undefined ? p.message : `${p.message}; ${p.remedy}`,
+    text: textOf(p),
   }));
   const width = (column: "file" | "path" | "code", most: number): number =>
     rows.reduce((widest, row) => (row[column].length > most ? widest : Math.max(widest, row[column].length)), 0);
@@ -31,4 +31,10 @@ export function problemTable(problems: readonly Problem[], headline = headlineOf
 
 function headlineOf(problems: readonly Problem[]): string {
   return `${problems.length} ${problems.length === 1 ? "problem" : "problems"}; nothing was changed`;
+}
+
+/** A message that ends with a question is not followed by a semicolon. */
+function textOf({ message, remedy }: Problem): string {
+  if (remedy === undefined) return message;
+  return message.endsWith("?") ? `${message} (${remedy})` : `${message}; ${remedy}`;
 }

@@ -11,6 +11,9 @@ export const ENFORCER = "policy-enforcer";
 export const ORCHESTRATOR = "orchestrator";
 export const GATEWAY = "api-gateway";
 
+/** The emulator's memory, in its own folder. */
+export const EMULATOR_STATE = "state.json";
+
 /** The secret that calls to the orchestrator's API bear. */
 export const OPERATOR_TOKEN = "operator-token";
 
@@ -57,7 +60,7 @@ export function emulatorService(): ServiceSpec {
     name: EMULATOR,
     node: OUTSIDE_NODE,
     command: ["{{node}}", "{{package}}/dist/infra/fabric/emulator/main.js"],
-    env: { HTTP_HOST: "127.0.0.1", HTTP_PORT: "{{port:http}}", STATE_FOLDER: "{{folder}}" },
+    env: { HTTP_HOST: "127.0.0.1", HTTP_PORT: "{{port:http}}", STATE_FILE: `{{folder}}/${EMULATOR_STATE}` },
     ports: { http: 0 },
     ready: { http: "http", path: "/healthz" },
   };

@@ -5,10 +5,15 @@ import { type EmulatorState, emptyState } from "../infra/fabric/emulator/model.j
 import { parseScenario } from "../infra/fabric/emulator/scenario.js";
 import { markOfElement } from "../infra/fabric/mark.js";
 import { productionSites, sitesAsOf } from "../infra/fabric/sites.js";
+import { z } from "zod";
 import type { Problem } from "../infra/problem.js";
 import { OUTSIDE_NODE } from "./placement.js";
-import { EMULATOR } from "./services.js";
+import { EMULATOR, EMULATOR_STATE } from "./services.js";
 import type { SiteRoom } from "./site-room.js";
+
+/** Source: ControlFramework, orchestrator's API; no token is asked for. */
+const publicSummary = "https://orchestrator.fabric-testbed.net/portalresources/summary?level=2&type=sites,hosts";
+const summarySeconds = 3;
 
 /** Whose slice's share counts as free. */
 export interface SiteDataFor {
@@ -45,7 +50,7 @@ function isOurs(mark: ReturnType<typeof markOfElement>, project: string, stack: 
 
 function savedState(state: string): EmulatorState {
   try {
-    return JSON.parse(readFileSync(join(state, "nodes", OUTSIDE_NODE, EMULATOR, "state.json"), "utf8")) as EmulatorState;
+    return JSON.parse(readFileSync(join(state, "nodes", OUTSIDE_NODE, EMULATOR, EMULATOR_STATE), "utf8")) as EmulatorState;
   } catch (error) {
     // No file: no emulator yet, so all is free. A damaged one is told of by the emulator itself, at its start.
     if ((error as NodeJS.ErrnoException).code === "ENOENT" || error instanceof SyntaxError) return emptyState;
@@ -53,9 +58,47 @@ function savedState(state: string): EmulatorState {
   }
 }
 
-async function fabricSites(): Promise<SiteData> {
+/** What FABRIC says in public of its sites, without an account; it must not hold up a preview. */
+async function fabricSites(url = publicSummary): Promise<SiteData> {
+  try {
+    const response = await fetch(url, { signal: AbortSignal.timeout(summarySeconds * 1000) });
+    if (!response.ok) throw new Error(`HTTP ${response.status}`);
+    return { sites: sitesInSummary(await response.json()), notes: [] };
+  } catch (error) {
+    const cause = error instanceof Error ? (error.cause as { readonly code?: string } | undefined)?.code : undefined;
+    const reason = cause ?? (error instanceof Error ? error.message : String(error));
+    return { sites: [], notes: [{ code: "FAB-SITES-DATED", ...datedNote(reason) }] };
+  }
+}
+
+function datedNote(reason: string): Pick<Problem, "message" | "remedy"> {
   return {
-    sites: [],
-    notes: [{ code: "FAB-SITES-DATED", message: `room at sites is not known; names are checked against ${productionSites.length} sites as of ${sitesAsOf}` }],
+    message: `FABRIC does not say what is free at its sites (${reason}); names are checked against the ${productionSites.length} sites of ${sitesAsOf}`,
+    remedy: "room shows when the slice is made",
   };
+}
+
+const amounts = { cores_available: z.number().default(0), ram_available: z.number().default(0), disk_available: z.number().default(0) };
+const summarySchema = z.object({
+  data: z
+    .array(
+      z.object({
+        sites: z.array(z.looseObject({ name: z.string(), state: z.string().optional(), ...amounts })).default([]),
+        hosts: z.array(z.looseObject({ site: z.string(), ...amounts })).default([]),
+      }),
+    )
+    .min(1),
+});
+
+/** The answer of `/portalresources/summary`, level 2: a site's workers are its hosts. A site whose hosts are not told counts as one. */
+export function sitesInSummary(answer: unknown): SiteRoom[] {
+  const { sites, hosts } = summarySchema.parse(answer).data[0] ?? { sites: [], hosts: [] };
+  return sites.map((site) => {
+    const own = hosts.filter((host) => host.site === site.name);
+    return {
+      site: site.name,
+      maintenance: site.state !== undefined && site.state !== "Active",
+      workers: (own.length > 0 ? own : [site]).map((w) => ({ cores: w.cores_available, ram: w.ram_available, disk: w.disk_available })),
+    };
+  });
 }

@@ -43,6 +43,9 @@ export function problemsOfSchema(error: z.ZodError, prefix: readonly PropertyKey
         ),
       );
     }
+    if (issue.code === "invalid_key") {
+      return [problem("SPEC-INVALID", path, issue.issues[0]?.message ?? issue.message)];
+    }
     const params: Record<string, unknown> = issue.code === "custom" ? (issue.params ?? {}) : {};
     const code = typeof params.code === "string" ? params.code : "SPEC-INVALID";
     return [

@@ -1,13 +1,14 @@
 import { existsSync, readdirSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
-import { shutdownStack } from "../../infra/local/index.js";
+import { shutdownStack } from "../../infra/local/stack.js";
 import { InfraError } from "../../infra/problem.js";
 import { prepareEngine, stackOnDisk } from "../../infra/toolchain/engine.js";
 import { type Progress, terminalProgress } from "../../infra/toolchain/progress.js";
 import { repairStack } from "../../infra/toolchain/repair.js";
 import { locate } from "../../infra/toolchain/tools.js";
 import { watch } from "../../infra/toolchain/watch.js";
+import { place } from "./command-place.js";
 import type { CommandContext } from "./context.js";
 import { isLocal, readMarketplace } from "./stack-config.js";
 
@@ -44,7 +45,8 @@ async function down(context: CommandContext, args: readonly string[], force: boo
   if (code !== 0) progress.line("the engine could not destroy everything; ending what runs on this machine");
   await shutdownStack(state);
   forget(state);
-  progress.line(`stack ${stack} is down; its logs are in ${join(state, "logs")}`);
+  const logs = join(state, "logs");
+  progress.line(`stack ${stack} is down${existsSync(logs) ? `; its logs are in ${logs}` : ""}`);
   return 0;
 }
 
@@ -57,7 +59,7 @@ async function destroy(
   args: readonly string[],
   { progress, local }: { readonly progress: Progress; readonly local: boolean },
 ): Promise<number> {
-  const resources = stackOnDisk(context)?.resourceCount();
+  const resources = stackOnDisk(place(context))?.resourceCount();
   if (resources === 0) return 0;
   if (resources === undefined) {
     progress.line(local ? "the engine's state is lost; ending what runs" : "the engine's state is lost: a slice on FABRIC, if any, stays");
@@ -71,9 +73,11 @@ async function destroy(
   };
   process.on("SIGINT", onSignal);
   try {
-    const engine = await prepareEngine({ ...context, progress });
+    const engine = await prepareEngine({ ...place(context), progress });
     await repairStack(engine, progress);
-    const code = await watch(engine, ["destroy", "--yes", "--skip-preview", ...args]);
+    // `--remove` would also delete the user's own Pulumi.<stack>.yaml; the state folder goes in any case.
+    const wanted = args.filter((arg) => arg !== "--remove");
+    const code = await watch(engine, ["destroy", "--yes", "--skip-preview", ...wanted]);
     return stopped && code !== 0 ? interrupted : code;
   } finally {
     process.removeListener("SIGINT", onSignal);

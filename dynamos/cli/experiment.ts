@@ -133,8 +133,7 @@ async function makeRecord(
   settings: ExperimentSettings,
   numbers: { runs: number; rounds: number; seed: number },
 ): Promise<ExperimentRecord> {
-  const parties = [...new Set([...settings.dataProviders, ...Object.values(context.spec.nodes).flatMap((n) => n.party ?? [])])];
-  const names = [...new Set([...parties, ...Object.keys(context.spec.nodes)])];
+  const names = Object.entries(context.spec.nodes).map(([node, { party }]) => party ?? node);
   const stored = await Promise.all(names.map((name) => readAgreement(stack.operator, name)));
   return {
     command: ["dynamos-fabric", ...process.argv.slice(2)],

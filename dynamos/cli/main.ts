@@ -9,6 +9,7 @@ import { commandContext } from "./command-context.js";
 import type { CommandContext } from "./context.js";
 import { registerDown } from "./down.js";
 import { exitCodes } from "./exit-codes.js";
+import { registerExperiment } from "./experiment.js";
 import { registerPreview } from "./preview.js";
 import { errorText } from "./report.js";
 import { registerUp } from "./up.js";
@@ -17,7 +18,7 @@ import { registerUp } from "./up.js";
 export type Register = (program: Command, context: () => CommandContext) => void;
 
 /** The subcommands, in the order of `--help`. */
-const commands: readonly Register[] = [registerUp, registerPreview, registerDown, registerClean];
+const commands: readonly Register[] = [registerUp, registerPreview, registerDown, registerExperiment, registerClean];
 
 async function main(args: readonly string[]): Promise<void> {
   const { version }: { version: string } = JSON.parse(readFileSync(join(packageFolder(), "package.json"), "utf8"));

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { prepareEngine } from "../../infra/toolchain/engine.js";
 import { terminalProgress } from "../../infra/toolchain/progress.js";
 import { watch } from "../../infra/toolchain/watch.js";
+import { place } from "./command-place.js";
 import type { CommandContext } from "./context.js";
 import { checkFirst } from "./up.js";
 
@@ -20,6 +21,6 @@ export function registerPreview(program: Command, context: () => CommandContext)
 /** Shows what `up` would do. Answers the engine's exit code. Words of our own go to stderr: stdout may be JSON. */
 async function preview(context: CommandContext, args: readonly string[]): Promise<number> {
   await checkFirst(context);
-  const engine = await prepareEngine({ ...context, progress: terminalProgress() });
+  const engine = await prepareEngine({ ...place(context), progress: terminalProgress() });
   return await watch(engine, ["preview", ...args]);
 }

@@ -1,6 +1,51 @@
+import { readExperiment } from "../experiment.js";
+import { runSeed } from "../runs/draw.js";
+import { follow, submit } from "../runs/request.js";
+import { reasonLine, roundResult } from "../runs/result.js";
+import { parseSettings } from "../runs/settings.js";
+import { accessTo } from "../runs/stack-access.js";
 import type { CommandContext } from "./context.js";
+import { join, resolve } from "node:path";
+import { InfraError } from "../../infra/problem.js";
+
+/** Rounds of the training that `up` ends with. */
+const proofRounds = 3;
 
 /**
- * What `up` ends with: a real approved training, the gateway's URL and what to do next.
+ * What `up` ends with: a real approved training of three rounds where the experiment describes one, the gateway's URL and what to do next.
+ * A refusal is told as such and is not a failure of `up`: the policy may well say no.
+ *
+ * Throws EXP-PROOF when the training breaks down.
  */
-export async function afterUp(_context: CommandContext): Promise<void> {}
+export async function afterUp(context: CommandContext, say: (line: string) => void = console.log): Promise<void> {
+  const { spec, project, state } = context;
+  if (spec.target !== "local") return;
+  const { experiment } = readExperiment(resolve(project, spec.experiment), spec.experiment);
+  const stack = accessTo(state);
+  if (Object.keys(experiment.settings).length > 0) {
+    const settings = parseSettings(experiment.settings, join(spec.experiment, "experiment.yaml"));
+    const began = performance.now();
+    const accepted = await submit(stack.gateway, {
+      type: settings.request,
+      user: settings.user,
+      dataProviders: settings.dataProviders,
+      data: { ...settings.data, rounds: proofRounds, seed: runSeed(settings.seed, 0) },
+    });
+    if (accepted.status === "refused") {
+      say(`${settings.request} by ${settings.user.userName}: refused, as the agreements stand: ${reasonLine(accepted) ?? "no reason given"}`);
+    } else {
+      say(`${settings.request} by ${settings.user.userName}: approved`);
+      const end = await follow(stack.gateway, accepted.jobId, (report) => {
+        const { round, status, accuracy, reason } = roundResult(report);
+        say(`  round ${round}/${proofRounds}  ${status}${accuracy === undefined ? "" : `  accuracy ${accuracy.toFixed(3)}`}${reason === undefined ? "" : `  ${reason}`}`);
+      });
+      if (end.status === "failed") throw broken(end.problem?.message ?? end.reason ?? "no reason given");
+      say(`  ${end.status} in ${((performance.now() - began) / 1000).toFixed(1)} s`);
+    }
+  }
+  say(`gateway: ${stack.gateway}`);
+  say("next: npm run experiment · npm run status · npm run down");
+}
+
+const broken = (why: string): InfraError =>
+  new InfraError({ code: "EXP-PROOF", message: `everything is up, but the first training failed: ${why}`, remedy: "npm run logs shows what the services say" });

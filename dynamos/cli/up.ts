@@ -5,6 +5,7 @@ import { repairStack } from "../../infra/toolchain/repair.js";
 import { ensure, type Tool } from "../../infra/toolchain/tools.js";
 import { watch } from "../../infra/toolchain/watch.js";
 import { preflightOrThrow } from "../preflight.js";
+import { place } from "./command-place.js";
 import type { CommandContext } from "./context.js";
 import { afterUp } from "./proof.js";
 import { isLocal, readMarketplace } from "./stack-config.js";
@@ -30,7 +31,7 @@ export async function up(
   const progress = terminalProgress();
   await checkFirst(context);
   progress.line(toolsLine(await installTools(context, progress)));
-  const engine = await prepareEngine({ ...context, progress });
+  const engine = await prepareEngine({ ...place(context), progress });
   await repairStack(engine, progress);
   const code = await watch(engine, ["up", "--yes", "--skip-preview", ...args]);
   if (code === 0 && (options.proof ?? true)) await afterUp(context);

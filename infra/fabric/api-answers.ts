@@ -77,3 +77,13 @@ export interface FabricSliver {
   readonly notice?: string;
   readonly name?: string;
 }
+
+/**
+ * Why a sliver is in its state, without what everybody knows: of `Reservation <id> (Slice ...) is in state (Failed,None_), err=<why>` the why.
+ */
+export function noticeOf(sliver: Pick<FabricSliver, "notice" | "state">): string {
+  const { notice, state } = sliver;
+  if (notice === undefined || notice === "") return `${state}, without a reason`;
+  const why = /\berr=(.+)$/s.exec(notice)?.[1]?.trim();
+  return why === undefined || why === "" ? notice : why;
+}

@@ -1,7 +1,6 @@
-/** Where FABRIC is: the real one, or its emulator in this stack. Plain data that a resource keeps; resolved to an API by the provider. */
+/** From an endpoint's plain data to an API that can be called: files, the stack's supervisor. I/O. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { z } from "zod";
 import { connect, ensureSupervisor } from "../local/client.js";
 import { projectFolder } from "../local/package-folder.js";
 import type { ServiceStatus } from "../local/service.js";
@@ -9,25 +8,7 @@ import { statusOf } from "../local/stack.js";
 import { InfraError } from "../problem.js";
 import { FabricApi } from "./api.js";
 import { expandHome, readSettings, readToken } from "./credentials.js";
-
-export const endpointSchema = z.discriminatedUnion("kind", [
-  z.strictObject({
-    kind: z.literal("fabric"),
-    rc: z.string().optional(),
-    host: z.string().optional(),
-    tokenFile: z.string().optional(),
-  }),
-  z.strictObject({ kind: z.literal("local"), state: z.string().min(1), service: z.string().min(1) }),
-]);
-
-/**
- * - `fabric`: the testbed, with the settings of FABlib's fabric_rc (`rc`, default `~/work/fabric_config/fabric_rc`). `host` and `tokenFile` go before
- *   what stands there.
- * - `local`: the emulator, a service of this stack's supervisor. `state` is the stack's state folder, relative to the folder of Pulumi.yaml.
- */
-export type FabricEndpoint =
-  | { readonly kind: "fabric"; readonly rc?: string; readonly host?: string; readonly tokenFile?: string }
-  | { readonly kind: "local"; readonly state: string; readonly service: string };
+import type { FabricEndpoint } from "./endpoint-schema.js";
 
 /** What a provider needs to work. */
 export interface FabricAccess {
@@ -36,12 +17,6 @@ export interface FabricAccess {
   readonly token: () => string;
   /** Public keys that a new slice gets. Read only when a slice is made. */
   readonly sshKeys: () => readonly string[];
-}
-
-/** Whether two endpoints are the same place; files may differ. */
-export function samePlace(a: FabricEndpoint, b: FabricEndpoint): boolean {
-  if (a.kind === "fabric" && b.kind === "fabric") return a.host === b.host;
-  return a.kind === "local" && b.kind === "local" && a.state === b.state && a.service === b.service;
 }
 
 /**

@@ -3,7 +3,7 @@
  */
 import { InfraError } from "../problem.js";
 import type { FabricApi } from "./api.js";
-import type { FabricSliceState, FabricSliver } from "./api-answers.js";
+import { type FabricSliceState, type FabricSliver, noticeOf } from "./api-answers.js";
 import { applyChange } from "./apply-change.js";
 import { elementIds } from "./element-ids.js";
 import { readGraphml, writeGraphml } from "./graphml.js";
@@ -61,35 +61,31 @@ export class SliceKeeper {
   /**
    * Makes the slice, or goes on with one of that name which bears our mark: a run that was killed has made it. Waits until it is up.
    *
-   * @throws InfraError FAB-NAME-TAKEN, FAB-LEASE-TOO-LONG and the API's; UnfinishedSlice once the slice exists
+   * @param adopt the id of a slice to take over although it bears no mark of ours
+   * @throws InfraError FAB-NAME-TAKEN, FAB-LEASE-TOO-LONG, FAB-CREATE-FAILED and the API's; UnfinishedSlice once the slice exists
    */
-  async create(spec: SliceSpec): Promise<KeptSlice> {
+  async create(spec: SliceSpec, adopt?: string): Promise<KeptSlice> {
     const found = await this.#find(spec.name);
-    if (found !== undefined) return await this.#adopt(found, spec);
-    const leaseEnd = this.#leaseEnd(spec.lease);
-    const { mark, sshKeys } = this.#options;
-    const graph = writeGraphml(toGraph(planTopology(spec), mark, elementIds(mark.id)));
-    let id: string | undefined;
+    if (found !== undefined) return await this.#takeOver(found.sliceId, spec, adopt);
+    let id: string;
     try {
-      const slivers = await this.#api.createSlice({ name: spec.name, graph, sshKeys: sshKeys(), leaseEnd });
-      id = slivers[0]?.sliceId;
+      id = await this.#submit(spec);
     } catch (error) {
-      // Nobody knows whether a call without an answer worked, so we look before we say that it failed.
-      id = isUnanswered(error) ? (await this.#find(spec.name))?.sliceId : undefined;
-      if (id === undefined) throw error;
+      // It was made between our look and our call.
+      const rival = hasCode(error, "FAB-NAME-TAKEN") ? await this.#find(spec.name) : undefined;
+      if (rival === undefined) throw error;
+      return await this.#takeOver(rival.sliceId, spec, adopt);
     }
-    id ??= (await this.#find(spec.name))?.sliceId;
-    if (id === undefined) {
+    try {
+      return await this.#describe(await this.#settled(id, patience.create));
+    } catch (error) {
+      if (!hasCode(error, "FAB-GONE")) throw new UnfinishedSlice(id, error);
+      const reasons = failuresOf(await this.#api.slivers(id));
       throw new InfraError({
-        code: "FAB-ANSWER",
-        message: `FABRIC took slice ${spec.name} but gives no id for it`,
-        remedy: "run up again, which looks for it",
+        code: "FAB-CREATE-FAILED",
+        message: `FABRIC gave up slice ${spec.name} (${id}): ${reasons.join("; ") || "without a reason"}`,
       });
     }
-    const sliceId = id;
-    return await this.#unfinishedUnless(sliceId, async () =>
-      this.#describe(await this.#settled(sliceId, patience.create)),
-    );
   }
 
   /** The slice as it is; undefined when it is gone. */
@@ -102,15 +98,12 @@ export class SliceKeeper {
    * Brings the slice to what the specification says, one modify and one renewal at most. What failed before is made anew.
    *
    * @param before what the last known specification said
-   * @throws UnfinishedSlice, InfraError FAB-NOT-OURS, FAB-GONE
+   * @throws InfraError FAB-NOT-OURS, FAB-GONE, FAB-TIMEOUT and the API's
    */
   async update(id: string, before: SliceSpec, spec: SliceSpec): Promise<KeptSlice> {
-    return await this.#unfinishedUnless(id, async () => {
-      const failures = await this.#bring(id, spec, Object.keys(before.nodes));
-      if (before.lease !== spec.lease) await this.#extend(id, spec.lease);
-      const kept = await this.#describe(await this.#settled(id, patience.modify));
-      return { ...kept, failures: [...new Set([...failures, ...kept.failures])] };
-    });
+    const slice = await this.#acceptedAndSettled(id);
+    this.#mustBeOurs(slice);
+    return await this.#bring(slice, before, spec);
   }
 
   /** Ends the slice and waits until it is gone. Fine when it is gone already. */
@@ -133,25 +126,61 @@ export class SliceKeeper {
     }, options);
   }
 
-  async #adopt(found: FabricSliceState, spec: SliceSpec): Promise<KeptSlice> {
-    const slice = await this.#get(found.sliceId);
-    const owner =
-      slice?.model === undefined ? "unmarked" : ownership(readGraphml(slice.model), this.#options.mark);
-    if (slice === undefined || owner !== "ours") {
+  async #submit(spec: SliceSpec): Promise<string> {
+    const leaseEnd = this.#leaseEnd(spec.lease);
+    const { mark, sshKeys } = this.#options;
+    const graph = writeGraphml(toGraph(planTopology(spec), mark, elementIds(mark.id)));
+    let id: string | undefined;
+    try {
+      const slivers = await this.#api.createSlice({ name: spec.name, graph, sshKeys: sshKeys(), leaseEnd });
+      id = slivers[0]?.sliceId;
+    } catch (error) {
+      // Nobody knows whether a call without an answer worked, so we look before we say that it failed.
+      id = isUnanswered(error) ? (await this.#find(spec.name))?.sliceId : undefined;
+      if (id === undefined) throw error;
+    }
+    id ??= (await this.#find(spec.name))?.sliceId;
+    if (id !== undefined) return id;
+    throw new InfraError({
+      code: "FAB-ANSWER",
+      message: `FABRIC took slice ${spec.name} but gives no id for it`,
+      remedy: "run up again, which looks for it",
+    });
+  }
+
+  async #takeOver(id: string, spec: SliceSpec, adopt: string | undefined): Promise<KeptSlice> {
+    const { model } = await this.#api.slice(id);
+    const ours = model !== undefined && ownership(readGraphml(model), this.#options.mark) === "ours";
+    if (!ours && adopt !== id) {
       throw new InfraError({
         code: "FAB-NAME-TAKEN",
         path: "name",
-        message: `a slice named ${spec.name} exists (${found.sliceId}) and is not this stack's`,
-        remedy: `choose another name, delete that slice, or take it over with adopt: "${found.sliceId}"`,
+        message: `a slice named ${spec.name} exists (${id}) and is not this stack's`,
+        remedy: `choose another name, delete that slice, or take it over with adopt: "${id}"`,
       });
     }
-    return await this.update(found.sliceId, spec, spec);
+    try {
+      return await this.#bring(await this.#acceptedAndSettled(id), spec, spec);
+    } catch (error) {
+      throw new UnfinishedSlice(id, error);
+    }
+  }
+
+  async #bring(slice: FabricSliceState, before: SliceSpec, spec: SliceSpec): Promise<KeptSlice> {
+    const id = slice.sliceId;
+    const failures = await this.#modify(slice, spec, Object.keys(before.nodes));
+    if (before.lease !== spec.lease) await this.#extend(id, spec.lease);
+    const kept = await this.#describe(await this.#settled(id, patience.modify));
+    return { ...kept, failures: [...new Set([...failures, ...kept.failures])] };
   }
 
   /** @returns what failed, in FABRIC's words. */
-  async #bring(id: string, spec: SliceSpec, before: readonly string[]): Promise<readonly string[]> {
-    const slice = await this.#acceptedAndSettled(id);
-    this.#mustBeOurs(slice);
+  async #modify(
+    slice: FabricSliceState,
+    spec: SliceSpec,
+    before: readonly string[],
+  ): Promise<readonly string[]> {
+    const id = slice.sliceId;
     const slivers = await this.#api.slivers(id);
     const up = new Set(slivers.filter((s) => isSliverUp(s.state)).map((s) => s.nodeId));
     const failed = slivers
@@ -170,11 +199,11 @@ export class SliceKeeper {
     await this.#api.modify(id, writeGraphml(graph));
     const modified = await this.#settled(id, patience.modify);
     // Read before accept, which takes what failed out of the graph.
-    const failures = isPartial(modified.state)
-      ? failuresOf((await this.#api.slivers(id)).filter((s) => !known.has(s.sliverId)))
+    const news = isPartial(modified.state)
+      ? (await this.#api.slivers(id)).filter((s) => !known.has(s.sliverId))
       : [];
     await this.#acceptedAndSettled(id);
-    return failures;
+    return failuresOf(news);
   }
 
   async #extend(id: string, lease: string): Promise<void> {
@@ -199,9 +228,11 @@ export class SliceKeeper {
   async #settled(id: string, seconds: number): Promise<FabricSliceState> {
     return await waitUntil(
       async () => {
-        const slice = await this.#api.slice(id, "NONE");
-        if (isGone(slice.state)) throw gone(id);
-        return isSettled(slice.state) ? await this.#api.slice(id, "GRAPHML") : undefined;
+        const state = await this.#get(id, "NONE");
+        if (state === undefined || isGone(state.state)) throw gone(id);
+        if (!isSettled(state.state)) return undefined;
+        const slice = await this.#api.slice(id);
+        return isSettled(slice.state) ? slice : undefined;
       },
       { what: `slice ${id} to settle`, seconds },
     );
@@ -227,9 +258,9 @@ export class SliceKeeper {
     return (await this.#api.slices({ name })).find((s) => s.name === name && !isGone(s.state));
   }
 
-  async #get(id: string): Promise<FabricSliceState | undefined> {
+  async #get(id: string, format: "GRAPHML" | "NONE" = "GRAPHML"): Promise<FabricSliceState | undefined> {
     try {
-      return await this.#api.slice(id, "GRAPHML");
+      return await this.#api.slice(id, format);
     } catch (error) {
       if (hasCode(error, "FAB-NOT-FOUND")) return undefined;
       throw error;
@@ -261,20 +292,13 @@ export class SliceKeeper {
     const now = this.#options.now?.() ?? new Date();
     return fabricTime(new Date(now.getTime() + hours * 3_600_000));
   }
-
-  async #unfinishedUnless<T>(id: string, work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      throw error instanceof UnfinishedSlice ? error : new UnfinishedSlice(id, error);
-    }
-  }
 }
 
+/** A line for each sliver that failed, in FABRIC's words. */
 function failuresOf(slivers: readonly FabricSliver[]): string[] {
   return slivers
     .filter((s) => isSliverFailed(s.state))
-    .map((s) => `${s.name ?? s.nodeId ?? s.sliverId}: ${s.notice ?? `${s.state}, without a reason`}`);
+    .map((s) => `${s.name ?? s.nodeId ?? s.sliverId}: ${noticeOf(s)}`);
 }
 
 function gone(id: string): InfraError {

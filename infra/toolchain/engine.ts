@@ -6,6 +6,7 @@ import { parse } from "yaml";
 import { InfraError } from "../problem.js";
 import { cacheFolder, type Environment } from "./cache.js";
 import { type Executed, execute } from "./execute.js";
+import { withLock } from "./file-lock.js";
 import { type Progress, silentProgress } from "./progress.js";
 import { type StackConfig, saltOf, stackConfig } from "./stack-config.js";
 import { StackState } from "./stack-state.js";
@@ -48,24 +49,29 @@ export async function prepareEngine(options: EngineOptions): Promise<Engine> {
   const stack = checkStackName(options.stack);
   const { name: projectName, configFolder } = readProject(project);
   const state = stateFolder(project, stack, options.state);
-  const { pulumi: tool } = await ensure(["pulumi"], options.progress ?? silentProgress, environment);
-
   const backend = join(state, "backend");
-  mkdirSync(backend, { recursive: true, mode: 0o700 });
-  const passphrase = makePassphrase(state);
   const onDisk = new StackState(backend, projectName, stack);
   const configFile = join(state, `Pulumi.${stack}.yaml`);
   const source = join(configFolder, `Pulumi.${stack}.yaml`);
   const config = (salt: string | undefined): StackConfig =>
     stackConfig(existsSync(source) ? readFileSync(source, "utf8") : undefined, salt, `Pulumi.${stack}.yaml`);
+  const copiedSalt = (): string | undefined =>
+    existsSync(configFile) ? saltOf(readFileSync(configFile, "utf8"), configFile) : undefined;
+  // Read before anything is made or fetched: a mistake in it is told at once.
+  const first = config(copiedSalt() ?? onDisk.salt());
 
-  const knownSalt = (existsSync(configFile) ? saltOf(readFileSync(configFile, "utf8"), configFile) : undefined) ?? onDisk.salt();
-  const first = config(knownSalt);
-  const env = engineEnvironment({ environment, tool, state, backend, passphrase, ownSecrets: first.ownSecrets });
-  const engine: Engine = { tool, project, projectName, stack, state, configFile, env, onDisk };
-  const salt = onDisk.exists && first.salt !== undefined ? first.salt : await makeStack(engine, first.text);
-  writePrivately(configFile, config(salt).text);
-  return engine;
+  const { pulumi: tool } = await ensure(["pulumi"], options.progress ?? silentProgress, environment);
+  mkdirSync(backend, { recursive: true, mode: 0o700 });
+  // Two commands may begin at once: both must end up with the same passphrase and salt.
+  return await withLock(join(state, "prepare.lock"), async () => {
+    const passphrase = makePassphrase(state);
+    const env = engineEnvironment({ environment, tool, state, backend, passphrase, ownSecrets: first.ownSecrets });
+    const engine: Engine = { tool, project, projectName, stack, state, configFile, env, onDisk };
+    const known = config(copiedSalt() ?? onDisk.salt());
+    const salt = onDisk.exists && known.salt !== undefined ? known.salt : await makeStack(engine, known.text);
+    writePrivately(configFile, config(salt).text);
+    return engine;
+  });
 }
 
 /** Where a stack keeps everything it writes. */

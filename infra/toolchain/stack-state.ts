@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { InfraError } from "../problem.js";
 import { identityOf, nameOfProcess } from "../local/os-process.js";
 
 /** A lock of the engine's file backend (`pkg/backend/diy/lock.go`). */
@@ -65,8 +66,21 @@ export class StackState {
 
   #latest(): Latest | undefined {
     if (!this.exists) return undefined;
-    const checkpoint: { checkpoint?: { latest?: Latest } } = JSON.parse(readFileSync(this.#checkpoint, "utf8"));
-    return checkpoint.checkpoint?.latest;
+    const text = readFileSync(this.#checkpoint, "utf8");
+    try {
+      const checkpoint: { checkpoint?: { latest?: Latest } } = JSON.parse(text);
+      return checkpoint.checkpoint?.latest;
+    } catch (cause) {
+      throw new InfraError(
+        {
+          code: "TOOL-STATE-DAMAGED",
+          file: this.#checkpoint,
+          message: "the engine's state of this stack is no valid JSON",
+          remedy: "put back a copy from backend/.pulumi/backups, or forget it: `npm run down`",
+        },
+        { cause },
+      );
+    }
   }
 }
 

@@ -13,9 +13,13 @@ export interface RefusalReason {
   readonly message: string;
 }
 
-/** One step of a round: `total` = `compute` (the slowest microservice's own time) + `transfer` (all the rest). */
+/**
+ * One step of a round: `total` = `start` (the slowest start of a microservice, in the first round that uses it) + `compute` (the slowest
+ * microservice's own time) + `transfer` (all the rest).
+ */
 export interface StepDuration {
   readonly total: number;
+  readonly start: number;
   readonly compute: number;
   readonly transfer: number;
 }

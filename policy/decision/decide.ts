@@ -1,5 +1,5 @@
-import type { Archetype } from "../contract/documents.js";
-import type { CompiledAgreement, CompiledRelation, Policy } from "./policy.js";
+import type { Archetype, RequestType } from "../contract/documents.js";
+import type { CompiledRelation, Policy } from "./policy.js";
 import type { Reason } from "./reasons.js";
 import * as reason from "./reasons.js";
 
@@ -53,160 +53,148 @@ interface Verdict {
   readonly relation: CompiledRelation | undefined;
 }
 
+/** A decision while it is being made. */
+interface Work {
+  readonly request: DecisionRequest;
+  readonly policy: Policy;
+  readonly type: RequestType;
+  readonly parties: readonly string[];
+  readonly against: Reason[];
+  readonly agreements: Record<string, number>;
+}
+
 /**
  * Decides. Denied unless every data provider's agreement has a rule for the user that allows the request type, its data sets and a common
  * archetype, and where that archetype computes elsewhere, a common compute provider which itself has agreed to that request type for that user.
  * Pure: the same request and policy give the same decision, in whatever order documents and fields were written.
  */
 export function decide(request: DecisionRequest, policy: Policy): Decision {
+  const parties = distinct(request.dataProviders);
+  const type = policy.requestTypes.get(request.requestType);
   const against: Reason[] = [];
-  const used = new Map<string, CompiledAgreement>();
-  const parties = [...new Set(request.dataProviders)];
-
-  if (!policy.requestTypes.has(request.requestType))
-    against.push(reason.requestTypeUnknown(request.requestType));
+  if (type === undefined) against.push(reason.requestTypeUnknown(request.requestType));
   if (request.user === "") against.push(reason.noUser());
   if (parties.length === 0) against.push(reason.noProvider());
   if (request.archetype !== undefined && !policy.archetypes.has(request.archetype))
     against.push(reason.archetypeUnknown(request.archetype));
-  if (against.length > 0) return deny(parties, against, used);
-
-  const verdicts = parties.map((party) => ask(party, request, policy, used, against));
-  const options = against.length === 0 ? combine(request, policy, parties, verdicts, used, against) : [];
-  if (against.length > 0) {
+  if (type === undefined || against.length > 0) {
     return {
       decision: "deny",
-      providers: verdicts.map((v) => v.provider),
+      providers: parties.map(refused),
       options: [],
       reasons: against,
-      agreements: revisions(used),
+      agreements: {},
     };
   }
-  // What allows it: the rule in each data provider's agreement, then in each compute provider's.
-  const computing = [...new Set(options.flatMap((o) => o.computeProviders))].filter(
-    (c) => !parties.includes(c),
-  );
-  const reasons = [...parties, ...computing].map((party) => {
-    const index = used.get(party)?.relations.get(request.user)?.requestTypes.get(request.requestType) ?? 0;
-    return reason.allowed(party, request.user, request.requestType, index);
-  });
+  const work: Work = { request, policy, type, parties, against, agreements: {} };
+  const verdicts = parties.map((party) => ask(party, work));
+  const options = against.length === 0 ? combine(verdicts, work) : [];
+  const allow = against.length === 0;
   return {
-    decision: "allow",
+    decision: allow ? "allow" : "deny",
     providers: verdicts.map((v) => v.provider),
     options,
-    reasons,
-    agreements: revisions(used),
+    reasons: allow ? rulesFor(options, verdicts, work) : against,
+    agreements: work.agreements,
   };
 }
 
 /** One data provider's answer by itself. */
-function ask(
-  party: string,
-  request: DecisionRequest,
-  policy: Policy,
-  used: Map<string, CompiledAgreement>,
-  against: Reason[],
-): Verdict {
-  const refuse = (...reasons: Reason[]): Verdict => {
-    against.push(...reasons);
-    return { provider: { party, allowed: false, archetypes: [], computeProviders: [] }, relation: undefined };
-  };
+function ask(party: string, { request, policy, type, against, agreements }: Work): Verdict {
+  const before = against.length;
   const { user, requestType } = request;
   const agreement = policy.agreements.get(party);
-  if (agreement === undefined) return refuse(reason.providerUnknown(party));
-  used.set(party, agreement);
-  const relation = agreement.relations.get(user);
-  if (relation === undefined) return refuse(reason.noAgreement(party, user));
-
-  const found: Reason[] = [];
-  if (!relation.requestTypes.has(requestType))
-    found.push(reason.requestTypeRefused(party, user, requestType));
-  const { dataSets } = relation;
-  if (dataSets !== undefined) {
-    for (const name of new Set([
-      ...(policy.requestTypes.get(requestType)?.dataSets ?? []),
-      ...(request.dataSets ?? []),
-    ])) {
-      if (!dataSets.has(name)) found.push(reason.dataSetRefused(party, user, name));
-    }
-  } else {
-    const named = policy.requestTypes.get(requestType)?.dataSets ?? [];
-    for (const name of new Set(request.dataSets ?? []))
-      if (!named.includes(name)) found.push(reason.dataSetRefused(party, user, name));
+  if (agreement === undefined) {
+    against.push(reason.providerUnknown(party));
+    return { provider: refused(party), relation: undefined };
   }
-  const archetypes = [...policy.archetypes.keys()].filter(
-    (a) => relation.archetypes.has(a) && (request.archetype ?? a) === a,
-  );
-  if (archetypes.length === 0) found.push(reason.archetypeRefused(party, user, request.archetype));
-  if (found.length > 0) return refuse(...found);
-
-  const computeProviders = relation.computeProviders.filter((c) => hasAgreed(c, request, policy));
+  agreements[party] = agreement.revision;
+  const relation = agreement.relation(user);
+  if (relation === undefined) {
+    against.push(reason.noAgreement(party, user));
+    return { provider: refused(party), relation };
+  }
+  if (!relation.requestTypes.has(requestType))
+    against.push(reason.requestTypeRefused(party, user, requestType));
+  for (const name of missingDataSets(relation, type, request.dataSets))
+    against.push(reason.dataSetRefused(party, user, name));
+  const archetypes: string[] = [];
+  for (const name of policy.archetypes.keys()) {
+    if (relation.archetypes.has(name) && (request.archetype ?? name) === name) archetypes.push(name);
+  }
+  if (archetypes.length === 0) against.push(reason.archetypeRefused(party, user, request.archetype));
+  if (against.length > before) return { provider: refused(party), relation };
+  const computeProviders = relation.computeProviders.filter((c) => ruleOf(c, request, policy) !== undefined);
   return { provider: { party, allowed: true, archetypes, computeProviders }, relation };
 }
 
+/** Data sets asked for that the relation does not allow. Without a list of its own it allows those that the request type names. */
+function missingDataSets(
+  relation: CompiledRelation,
+  type: RequestType,
+  asked: readonly string[] = [],
+): readonly string[] {
+  const { dataSets } = relation;
+  const named = type.dataSets ?? [];
+  if (dataSets === undefined)
+    return asked.length === 0 ? asked : distinct(asked.filter((name) => !named.includes(name)));
+  if (asked.length === 0 && named.every((name) => dataSets.has(name))) return asked;
+  return distinct([...named, ...asked].filter((name) => !dataSets.has(name)));
+}
+
 /** What all data providers allow together. Each of them has allowed by itself. */
-function combine(
-  request: DecisionRequest,
-  policy: Policy,
-  parties: readonly string[],
-  verdicts: readonly Verdict[],
-  used: Map<string, CompiledAgreement>,
-  against: Reason[],
-): readonly Option[] {
+function combine(verdicts: readonly Verdict[], work: Work): readonly Option[] {
+  const { policy, request, against } = work;
   const [first, ...rest] = verdicts;
   const common = (first?.provider.archetypes ?? []).filter((a) =>
     rest.every((v) => v.provider.archetypes.includes(a)),
   );
   if (common.length === 0) {
-    against.push(
-      ...verdicts.map(({ provider }) =>
-        reason.noCommonArchetype(provider.party, request.user, provider.archetypes),
-      ),
-    );
+    for (const { provider } of verdicts)
+      against.push(reason.noCommonArchetype(provider.party, request.user, provider.archetypes));
     return [];
   }
   const options: Option[] = [];
-  const missing: Reason[] = [];
   for (const name of common) {
-    const archetype = policy.archetypes.get(name);
-    if (archetype === undefined) continue;
-    const computeProviders = whoComputes(archetype, request, parties, verdicts);
+    const computeProviders = whoComputes(policy.archetypes.get(name), verdicts, work);
     if (computeProviders.length > 0) options.push({ archetype: name, computeProviders });
-    else missing.push(...whyNobodyComputes(archetype, request, policy, verdicts));
   }
-  if (options.length === 0) against.push(...distinct(missing));
-  for (const party of options.flatMap((o) => o.computeProviders)) {
-    const agreement = policy.agreements.get(party);
-    if (agreement !== undefined) used.set(party, agreement);
+  if (options.length === 0)
+    against.push(
+      ...common
+        .flatMap((name) => whyNobodyComputes(policy.archetypes.get(name), verdicts, work))
+        .filter(firstOfItsKind),
+    );
+  for (const { computeProviders } of options) {
+    for (const party of computeProviders)
+      work.agreements[party] ??= policy.agreements.get(party)?.revision ?? 0;
   }
   return options;
 }
 
 function whoComputes(
-  archetype: Archetype,
-  request: DecisionRequest,
-  parties: readonly string[],
+  archetype: Archetype | undefined,
   verdicts: readonly Verdict[],
+  { request, parties }: Work,
 ): readonly string[] {
-  const { computeProvider: wanted } = request;
-  if (archetype.computeProvider === "dataProvider") {
+  const wanted = request.computeProvider;
+  if (archetype?.computeProvider === "dataProvider") {
     return wanted === undefined || parties.includes(wanted) ? [...parties].sort() : [];
   }
   const [first, ...rest] = verdicts;
   return (first?.provider.computeProviders ?? []).filter(
-    (c) => (wanted ?? c) === c && rest.every((v) => v.provider.computeProviders.includes(c)),
+    (c) => (wanted ?? c) === c && true,
   );
 }
 
 /** Called only where nobody may compute. */
 function whyNobodyComputes(
-  archetype: Archetype,
-  request: DecisionRequest,
-  policy: Policy,
+  archetype: Archetype | undefined,
   verdicts: readonly Verdict[],
+  { request, policy }: Work,
 ): readonly Reason[] {
-  const { user, requestType, computeProvider: wanted } = request;
-  if (archetype.computeProvider === "dataProvider") {
+  const { user, computeProvider: wanted } = request;
+  if (archetype?.computeProvider === "dataProvider") {
     return verdicts.map(({ provider }) => reason.computeProviderRefused(provider.party, user, wanted ?? ""));
   }
   const named = verdicts.map(({ provider, relation }) => ({
@@ -217,46 +205,55 @@ function whyNobodyComputes(
     const refusing = named.filter(({ names }) => !names.includes(wanted));
     if (refusing.length > 0)
       return refusing.map(({ party }) => reason.computeProviderRefused(party, user, wanted));
-    return [unagreed(wanted, policy, user, requestType)];
+    return [unagreed(wanted, request, policy)];
   }
   const [first, ...rest] = named;
   const common = (first?.names ?? []).filter((c) => rest.every(({ names }) => names.includes(c)));
-  if (common.length > 0) return common.map((c) => unagreed(c, policy, user, requestType));
+  if (common.length > 0) return common.map((c) => unagreed(c, request, policy));
   return named.map(({ party, names }) => reason.noCommonComputeProvider(party, user, names));
 }
 
-function unagreed(party: string, policy: Policy, user: string, requestType: string): Reason {
+/** What allows it: the rule in each data provider's agreement, then in that of each other party that may compute. */
+function rulesFor(
+  options: readonly Option[],
+  verdicts: readonly Verdict[],
+  { request, policy, parties }: Work,
+): readonly Reason[] {
+  const rules: Reason[] = [];
+  for (const { relation } of verdicts) {
+    const rule = relation?.requestTypes.get(request.requestType);
+    if (rule !== undefined) rules.push(rule);
+  }
+  for (const { computeProviders } of options) {
+    for (const party of computeProviders) {
+      const rule = parties.includes(party) ? undefined : ruleOf(party, request, policy);
+      if (rule !== undefined && !rules.includes(rule)) rules.push(rule);
+    }
+  }
+  return rules;
+}
+
+/** The rule by which a party has itself agreed to this request type for this user. */
+function ruleOf(party: string, { user, requestType }: DecisionRequest, policy: Policy): Reason | undefined {
+  return policy.agreements.get(party)?.relation(user)?.requestTypes.get(requestType);
+}
+
+function unagreed(party: string, { user, requestType }: DecisionRequest, policy: Policy): Reason {
   const agreement = policy.agreements.get(party);
-  return reason.computeProviderUnagreed(
-    party,
-    user,
-    requestType,
-    agreement === undefined ? "none" : agreement.relations.has(user) ? "type" : "user",
-  );
+  const what = agreement === undefined ? "none" : agreement.relation(user) === undefined ? "user" : "type";
+  return reason.computeProviderUnagreed(party, user, requestType, what);
 }
 
-/** Whether a party has itself agreed to compute for this user and request type. */
-function hasAgreed(party: string, { user, requestType }: DecisionRequest, policy: Policy): boolean {
-  return policy.agreements.get(party)?.relations.get(user)?.requestTypes.has(requestType) === true;
+const refused = (party: string): ProviderDecision => ({
+  party,
+  allowed: false,
+  archetypes: [],
+  computeProviders: [],
+});
+
+function distinct(names: readonly string[]): readonly string[] {
+  return names.length < 2 ? names : [...new Set(names)];
 }
 
-function deny(
-  parties: readonly string[],
-  reasons: readonly Reason[],
-  used: ReadonlyMap<string, CompiledAgreement>,
-): Decision {
-  const providers = parties.map((party) => ({ party, allowed: false, archetypes: [], computeProviders: [] }));
-  return { decision: "deny", providers, options: [], reasons, agreements: revisions(used) };
-}
-
-function revisions(used: ReadonlyMap<string, CompiledAgreement>): Record<string, number> {
-  return Object.fromEntries([...used.values()].map(({ steward, revision }) => [steward, revision]));
-}
-
-function distinct(reasons: readonly Reason[]): readonly Reason[] {
-  const seen = new Set<string>();
-  return reasons.filter((r) => {
-    const key = `${r.code}\n${r.party}\n${r.path}`;
-    return !seen.has(key) && seen.add(key);
-  });
-}
+const firstOfItsKind = (one: Reason, i: number, all: readonly Reason[]): boolean =>
+  all.findIndex((r) => r.code === one.code && r.party === one.party && r.path === one.path) === i;

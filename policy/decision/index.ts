@@ -1,3 +1,3 @@
 export { type Decision, type DecisionRequest, decide, type Option, type ProviderDecision } from "./decide.js";
-export { type CompiledAgreement, compile, type Policy, type Revised } from "./policy.js";
+export { CompiledAgreement, compile, type Policy, type Revised } from "./policy.js";
 export type { Reason, ReasonCode } from "./reasons.js";

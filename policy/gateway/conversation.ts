@@ -12,7 +12,7 @@ import { Pending } from "../platform/pending.js";
 /** A job whose data request went through this gateway. */
 export interface GatewayJob {
   readonly log: JobLog;
-  /** Of its data request. */
+  /** Of its data request; empty: another gateway, or this one before it was restarted, has sent it. */
   readonly correlationId: string;
 }
 
@@ -123,6 +123,16 @@ export class Conversation {
     return { job, sent };
   }
 
+  /** A job that did not go out from here: those who ask for it now shall see how it goes on. */
+  adopt(log: JobLog): GatewayJob {
+    const known = this.jobs.get(log.facts.jobId);
+    if (known !== undefined) return known;
+    const job: GatewayJob = { log, correlationId: "" };
+    log.begin();
+    this.jobs.add(job);
+    return job;
+  }
+
   async close(): Promise<void> {
     this.#approvals.failAll(new CodedError({ code: "GW-CLOSING", message: "the gateway is ending", remedy: "try again in a moment" }));
     await this.#consumer?.stop();
@@ -149,19 +159,11 @@ export class Conversation {
     if (jobId === "") return;
     const known = this.jobs.get(jobId);
     // The job's id in place of the request's: an orchestrator that has come back ends what it finds.
-    if (known !== undefined && known.correlationId !== correlationId && correlationId !== jobId) return;
-    const job = known ?? this.#adopt(jobId, message.requestType, correlationId);
+    if (known !== undefined && ![correlationId, ""].includes(known.correlationId) && correlationId !== jobId) return;
+    const job = known ?? this.adopt(new JobLog({ jobId, requestType: message.requestType }));
     const { event } = message.metadata;
     if (event === "round") job.log.add({ name: "round", data: message.data as unknown as RoundReport });
     else if (event === "end") job.log.add({ name: "end", data: message.data as unknown as JobEnd });
-  }
-
-  /** A job that was sent before this gateway was restarted: those who ask for it now shall see how it goes on. */
-  #adopt(jobId: string, requestType: string, correlationId: string): GatewayJob {
-    const job: GatewayJob = { log: new JobLog({ jobId, requestType }), correlationId };
-    job.log.begin();
-    this.jobs.add(job);
-    return job;
   }
 }
 

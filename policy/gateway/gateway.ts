@@ -40,7 +40,11 @@ export async function startGateway({ bus, store, log, approvalDeadline, limits }
     checker: new RequestDataChecker(),
     requestType: (name) => requestTypes.get(KEY.requestType(name)),
     agents: () => online.all().map((entry) => entry.value),
-    archived: (jobId) => archivedJob(store, jobId),
+    archived: async (jobId) => {
+      const log = await archivedLog(store, jobId);
+      // One that runs is listed, so that its further reports find it.
+      return log?.status === "running" ? conversation.adopt(log).log : log;
+    },
     ready: () => bus.up || "the message broker is away",
     ...(limits === undefined ? {} : { limits }),
   });
@@ -56,7 +60,7 @@ export async function startGateway({ bus, store, log, approvalDeadline, limits }
 }
 
 /** A job as the store knows it: approved, running, or ended (without its result). */
-async function archivedJob(store: Store, jobId: string): Promise<{ readonly log: JobLog } | undefined> {
+async function archivedLog(store: Store, jobId: string): Promise<JobLog | undefined> {
   if (!/^[0-9a-f]{32}$/.test(jobId)) return undefined;
   const now = { patience: 0 };
   const [record, end, first] = await Promise.all([
@@ -69,5 +73,5 @@ async function archivedJob(store: Store, jobId: string): Promise<{ readonly log:
   const log = new JobLog({ jobId, requestType, archetype, dataProviders, computeProviders });
   if (first !== undefined || end !== undefined) log.begin();
   if (end !== undefined) log.add({ name: "end", data: end.value });
-  return { log };
+  return log;
 }

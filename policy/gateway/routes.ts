@@ -3,12 +3,13 @@ import type { OnlineAgent, RequestType } from "../contract/documents.js";
 import { CodedError, type Problem } from "../contract/problem.js";
 import { type RequestBody, validateRequestBody } from "../contract/schemas.js";
 import { streamJob } from "../jobs/event-stream.js";
+import type { JobLog } from "../jobs/job-log.js";
 import type { RequestDataChecker } from "../jobs/request-data.js";
 import { createHttp, failed } from "../platform/health.js";
 import type { Logger } from "../platform/log.js";
 import type { Entry } from "../platform/mirror.js";
 import { approvedBody, endAnswer, httpStatusOf, refusalOf } from "./answers.js";
-import type { Conversation, GatewayJob } from "./conversation.js";
+import type { Conversation } from "./conversation.js";
 import { isTooDeep, MOST_LEVELS } from "./depth.js";
 import { type Limits, untilEnd } from "./until-end.js";
 
@@ -19,7 +20,7 @@ export interface RouteOptions {
   readonly requestType: (name: string) => Entry<RequestType> | undefined;
   readonly agents: () => readonly OnlineAgent[];
   /** A job that did not go through this gateway's memory. */
-  readonly archived: (jobId: string) => Promise<Pick<GatewayJob, "log"> | undefined>;
+  readonly archived: (jobId: string) => Promise<JobLog | undefined>;
   readonly ready: () => true | string;
   readonly limits?: Limits;
 }
@@ -91,8 +92,8 @@ function requestRoute(app: FastifyInstance, options: RouteOptions): void {
 
 function jobRoutes(app: FastifyInstance, { conversation, archived }: RouteOptions): void {
   const logOf = async (id: string) => {
-    const job = conversation.jobs.get(id) ?? (await archived(id));
-    if (job !== undefined) return job.log;
+    const log = conversation.jobs.get(id)?.log ?? (await archived(id));
+    if (log !== undefined) return log;
     throw new CodedError({ code: "GW-JOB-NOT-FOUND", path: id, message: `there is no job ${id}`, remedy: "use the jobId that the request was answered with" });
   };
 

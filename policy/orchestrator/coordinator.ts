@@ -122,7 +122,6 @@ export class Coordinator {
     const { catalogue, checker, mostJobs = DEFAULTS.mostJobs } = this.#tools;
     const job = await this.find(jobId);
     if (job === undefined) throw wrong("ORC-JOB-UNKNOWN", "job_id", `there is no job ${jobId || "(empty)"}`, "ask for an approval first");
-    if (job.correlationId === correlationId) return undefined;
     const { record } = job;
     const userName = request.user?.userName ?? "";
     if (record.user !== userName) throw wrong("ORC-JOB-NOT-YOURS", "user.userName", `job ${jobId} was approved for another user`, "ask for an approval of your own");
@@ -144,6 +143,7 @@ export class Coordinator {
     const packed = packRequest({ type: request.type, data: request.data, user, requestMetadata: { jobId }, options: request.options });
     const work: RoundWork = { job: jobId, requestType: request.type, user, composition, plan, request: packed };
     // Looked at last, with no await between this and the claim: one of two requests for a job is the first.
+    if (job.correlationId === correlationId) return undefined;
     if (job.correlationId !== undefined || job.log.status !== "approved") {
       throw wrong("ORC-JOB-EXISTS", "job_id", `job ${jobId} has been started already (${job.log.status})`, "ask for a new approval: a job runs once");
     }

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Channel, ConsumeMessage } from "amqplib";
 import { CodedError } from "../contract/problem.js";
-import type { BusLink } from "./bus-link.js";
+import { type BusLink, NOT_FOUND } from "./bus-link.js";
 import type { Logger } from "./log.js";
 
 /** A message as a handler sees it. */
@@ -37,7 +37,6 @@ export interface Consumer {
 }
 
 /** AMQP's reply code for a queue that is not there. */
-const NOT_FOUND = 404;
 const DEFAULT_PREFETCH = 64;
 /** A message that comes back at once would spin; this is how long a repeated requeue waits. */
 const REQUEUE_DELAY_MS = 200;

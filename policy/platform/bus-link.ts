@@ -23,6 +23,8 @@ const HEARTBEAT_SECONDS = 10;
 /** What amqplib says when the broker refuses a message; every other error means that the channel is gone. */
 const NACKED = "message nacked";
 const CONNECT_TIMEOUT_MS = 5_000;
+/** AMQP reply code: no such exchange or queue. */
+export const NOT_FOUND = 404;
 
 /** One connection to the broker with its publishing channel. It lives once: when it is lost, a new one is made. */
 export class BusLink {
@@ -148,8 +150,20 @@ export class BusLink {
     this.#lose();
   }
 
-  #declareExchanges(): Promise<void> {
-    return this.administer(async (channel) => {
+  /** Where the exchanges are there already, a service needs no right to make them: asking whether they exist needs none. */
+  async #declareExchanges(): Promise<void> {
+    const there = await this.administer(async (channel) => {
+      await channel.checkExchange(EXCHANGE);
+      await channel.checkExchange(DEAD_LETTER_EXCHANGE);
+    }).then(
+      () => true,
+      (error: { code?: unknown }) => {
+        if (error.code === NOT_FOUND) return false;
+        throw error;
+      },
+    );
+    if (there) return;
+    await this.administer(async (channel) => {
       await channel.assertExchange(EXCHANGE, "topic", { durable: true });
       await channel.assertExchange(DEAD_LETTER_EXCHANGE, "fanout", { durable: true });
       await channel.assertQueue(DEAD_LETTER_QUEUE, { durable: true });

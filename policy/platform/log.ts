@@ -1,4 +1,4 @@
-import { type Logger as PinoLogger, pino, stdTimeFunctions } from "pino";
+import { type DestinationStream, type Logger as PinoLogger, pino, stdTimeFunctions } from "pino";
 import { CodedError, type Problem } from "../contract/problem.js";
 
 /** A service's log: one JSON object a line on standard output. */
@@ -25,16 +25,22 @@ const SECRET_FIELDS = [
  *
  * @param service - the service's name, on each line as `service`
  * @param level - least level written; default: the environment's `LOG_LEVEL`, else `info`
+ * @param destination - default: standard output
  */
-export function createLogger(service: string, level = process.env.LOG_LEVEL ?? "info"): Logger {
-  return pino({
+export function createLogger(
+  service: string,
+  level = process.env.LOG_LEVEL ?? "info",
+  destination?: DestinationStream,
+): Logger {
+  const options = {
     level,
     base: { service },
     timestamp: stdTimeFunctions.isoTime,
-    formatters: { level: (label) => ({ level: label }) },
+    formatters: { level: (label: string) => ({ level: label }) },
     redact: { paths: SECRET_FIELDS.flatMap((f) => [f, `*.${f}`, `*.*.${f}`]), censor: "[redacted]" },
     serializers: { err: problemOf, error: problemOf },
-  });
+  };
+  return destination === undefined ? pino(options) : pino(options, destination);
 }
 
 /**

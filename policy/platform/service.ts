@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Problem } from "../contract/problem.js";
 import { ConfigError } from "./config.js";
 import { createLogger, type Logger, problemOf } from "./log.js";
 
@@ -50,7 +51,7 @@ export function runService(
       return service;
     },
     (error: unknown) => {
-      const problem = problemOf(error);
+      const problem = startProblem(error);
       log.fatal(
         {
           ...problem,
@@ -64,4 +65,18 @@ export function runService(
       return undefined;
     },
   );
+}
+
+/** A port in use is a person's to mend, not a bug: it gets a code. */
+function startProblem(error: unknown): Problem {
+  const { code, address, port } = error as { code?: unknown; address?: unknown; port?: unknown };
+  if (code !== "EADDRINUSE" && code !== "EACCES") return problemOf(error);
+  const place = `${String(address)}:${String(port)}`;
+  return {
+    code: "CFG-PORT",
+    path: "HTTP_PORT",
+    message:
+      code === "EADDRINUSE" ? `${place} is in use by another process` : `no permission to listen on ${place}`,
+    remedy: "choose another HTTP_PORT, or stop what listens there",
+  };
 }

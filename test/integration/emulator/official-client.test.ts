@@ -7,9 +7,11 @@ import { flavourFor, flavourName } from "../../../infra/fabric/emulator/flavours
 import { parseScenario } from "../../../infra/fabric/emulator/scenario.js";
 import { buildEmulator } from "../../../infra/fabric/emulator/server.js";
 import { openStore } from "../../../infra/fabric/emulator/store.js";
-import { until } from "./until.js";
+import { faultyGraphs, fimCatchesNot, refusedByBuilders } from "../../unit/emulator/faulty.js";
+import { writeGraphml } from "../../../infra/fabric/graphml.js";
 import { OfficialClient } from "./official-client.js";
 import { makeToken } from "./token.js";
+import { until } from "./until.js";
 
 interface Sliver {
   readonly sliver_id: string;
@@ -38,8 +40,20 @@ interface Slice {
 }
 
 interface Topology {
-  readonly nodes: Readonly<Record<string, Readonly<Record<string, unknown>> & { readonly interfaces: Readonly<Record<string, { readonly mac: string }>> }>>;
-  readonly services: Readonly<Record<string, Readonly<Record<string, unknown>> & { readonly addresses: Readonly<Record<string, readonly string[]>> }>>;
+  readonly nodes: Readonly<
+    Record<
+      string,
+      Readonly<Record<string, unknown>> & {
+        readonly interfaces: Readonly<Record<string, { readonly mac: string }>>;
+      }
+    >
+  >;
+  readonly services: Readonly<
+    Record<
+      string,
+      Readonly<Record<string, unknown>> & { readonly addresses: Readonly<Record<string, readonly string[]>> }
+    >
+  >;
 }
 
 interface SiteData {
@@ -62,13 +76,30 @@ describe("FABRIC's own client against the emulator", () => {
     url = await app.listen({ port, host: "127.0.0.1" });
   };
   const slice = async (): Promise<Slice> => {
-    const [found] = await client.get<readonly Slice[]>({ do: "slices", slice_id: sliceId, graph_format: "NONE", return_fmt: "dict" });
+    const [found] = await client.get<readonly Slice[]>({
+      do: "slices",
+      slice_id: sliceId,
+      graph_format: "NONE",
+      return_fmt: "dict",
+    });
     if (found === undefined) throw new Error("no slice");
     return found;
   };
-  const state = (wanted: string) => until(`slice ${wanted}`, async () => (await slice()).state, (s) => s === wanted);
-  const slivers = () => client.get<readonly Sliver[]>({ do: "slivers", slice_id: sliceId, return_fmt: "dict" });
-  const model = () => client.get<{ model: string }>({ do: "get_slice", slice_id: sliceId, graph_format: "GRAPHML", return_fmt: "dict" });
+  const state = (wanted: string) =>
+    until(
+      `slice ${wanted}`,
+      async () => (await slice()).state,
+      (s) => s === wanted,
+    );
+  const slivers = () =>
+    client.get<readonly Sliver[]>({ do: "slivers", slice_id: sliceId, return_fmt: "dict" });
+  const model = () =>
+    client.get<{ model: string }>({
+      do: "get_slice",
+      slice_id: sliceId,
+      graph_format: "GRAPHML",
+      return_fmt: "dict",
+    });
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "emulator-"));
@@ -91,7 +122,13 @@ describe("FABRIC's own client against the emulator", () => {
   });
 
   it("creates a slice of FABlib's making", async () => {
-    const made = await client.get<readonly Sliver[]>({ do: "create", slice_name: "vfl", ssh_keys: ["ssh-ed25519 AAAA"], slice_graph: graph, return_fmt: "dict" });
+    const made = await client.get<readonly Sliver[]>({
+      do: "create",
+      slice_name: "vfl",
+      ssh_keys: ["ssh-ed25519 AAAA"],
+      slice_graph: graph,
+      return_fmt: "dict",
+    });
     expect(made.map((s) => [s.name, s.sliver_type, s.type, s.site, s.state])).toEqual([
       ["server", "NodeSliver", "VM", "AMST", "Nascent"],
       ["clientone", "NodeSliver", "VM", "AMST", "Nascent"],
@@ -113,7 +150,12 @@ describe("FABRIC's own client against the emulator", () => {
     expect(server?.capacity_allocations).toEqual({ core: 4, ram: 16, disk: 100 });
     expect(amst?.gateway?.ipv4_subnet).toMatch(/^10\.128\.\d+\.0\/24$/);
     expect(amst?.sliver.interfaces).toHaveLength(2);
-    const one = await client.get<readonly Sliver[]>({ do: "slivers", slice_id: sliceId, sliver_id: server?.sliver_id, return_fmt: "dict" });
+    const one = await client.get<readonly Sliver[]>({
+      do: "slivers",
+      slice_id: sliceId,
+      sliver_id: server?.sliver_id,
+      return_fmt: "dict",
+    });
     expect(one.map((s) => s.name)).toEqual(["server"]);
   });
 
@@ -121,7 +163,12 @@ describe("FABRIC's own client against the emulator", () => {
     const text = (await model()).model;
     const topology = await client.get<Topology>({ do: "validate", graph: text });
     expect(Object.keys(topology.nodes)).toEqual(["server", "clientone", "clienttwo"]);
-    expect(topology.nodes.server).toMatchObject({ state: "Active", error: null, flavour: "fabric.c4.m16.d100", worker: "amst-w1.fabric-testbed.net" });
+    expect(topology.nodes.server).toMatchObject({
+      state: "Active",
+      error: null,
+      flavour: "fabric.c4.m16.d100",
+      worker: "amst-w1.fabric-testbed.net",
+    });
     const macs = Object.values(topology.nodes).flatMap((n) => Object.values(n.interfaces).map((i) => i.mac));
     expect(macs.every((m) => /^02(:[0-9A-F]{2}){5}$/.test(m))).toBe(true);
     expect(new Set(macs).size).toBe(3);
@@ -136,15 +183,30 @@ describe("FABRIC's own client against the emulator", () => {
   it("refuses the client's own default graph format, as the real front would", async () => {
     expect(await client.ask({ do: "get_slice", slice_id: sliceId })).toMatchObject({
       status: 400,
-      error: expect.stringContaining("'GraphFormat.GRAPHML' is not one of ['GRAPHML', 'JSON_NODELINK', 'CYTOSCAPE', 'NONE']"),
+      error: expect.stringContaining(
+        "'GraphFormat.GRAPHML' is not one of ['GRAPHML', 'JSON_NODELINK', 'CYTOSCAPE', 'NONE']",
+      ),
     });
   });
 
   it("has the other formats as FIM writes them", async () => {
     const read = async (graph_format: string) =>
-      JSON.parse((await client.get<{ model: string }>({ do: "get_slice", slice_id: sliceId, graph_format, return_fmt: "dict" })).model);
+      JSON.parse(
+        (
+          await client.get<{ model: string }>({
+            do: "get_slice",
+            slice_id: sliceId,
+            graph_format,
+            return_fmt: "dict",
+          })
+        ).model,
+      );
     expect((await read("JSON_NODELINK")).nodes[0]).toMatchObject({ Name: "server", id: 1 });
-    expect((await read("CYTOSCAPE")).elements.nodes[0].data).toMatchObject({ Name: "server", id: "1", value: 1 });
+    expect((await read("CYTOSCAPE")).elements.nodes[0].data).toMatchObject({
+      Name: "server",
+      id: "1",
+      value: 1,
+    });
   });
 
   it("keeps everything over a restart", async () => {
@@ -162,7 +224,12 @@ describe("FABRIC's own client against the emulator", () => {
       changes: [{ kind: "add_node", name: "late", site: "AMST", join: "net-AMST" }, { kind: "add_node", name: "far", site: "HAWI" }], // biome-ignore format: one line
     });
     const before = await client.get<Topology>({ do: "validate", graph: (await model()).model });
-    const made = await client.get<readonly Sliver[]>({ do: "modify", slice_id: sliceId, slice_graph: edited, return_fmt: "dict" });
+    const made = await client.get<readonly Sliver[]>({
+      do: "modify",
+      slice_id: sliceId,
+      slice_graph: edited,
+      return_fmt: "dict",
+    });
     expect(made.map((s) => s.name).sort()).toEqual(["far", "late", "net-AMST", "net-far"]);
     expect((await slice()).state).toBe("Modifying");
     await state("ModifyOK");
@@ -194,7 +261,12 @@ describe("FABRIC's own client against the emulator", () => {
   it("ignores a VM's new size and site, and takes its user data without leaving StableOK", async () => {
     const edit = async (changes: readonly unknown[]) => {
       const text = await client.get<string>({ do: "edit", graph: (await model()).model, changes });
-      return client.get<readonly Sliver[]>({ do: "modify", slice_id: sliceId, slice_graph: text, return_fmt: "dict" });
+      return client.get<readonly Sliver[]>({
+        do: "modify",
+        slice_id: sliceId,
+        slice_graph: text,
+        return_fmt: "dict",
+      });
     };
     const changed = await edit([
       { kind: "resize", name: "late", core: 8, site: "AMST" },
@@ -203,7 +275,10 @@ describe("FABRIC's own client against the emulator", () => {
     expect(changed).toEqual([]);
     expect((await slice()).state).toBe("StableOK");
     const topology = await client.get<Topology>({ do: "validate", graph: (await model()).model });
-    expect(topology.nodes.late).toMatchObject({ capacities: { core: 2, ram: 8, disk: 10 }, user_data: { mark: "ours" } });
+    expect(topology.nodes.late).toMatchObject({
+      capacities: { core: 2, ram: 8, disk: 10 },
+      user_data: { mark: "ours" },
+    });
   });
 
   it("renews, clamps and refuses to shorten a lease", async () => {
@@ -224,22 +299,51 @@ describe("FABRIC's own client against the emulator", () => {
     expect(sum.AMST?.total).toMatchObject({ core: 192, ram: 1536 });
     expect(sum.AMST?.taken).toMatchObject({ core: 10, ram: 40 }); // server and clientone 4/16, late 2/8
     expect(sum.LOSA?.components).toContain("GPU-A30");
-    const detail = await client.get<Record<string, SiteData>>({ do: "portal_resources", graph_format: "GRAPHML", level: 2, includes: ["AMST", "LOSA"] });
+    const detail = await client.get<Record<string, SiteData>>({
+      do: "portal_resources",
+      graph_format: "GRAPHML",
+      level: 2,
+      includes: ["AMST", "LOSA"],
+    });
     expect(Object.keys(detail).sort()).toEqual(["AMST", "LOSA"]);
     expect(detail.AMST?.workers).toHaveLength(3);
-    const summary = await client.get<{ sites: Record<string, unknown>[]; hosts: Record<string, unknown>[] }>({ do: "resources_summary", includes: ["AMST"] });
-    expect(summary.sites).toMatchObject([{ name: "AMST", state: "Active", cores_capacity: 192, cores_allocated: 10, cores_available: 182, hosts_count: 3 }]);
+    const summary = await client.get<{ sites: Record<string, unknown>[]; hosts: Record<string, unknown>[] }>({
+      do: "resources_summary",
+      includes: ["AMST"],
+    });
+    expect(summary.sites).toMatchObject([
+      {
+        name: "AMST",
+        state: "Active",
+        cores_capacity: 192,
+        cores_allocated: 10,
+        cores_available: 182,
+        hosts_count: 3,
+      },
+    ]);
     expect(summary.hosts).toHaveLength(3);
-    expect(await client.get({ do: "portal_resources_summary", resource_type: "sites", includes: ["AMST"] })).toEqual({ sites: summary.sites });
+    expect(
+      await client.get({ do: "portal_resources_summary", resource_type: "sites", includes: ["AMST"] }),
+    ).toEqual({ sites: summary.sites });
   });
 
   it("performs calls on a running sliver", async () => {
     const [server] = await slivers();
-    const [made] = await client.get<readonly { poa_id: string; operation: string }[]>({ do: "poa", sliver_id: server?.sliver_id, operation: "reboot", return_fmt: "dict" });
+    const [made] = await client.get<readonly { poa_id: string; operation: string }[]>({
+      do: "poa",
+      sliver_id: server?.sliver_id,
+      operation: "reboot",
+      return_fmt: "dict",
+    });
     expect(made).toMatchObject({ operation: "reboot", slice_id: sliceId });
     const found = await until(
       "the call's success",
-      () => client.get<readonly { state: string }[]>({ do: "get_poas", poa_id: made?.poa_id, return_fmt: "dict" }),
+      () =>
+        client.get<readonly { state: string }[]>({
+          do: "get_poas",
+          poa_id: made?.poa_id,
+          return_fmt: "dict",
+        }),
       (p) => p[0]?.state === "Success",
     );
     expect(found).toHaveLength(1);
@@ -255,9 +359,24 @@ describe("FABRIC's own client against the emulator", () => {
     expect(await client.get({ do: "slices", excludes: ["Closing", "Dead"], return_fmt: "dict" })).toEqual([]);
   });
 
+  it("refuses what FIM refuses, in FIM's words", async () => {
+    for (const [name, { graph: faulty, text }] of Object.entries(faultyGraphs)) {
+      const fim = await client.ask({ do: "validate", graph: writeGraphml(faulty) });
+      expect(`${name}: ${fim.error}`).toBe(`${name}: TopologyException: ${text}`);
+      const emulated = await client.ask({ do: "create", slice_name: "faulty", ssh_keys: ["k"], slice_graph: writeGraphml(faulty) });
+      expect(JSON.parse(emulated.error ?? "")).toMatchObject({ errors: [{ details: text }], status: 500 });
+    }
+    for (const [name, graph] of Object.entries(fimCatchesNot)) {
+      expect([name, (await client.ask({ do: "validate", graph: writeGraphml(graph) })).error]).toEqual([name, undefined]);
+    }
+    for (const [name, { graph }] of Object.entries(refusedByBuilders)) console.log(name, (await client.ask({ do: "validate", graph: writeGraphml(graph) })).error);
+  });
+
   it("rounds sizes as FIM's catalogue does", async () => {
     const wishes = [[1, 2, 10], [2, 8, 10], [3, 9, 11], [4, 16, 50], [16, 100, 100], [32, 128, 501], [64, 8, 10], [65, 16, 10]]; // biome-ignore format: one line
     const names = await client.get<readonly string[]>({ do: "flavours", wishes });
-    expect(wishes.map(([core = 0, ram = 0, disk = 0]) => flavourName(flavourFor({ core, ram, disk })))).toEqual(names);
+    expect(
+      wishes.map(([core = 0, ram = 0, disk = 0]) => flavourName(flavourFor({ core, ram, disk }))),
+    ).toEqual(names);
   });
 });

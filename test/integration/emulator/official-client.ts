@@ -11,7 +11,8 @@ import { promisify } from "node:util";
 const run = promisify(execFile);
 
 const cache =
-  process.env.DYNAMOS_FABRIC_CACHE ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "dynamos-fabric");
+  process.env.DYNAMOS_FABRIC_CACHE ??
+  join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "dynamos-fabric");
 const venv = join(cache, "venv-fablib");
 const done = join(venv, "made-for-2.0.9");
 
@@ -25,15 +26,22 @@ export async function fablibPython(): Promise<string> {
   await mkdir(cache, { recursive: true });
   const lock = `${venv}.lock`;
   const deadline = Date.now() + 600_000;
-  while (!(await mkdir(lock).then(() => true, () => false))) {
+  while (
+    !(await mkdir(lock).then(
+      () => true,
+      () => false,
+    ))
+  ) {
     if (existsSync(done)) return python;
-    if (Date.now() > deadline) throw new Error(`${lock} is still there: another test makes the venv, or one was killed; remove it`);
+    if (Date.now() > deadline)
+      throw new Error(`${lock} is still there: another test makes the venv, or one was killed; remove it`);
     await sleep(500);
   }
   try {
     if (existsSync(done)) return python;
     await run("python3", ["-m", "venv", venv]);
-    const pip = (...args: string[]) => run(python, ["-m", "pip", "install", "-q", "--disable-pip-version-check", ...args]);
+    const pip = (...args: string[]) =>
+      run(python, ["-m", "pip", "install", "-q", "--disable-pip-version-check", ...args]);
     await pip("fabrictestbed-extensions==2.0.9");
     await pip("--no-deps", "fabrictestbed==2.0.9");
     await writeFile(done, "");
@@ -72,7 +80,10 @@ export class OfficialClient {
   static async start(url: string, token: string): Promise<OfficialClient> {
     const python = await fablibPython();
     const folder = await mkdtemp(join(tmpdir(), "fablib-"));
-    await writeFile(join(folder, "token.json"), JSON.stringify({ id_token: token, refresh_token: "r", created_at: "2026-01-01 00:00:00 +0000" }));
+    await writeFile(
+      join(folder, "token.json"),
+      JSON.stringify({ id_token: token, refresh_token: "r", created_at: "2026-01-01 00:00:00 +0000" }),
+    );
     await writeFile(join(folder, "key"), "");
     const child = spawn(python, [join(__dirname, "official_client.py"), url, token, folder], {
       env: { PATH: process.env.PATH, HOME: folder, PYTHONWARNINGS: "ignore" },

@@ -1,7 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
 /** Asks until the answer is right, at most 20 seconds. */
-export async function until<T>(what: string, ask: () => Promise<T>, right: (value: T) => boolean): Promise<T> {
+export async function until<T>(
+  what: string,
+  ask: () => Promise<T>,
+  right: (value: T) => boolean,
+): Promise<T> {
   const deadline = Date.now() + 20_000;
   for (;;) {
     const value = await ask();

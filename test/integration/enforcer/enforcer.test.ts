@@ -7,13 +7,33 @@ import { promisify } from "node:util";
 import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Agreement } from "../../../policy/contract/documents.js";
-import { DEAD_LETTER_QUEUE, ENFORCER_QUEUE, KEY, MESSAGE, ORCHESTRATOR_QUEUE } from "../../../policy/contract/names.js";
-import { type Draft, decode, encode, type RequestApproval, type ValidationResponse } from "../../../policy/contract/wire.js";
+import {
+  DEAD_LETTER_QUEUE,
+  ENFORCER_QUEUE,
+  KEY,
+  MESSAGE,
+  ORCHESTRATOR_QUEUE,
+} from "../../../policy/contract/names.js";
+import {
+  type Draft,
+  decode,
+  encode,
+  type RequestApproval,
+  type ValidationResponse,
+} from "../../../policy/contract/wire.js";
 import { Bus } from "../../../policy/platform/bus.js";
 import { GrantSigner, GrantVerifier } from "../../../policy/platform/grants.js";
 import { Pending } from "../../../policy/platform/pending.js";
 import { Store } from "../../../policy/platform/store.js";
-import { findProgram, freePorts, startBroker, startStore, type TestBroker, type TestStore, until } from "../../support/servers.js";
+import {
+  findProgram,
+  freePorts,
+  startBroker,
+  startStore,
+  type TestBroker,
+  type TestStore,
+  until,
+} from "../../support/servers.js";
 
 let broker: TestBroker;
 let server: TestStore;
@@ -92,7 +112,13 @@ beforeAll(async () => {
   ]);
   http = `http://127.0.0.1:${(await freePorts(1))[0]}`;
   store = await Store.connect({ endpoint: server.endpoint });
-  bus = await Bus.connect({ host: broker.host, port: broker.port, user: "guest", password: "guest", service: "orchestrator" });
+  bus = await Bus.connect({
+    host: broker.host,
+    port: broker.port,
+    user: "guest",
+    password: "guest",
+    service: "orchestrator",
+  });
   await bus.consume(ORCHESTRATOR_QUEUE, async (m) => {
     answers.settle(m.correlationId ?? "", decode(MESSAGE.validationResponse, m.body));
     return "ack";
@@ -106,7 +132,12 @@ beforeAll(async () => {
     { queue: "existing" },
   );
   for (const name of ["one", "two", "server"]) await store.put(KEY.agreement(name), agreement(name));
-  await store.put(KEY.archetype("through"), { name: "through", computeProvider: "other", resultRecipient: "requestor", weight: 1 });
+  await store.put(KEY.archetype("through"), {
+    name: "through",
+    computeProvider: "other",
+    resultRecipient: "requestor",
+    weight: 1,
+  });
   await store.put(KEY.requestType("train"), { name: "train", requiredServices: [] });
   enforcer = startEnforcer().child;
   await until("the enforcer is ready", healthy);
@@ -128,9 +159,19 @@ describe("the policy enforcer", () => {
     const verifier = await GrantVerifier.open(store);
     const response = await ask({ jobId: "j", round: 2, archetypeId: "through", computeProvider: "server" });
     const revisions = Object.fromEntries(
-      await Promise.all(["one", "two", "server"].map(async (name) => [name, (await store.get(KEY.agreement(name)))?.revision])),
+      await Promise.all(
+        ["one", "two", "server"].map(async (name) => [
+          name,
+          (await store.get(KEY.agreement(name)))?.revision,
+        ]),
+      ),
     );
-    expect(response).toMatchObject({ requestApproved: true, jobId: "j", round: 2, agreementRevisions: revisions });
+    expect(response).toMatchObject({
+      requestApproved: true,
+      jobId: "j",
+      round: 2,
+      agreementRevisions: revisions,
+    });
     expect(response.revision).toBeGreaterThanOrEqual(Math.max(...Object.values<number>(revisions)));
     expect(await verifier.verify(response.auth?.accessToken ?? "")).toMatchObject({
       iss: "policy-enforcer",
@@ -149,9 +190,13 @@ describe("the policy enforcer", () => {
   it("never mixes up calls that wait at the same time, of one user", async () => {
     const rounds = Array.from({ length: 200 }, (_, i) => i + 1);
     const all = await Promise.all(
-      rounds.map((round) => ask({ jobId: `j${round}`, round, archetypeId: "through", computeProvider: "server" })),
+      rounds.map((round) =>
+        ask({ jobId: `j${round}`, round, archetypeId: "through", computeProvider: "server" }),
+      ),
     );
-    expect(all.map((r) => [r.jobId, r.round, r.requestApproved])).toEqual(rounds.map((round) => [`j${round}`, round, true]));
+    expect(all.map((r) => [r.jobId, r.round, r.requestApproved])).toEqual(
+      rounds.map((round) => [`j${round}`, round, true]),
+    );
   });
 
   it("answers an unknown provider, user or request type at once", async () => {
@@ -162,7 +207,9 @@ describe("the policy enforcer", () => {
       ask({ type: "trian" }),
     ]);
     expect(performance.now() - begin).toBeLessThan(1_000);
-    expect([provider, user, type].map((r) => [r.requestApproved, r.reasons[0]?.code, r.auth?.accessToken])).toEqual([
+    expect(
+      [provider, user, type].map((r) => [r.requestApproved, r.reasons[0]?.code, r.auth?.accessToken]),
+    ).toEqual([
       [false, "POL-PROVIDER-UNKNOWN", ""],
       [false, "POL-NO-AGREEMENT", ""],
       [false, "POL-REQUEST-TYPE-UNKNOWN", ""],
@@ -182,9 +229,16 @@ describe("the policy enforcer", () => {
     for (const [type, body] of bad) await bus.publish(ENFORCER_QUEUE, type, body);
     expect((await ask()).requestApproved).toBe(true);
     await until("all are dead-lettered", () => dead.length === before + bad.length);
-    expect(dead.slice(before).map((d) => d.type).sort()).toEqual(bad.map(([type]) => type).sort());
+    expect(
+      dead
+        .slice(before)
+        .map((d) => d.type)
+        .sort(),
+    ).toEqual(bad.map(([type]) => type).sort());
     expect(enforcer.exitCode).toBeNull();
-    expect(await (await fetch(`${http}/metrics`)).text()).toContain(`dynamos_enforcer_refused_messages_total ${bad.length}`);
+    expect(await (await fetch(`${http}/metrics`)).text()).toContain(
+      `dynamos_enforcer_refused_messages_total ${bad.length}`,
+    );
   });
 
   it("knows a change once asked to know it, both ways", async () => {
@@ -207,11 +261,18 @@ describe("the policy enforcer", () => {
       JSON.stringify(agreement("another")),
     ];
     for (const value of wrong) {
-      await promisify(execFile)(findProgram("etcdctl"), ["--endpoints", server.endpoint, "put", KEY.agreement("two"), value], {
-        env: { ...process.env, ETCDCTL_API: "3" },
-      });
+      await promisify(execFile)(
+        findProgram("etcdctl"),
+        ["--endpoints", server.endpoint, "put", KEY.agreement("two"), value],
+        {
+          env: { ...process.env, ETCDCTL_API: "3" },
+        },
+      );
       const { revision } = await store.list("/policyEnforcer/");
-      const [both, one] = await Promise.all([ask({ leastRevision: revision }), ask({ leastRevision: revision, dataProviders: ["one"] })]);
+      const [both, one] = await Promise.all([
+        ask({ leastRevision: revision }),
+        ask({ leastRevision: revision, dataProviders: ["one"] }),
+      ]);
       expect(both.reasons).toMatchObject([{ code: "POL-PROVIDER-UNKNOWN", party: "two" }]);
       expect(one.requestApproved).toBe(true);
     }
@@ -248,7 +309,8 @@ describe("the policy enforcer", () => {
     // A grant of the old process holds until it expires.
     const verifier = await GrantVerifier.open(store);
     const now = await ask();
-    for (const { auth } of [old, now]) expect(await verifier.verify(auth?.accessToken ?? "")).toMatchObject({ sub: "ada@uva.nl" });
+    for (const { auth } of [old, now])
+      expect(await verifier.verify(auth?.accessToken ?? "")).toMatchObject({ sub: "ada@uva.nl" });
     await verifier.close();
   }, 60_000);
 
@@ -257,13 +319,16 @@ describe("the policy enforcer", () => {
     const cases = [
       [{ AMQP_PASSWORD_FILE: join(folder, "wrong") }, "BUS-AUTH"],
       [{ AMQP_PORT: "many", HTTP_PORT: "" }, "CFG-INVALID"],
-      [{}, "UNEXPECTED"], // the HTTP port is in use by the running one
+      [{}, "CFG-PORT"], // it is in use by the running one
     ] as const;
     await until("the running one is ready", healthy);
     for (const [more, code] of cases) {
       const { child, output } = startEnforcer(more);
       expect(await once(child, "exit")).toEqual([1, null]);
-      const lines = output().trim().split("\n").map((line) => JSON.parse(line) as Record<string, unknown>);
+      const lines = output()
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line) as Record<string, unknown>);
       expect(lines).toHaveLength(1);
       expect(lines[0]).toMatchObject({ level: "fatal", code });
     }
@@ -276,13 +341,24 @@ describe("grants", () => {
     await signer.publish(store);
     const stranger = new GrantSigner();
     const verifier = await GrantVerifier.open(store);
-    const claims = { sub: "ada", job: "j", round: 1, requestType: "t", archetype: "a", dataProviders: ["one"], computeProviders: ["one"], agreements: { one: 1 } };
+    const claims = {
+      sub: "ada",
+      job: "j",
+      round: 1,
+      requestType: "t",
+      archetype: "a",
+      dataProviders: ["one"],
+      computeProviders: ["one"],
+      agreements: { one: 1 },
+    };
     const token = signer.sign(claims);
     expect(await verifier.verify(token)).toMatchObject(claims);
 
     const [header = "", payload = "", signature = ""] = token.split(".");
     const turn = (text: string, change: (v: Record<string, unknown>) => object) =>
-      Buffer.from(JSON.stringify(change(JSON.parse(Buffer.from(text, "base64url").toString())))).toString("base64url");
+      Buffer.from(JSON.stringify(change(JSON.parse(Buffer.from(text, "base64url").toString())))).toString(
+        "base64url",
+      );
     const forged = {
       "another round": `${header}.${turn(payload, (v) => ({ ...v, round: 2 }))}.${signature}`,
       "no signature": `${header}.${payload}.`,
@@ -299,9 +375,13 @@ describe("grants", () => {
     await expect(verifier.verify(stranger.sign(claims))).rejects.toMatchObject({ code: "AGT-GRANT-KEY" });
     const swapped = `${turn(header, (v) => ({ ...v, kid: signer.key.kid }))}.${stranger.sign(claims).split(".").slice(1).join(".")}`;
     await expect(verifier.verify(swapped)).rejects.toMatchObject({ code: "AGT-GRANT-INVALID" });
-    await expect(verifier.verify(token, Date.now() + 66_000)).rejects.toMatchObject({ code: "AGT-GRANT-EXPIRED" });
+    await expect(verifier.verify(token, Date.now() + 66_000)).rejects.toMatchObject({
+      code: "AGT-GRANT-EXPIRED",
+    });
     expect(await verifier.verify(token, Date.now() + 55_000)).toMatchObject(claims);
-    await expect(verifier.verify(token, Date.now() - 60_000)).rejects.toMatchObject({ code: "AGT-GRANT-EXPIRED" });
+    await expect(verifier.verify(token, Date.now() - 60_000)).rejects.toMatchObject({
+      code: "AGT-GRANT-EXPIRED",
+    });
     // A key that is taken from the store is trusted no more.
     await store.delete(KEY.grantKey(signer.key.kid));
     await until("the key is forgotten", () =>

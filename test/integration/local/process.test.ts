@@ -67,7 +67,7 @@ function newProject(stack: Fixture) {
       execFile(
         findProgram("pulumi"),
         [...args, "--non-interactive", "-s", "dev"],
-        { cwd: stack.project, env, timeout: 60_000 },
+        { cwd: stack.project, env, timeout: 120_000 },
         (error, out, err) => {
           done({ code: error === null ? 0 : Number(error.code ?? 1), out, text: out + err });
         },
@@ -85,7 +85,7 @@ function newProject(stack: Fixture) {
 }
 
 describe("LocalProcess in the real engine", () => {
-  it("is made, kept, put right after a reboot, changed and removed", { timeout: 240_000 }, async () => {
+  it("is made, kept, put right after a reboot, changed and removed", { timeout: 400_000 }, async () => {
     const stack = newStack();
     const { pulumi, steps, specs } = newProject(stack);
     const run = async (...args: string[]) => {
@@ -155,7 +155,7 @@ describe("LocalProcess in the real engine", () => {
   });
 
   it("a first start that fails stays known: the next up completes it, destroy removes it", {
-    timeout: 120_000,
+    timeout: 240_000,
   }, async () => {
     const stack = newStack();
     const { pulumi, specs, steps } = newProject(stack);

@@ -193,6 +193,31 @@ describe("Bus", () => {
     });
   });
 
+  it("lets handlers finish and acknowledge before it closes", async () => {
+    const [a, b] = [await bus("a"), await bus("b")];
+    let begun = false;
+    let done = false;
+    await b.consume("closing-in", async () => {
+      begun = true;
+      await new Promise((r) => setTimeout(r, 300));
+      done = true;
+      return "ack";
+    });
+    await a.publish("closing-in", "request", bytes("x"));
+    await until("it is at work", () => begun);
+    await b.close();
+    expect(done).toBe(true);
+    const again: string[] = [];
+    await a.consume("closing-in", async (m) => {
+      again.push(words(m.body));
+      return "ack";
+    });
+    await a.publish("closing-in", "request", bytes("next"));
+    await until("the next came", () => again.includes("next"));
+    expect(again).toEqual(["next"]);
+    await expect(b.publish("closing-in", "request", bytes("x"))).rejects.toMatchObject({ code: "BUS-DOWN" });
+  });
+
   it("lives through a restart of the broker: queues, consumers and waiting messages come back", async () => {
     const [a, b] = [await bus("a"), await bus("b")];
     const states: boolean[] = [];
@@ -258,7 +283,10 @@ describe("Bus", () => {
     await flood;
     const codes = new Set(await Promise.all(results));
     expect([...codes].sort()).toEqual(["BUS-DOWN", "ok"]);
+    // A service that starts before its broker waits for it.
+    const early = bus("early");
     await broker.restart();
+    await (await early).publish("flood-in", "request", bytes("early"));
     await until("it is back", () => a.up, 60);
     await a.publish("flood-in", "request", bytes("after"));
   }, 120_000);

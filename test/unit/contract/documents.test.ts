@@ -1,5 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { checkDocuments, type Documents, dataValidator, validateDocument, validateRequestBody } from "../../../policy/contract/schemas.js";
+import {
+  checkDocuments,
+  type Documents,
+  dataValidator,
+  validateDocument,
+  validateRequestBody,
+} from "../../../policy/contract/schemas.js";
 
 const relation = (more: object = {}) => ({
   ID: "1",
@@ -32,7 +38,9 @@ const service = (name: string, label: string) => ({ name, label, allowedOutputs:
 function documents(more: Partial<Record<keyof Documents, object>> = {}): Documents {
   return {
     agreement: { one: agreement("one"), server: agreement("server") },
-    archetype: { toData: { name: "toData", computeProvider: "other", resultRecipient: "requestor", weight: 1 } },
+    archetype: {
+      toData: { name: "toData", computeProvider: "other", resultRecipient: "requestor", weight: 1 },
+    },
     requestType: { train: requestType() },
     microservice: { client: service("client", "dataProvider"), server: service("server", "computeProvider") },
     dataset: { people: { name: "people", type: "csv", delimiter: ",", tables: ["people"] } },
@@ -41,21 +49,41 @@ function documents(more: Partial<Record<keyof Documents, object>> = {}): Documen
 }
 
 /** `document path code` of each problem. */
-const found = (all: Documents, parties?: string[]) => checkDocuments(all, parties).map((p) => `${p.name} ${p.path} ${p.code}`);
+const found = (all: Documents, parties?: string[]) =>
+  checkDocuments(all, parties).map((p) => `${p.name} ${p.path} ${p.code}`);
 
 describe("validateDocument", () => {
   it("takes what is right", () => {
     for (const [kind, named] of Object.entries(documents())) {
-      for (const [name, value] of Object.entries(named)) expect(validateDocument(kind as keyof Documents, name, value)).toEqual([]);
+      for (const [name, value] of Object.entries(named))
+        expect(validateDocument(kind as keyof Documents, name, value)).toEqual([]);
     }
   });
 
   it("tells all that is wrong at once, with the path as a person writes it", () => {
-    const wrong = { ...agreement("one", { "ada@uva.nl": relation({ requestTypes: "train", allowedArchetypes: ["ok", 3] }) }), archetype: [] };
+    const wrong = {
+      ...agreement("one", {
+        "ada@uva.nl": relation({ requestTypes: "train", allowedArchetypes: ["ok", 3] }),
+      }),
+      archetype: [],
+    };
     expect(validateDocument("agreement", "one", wrong)).toEqual([
-      { code: "DOC-SCHEMA", path: "archetype", message: "is no field here", remedy: "did you mean archetypes?" },
-      expect.objectContaining({ code: "DOC-SCHEMA", path: 'relations["ada@uva.nl"].requestTypes', message: "must be array" }),
-      expect.objectContaining({ code: "DOC-SCHEMA", path: 'relations["ada@uva.nl"].allowedArchetypes[1]', message: "must be string" }),
+      {
+        code: "DOC-SCHEMA",
+        path: "archetype",
+        message: "is no field here",
+        remedy: "did you mean archetypes?",
+      },
+      expect.objectContaining({
+        code: "DOC-SCHEMA",
+        path: 'relations["ada@uva.nl"].requestTypes',
+        message: "must be array",
+      }),
+      expect.objectContaining({
+        code: "DOC-SCHEMA",
+        path: 'relations["ada@uva.nl"].allowedArchetypes[1]',
+        message: "must be string",
+      }),
     ]);
   });
 
@@ -66,7 +94,12 @@ describe("validateDocument", () => {
     ["agreement", "one", agreement("one", { "a b": relation() }), 'relations["a b"]'],
     ["agreement", "one", agreement("one", { "7": relation({ ID: "" }) }), 'relations["7"].ID'],
     ["agreement", "one", agreement("two"), "name"],
-    ["archetype", "x", { name: "x", computeProvider: "nobody", resultRecipient: "requestor", weight: 1 }, "computeProvider"],
+    [
+      "archetype",
+      "x",
+      { name: "x", computeProvider: "nobody", resultRecipient: "requestor", weight: 1 },
+      "computeProvider",
+    ],
     ["microservice", "x", { ...service("x", "aggregate"), entry: "../../etc/passwd" }, "entry"],
     ["microservice", "x", { ...service("x", "aggregate"), entry: "/bin/sh" }, "entry"],
     ["requestType", "train", requestType({ schema: { type: "nothing" } }), "schema"],
@@ -88,7 +121,12 @@ describe("checkDocuments", () => {
   });
 
   it("tells a user without rights, as promised to users", () => {
-    const all = documents({ agreement: { one: agreement("one", { "ada@uva.nl": relation({ requestTypes: [] }) }), server: agreement("server") } });
+    const all = documents({
+      agreement: {
+        one: agreement("one", { "ada@uva.nl": relation({ requestTypes: [] }) }),
+        server: agreement("server"),
+      },
+    });
     expect(checkDocuments(all)).toEqual([
       {
         kind: "agreement",
@@ -102,7 +140,14 @@ describe("checkDocuments", () => {
   });
 
   it("tells names that nothing bears, with the one that was probably meant", () => {
-    const user = { "ada@uva.nl": relation({ requestTypes: ["trian"], dataSets: ["poeple"], allowedComputeProviders: [], allowedArchetypes: ["other"] }) };
+    const user = {
+      "ada@uva.nl": relation({
+        requestTypes: ["trian"],
+        dataSets: ["poeple"],
+        allowedComputeProviders: [],
+        allowedArchetypes: ["other"],
+      }),
+    };
     const wrong = { ...agreement("one", user), computeProviders: ["sever"], archetypes: ["toDta"] };
     const all = documents({ agreement: { one: wrong, server: agreement("server") } });
     expect(checkDocuments(all).map((p) => [p.path, p.code, p.remedy])).toEqual([
@@ -110,37 +155,94 @@ describe("checkDocuments", () => {
       ["computeProviders[0]", "DOC-PARTY-UNKNOWN", "did you mean server?"],
       ['relations["ada@uva.nl"].requestTypes[0]', "DOC-REQUEST-TYPE-UNKNOWN", "did you mean train?"],
       ['relations["ada@uva.nl"].dataSets[0]', "DOC-DATASET-UNKNOWN", "did you mean people?"],
-      ['relations["ada@uva.nl"].allowedArchetypes[0]', "DOC-NOT-OFFERED", "add it to archetypes, or remove it here"],
+      [
+        'relations["ada@uva.nl"].allowedArchetypes[0]',
+        "DOC-NOT-OFFERED",
+        "add it to archetypes, or remove it here",
+      ],
     ]);
   });
 
   it("tells an agreement of nobody, and one that names nobody", () => {
-    const all = documents({ agreement: { one: agreement("one", {}), server: agreement("server"), ghost: agreement("ghost") } });
-    expect(found(all, ["one", "server"])).toEqual(["one relations DOC-AGREEMENT-NOBODY", "ghost name DOC-PARTY-UNKNOWN"]);
+    const all = documents({
+      agreement: { one: agreement("one", {}), server: agreement("server"), ghost: agreement("ghost") },
+    });
+    expect(found(all, ["one", "server"])).toEqual([
+      "one relations DOC-AGREEMENT-NOBODY",
+      "ghost name DOC-PARTY-UNKNOWN",
+    ]);
   });
 
   it.each([
-    ["a service that nothing bears", { steps: [{ name: "embed", service: "clint", role: "dataProvider" }], result: "embed" }, ["workflow.steps[0].service DOC-SERVICE-UNKNOWN"]],
-    ["a step that nothing bears", { steps: [{ name: "embed", service: "client", role: "dataProvider", inputs: [{ step: "x" }] }], result: "y" }, ["workflow.steps[0].inputs[0].step DOC-STEP-UNKNOWN", "workflow.result DOC-STEP-UNKNOWN"]],
-    ["a role that the service is not made for", { steps: [{ name: "embed", service: "client", role: "computeProvider" }], result: "embed" }, ["workflow.steps[0].role DOC-STEP-ROLE"]],
-    ["two steps of one name", { steps: [{ name: "a", service: "client", role: "dataProvider" }, { name: "a", service: "client", role: "dataProvider" }], result: "a" }, ["workflow.steps[1].name DOC-STEP-TWICE"]],
-    ["a circle", { steps: [{ name: "a", service: "client", role: "dataProvider", inputs: [{ step: "b" }] }, { name: "b", service: "client", role: "dataProvider", inputs: [{ step: "a" }] }], result: "a" }, ["workflow.steps DOC-WORKFLOW-CYCLE"]],
-    ["a step that waits for itself", { steps: [{ name: "a", service: "client", role: "dataProvider", inputs: [{ step: "a" }] }], result: "a" }, ["workflow.steps DOC-WORKFLOW-CYCLE"]],
+    [
+      "a service that nothing bears",
+      { steps: [{ name: "embed", service: "clint", role: "dataProvider" }], result: "embed" },
+      ["workflow.steps[0].service DOC-SERVICE-UNKNOWN"],
+    ],
+    [
+      "a step that nothing bears",
+      {
+        steps: [{ name: "embed", service: "client", role: "dataProvider", inputs: [{ step: "x" }] }],
+        result: "y",
+      },
+      ["workflow.steps[0].inputs[0].step DOC-STEP-UNKNOWN", "workflow.result DOC-STEP-UNKNOWN"],
+    ],
+    [
+      "a role that the service is not made for",
+      { steps: [{ name: "embed", service: "client", role: "computeProvider" }], result: "embed" },
+      ["workflow.steps[0].role DOC-STEP-ROLE"],
+    ],
+    [
+      "two steps of one name",
+      {
+        steps: [
+          { name: "a", service: "client", role: "dataProvider" },
+          { name: "a", service: "client", role: "dataProvider" },
+        ],
+        result: "a",
+      },
+      ["workflow.steps[1].name DOC-STEP-TWICE"],
+    ],
+    [
+      "a circle",
+      {
+        steps: [
+          { name: "a", service: "client", role: "dataProvider", inputs: [{ step: "b" }] },
+          { name: "b", service: "client", role: "dataProvider", inputs: [{ step: "a" }] },
+        ],
+        result: "a",
+      },
+      ["workflow.steps DOC-WORKFLOW-CYCLE"],
+    ],
+    [
+      "a step that waits for itself",
+      {
+        steps: [{ name: "a", service: "client", role: "dataProvider", inputs: [{ step: "a" }] }],
+        result: "a",
+      },
+      ["workflow.steps DOC-WORKFLOW-CYCLE"],
+    ],
   ])("refuses a workflow with %s", (_what, workflow, expected) => {
-    expect(found(documents({ requestType: { train: requestType({ workflow }) } }))).toEqual(expected.map((e) => `train ${e}`));
+    expect(found(documents({ requestType: { train: requestType({ workflow }) } }))).toEqual(
+      expected.map((e) => `train ${e}`),
+    );
   });
 
   it("refuses rounds that no request can say, and a service that is not listed", () => {
     const schema = { type: "object", properties: { round: { type: "integer" } } };
-    expect(found(documents({ requestType: { train: requestType({ schema }) } }))).toEqual(["train workflow.rounds DOC-ROUNDS-UNKNOWN"]);
-    expect(found(documents({ requestType: { train: requestType({ requiredServices: ["server"] }) } }))).toEqual([
-      "train workflow.steps[0].service DOC-SERVICE-UNLISTED",
+    expect(found(documents({ requestType: { train: requestType({ schema }) } }))).toEqual([
+      "train workflow.rounds DOC-ROUNDS-UNKNOWN",
     ]);
+    expect(
+      found(documents({ requestType: { train: requestType({ requiredServices: ["server"] }) } })),
+    ).toEqual(["train workflow.steps[0].service DOC-SERVICE-UNLISTED"]);
   });
 
   it("does not call unknown what is there but wrong in itself", () => {
     const all = documents({ archetype: { toData: { name: "toData" } } });
-    expect(new Set(checkDocuments(all).map((p) => `${p.kind} ${p.code}`))).toEqual(new Set(["archetype DOC-SCHEMA"]));
+    expect(new Set(checkDocuments(all).map((p) => `${p.kind} ${p.code}`))).toEqual(
+      new Set(["archetype DOC-SCHEMA"]),
+    );
   });
 });
 
@@ -155,7 +257,9 @@ describe("the gateway's body", () => {
 
   it("is what DYNAMOS's clients send", () => {
     expect(validateRequestBody(body())).toEqual([]);
-    expect(validateRequestBody({ type: "train", user: { id: "", userName: "u" }, dataProviders: ["one"] })).toEqual([]);
+    expect(
+      validateRequestBody({ type: "train", user: { id: "", userName: "u" }, dataProviders: ["one"] }),
+    ).toEqual([]);
   });
 
   it.each([
@@ -174,11 +278,19 @@ describe("the gateway's body", () => {
 
 describe("a request's data", () => {
   it("is checked by its type's schema", () => {
-    const schema = { type: "object", required: ["rounds"], properties: { rounds: { type: "integer", minimum: 1 } } };
+    const schema = {
+      type: "object",
+      required: ["rounds"],
+      properties: { rounds: { type: "integer", minimum: 1 } },
+    };
     const check = dataValidator({ name: "train", requiredServices: [], schema });
     expect(check({ rounds: 3 })).toEqual([]);
-    expect(check({})).toEqual([{ code: "ORC-DATA", path: "data.rounds", message: "is missing", remedy: "add it" }]);
-    expect(check({ rounds: 0 })).toMatchObject([{ code: "ORC-DATA", path: "data.rounds", message: "must be >= 1" }]);
+    expect(check({})).toEqual([
+      { code: "ORC-DATA", path: "data.rounds", message: "is missing", remedy: "add it" },
+    ]);
+    expect(check({ rounds: 0 })).toMatchObject([
+      { code: "ORC-DATA", path: "data.rounds", message: "must be >= 1" },
+    ]);
     expect(dataValidator({ name: "free", requiredServices: [] })("anything")).toEqual([]);
   });
 });

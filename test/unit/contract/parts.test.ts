@@ -15,7 +15,9 @@ const part: fc.Arbitrary<Part> = fc.oneof(
   fc.uint8Array({ maxLength: 40 }),
   fc.float64Array({ maxLength: 10 }) as fc.Arbitrary<Float64Array>,
 );
-const name = fc.string({ minLength: 1, maxLength: 40, unit: "grapheme" }).filter((n) => new TextEncoder().encode(n).length <= PART_LIMITS.nameBytes);
+const name = fc
+  .string({ minLength: 1, maxLength: 40, unit: "grapheme" })
+  .filter((n) => new TextEncoder().encode(n).length <= PART_LIMITS.nameBytes);
 const parts = fc.array(fc.tuple(name, part), { maxLength: 8 }).map((entries) => Object.fromEntries(entries));
 
 const plain = (value: Readonly<Record<string, Part>>) =>
@@ -71,10 +73,16 @@ describe("packed parts", () => {
   });
 
   it("are refused beyond their limits", () => {
-    const many = Object.fromEntries(Array.from({ length: PART_LIMITS.count + 1 }, (_, i) => [`p${i}`, new Uint8Array(0)]));
+    const many = Object.fromEntries(
+      Array.from({ length: PART_LIMITS.count + 1 }, (_, i) => [`p${i}`, new Uint8Array(0)]),
+    );
     expect(() => packParts(many)).toThrow(expect.objectContaining({ code: "JOB-PARTS" }));
-    expect(() => packParts({ "": new Uint8Array(1) })).toThrow(expect.objectContaining({ code: "JOB-PARTS" }));
-    expect(() => packParts({ ["x".repeat(256)]: new Uint8Array(1) })).toThrow(expect.objectContaining({ code: "JOB-PARTS" }));
+    expect(() => packParts({ "": new Uint8Array(1) })).toThrow(
+      expect.objectContaining({ code: "JOB-PARTS" }),
+    );
+    expect(() => packParts({ ["x".repeat(256)]: new Uint8Array(1) })).toThrow(
+      expect.objectContaining({ code: "JOB-PARTS" }),
+    );
   });
 
   it("say which part is missing or of the wrong kind", () => {
@@ -87,6 +95,8 @@ describe("packed parts", () => {
   it("are little-endian on the wire", () => {
     expect([...float64ToBytes([1])]).toEqual([0, 0, 0, 0, 0, 0, 0xf0, 0x3f]);
     expect(bytesToFloat64(Uint8Array.of(0, 0, 0, 0, 0, 0, 0xf0, 0x3f))).toEqual(Float64Array.of(1));
-    expect(() => bytesToFloat64(new Uint8Array(7))).toThrow(expect.objectContaining({ code: "BUS-MALFORMED" }));
+    expect(() => bytesToFloat64(new Uint8Array(7))).toThrow(
+      expect.objectContaining({ code: "BUS-MALFORMED" }),
+    );
   });
 });

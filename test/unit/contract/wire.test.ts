@@ -13,13 +13,30 @@ describe("messages", () => {
       destinationQueue: "q",
       options: { o: true },
     });
-    const hex = ["0a0174", "1206", "0a0131", "120175", "1a0161", "1a0162", "220171", "2a05", "0a016f", "1001"].join("");
+    const hex = [
+      "0a0174",
+      "1206",
+      "0a0131",
+      "120175",
+      "1a0161",
+      "1a0162",
+      "220171",
+      "2a05",
+      "0a016f",
+      "1001",
+    ].join("");
     expect(Buffer.from(bytes).toString("hex")).toBe(hex);
   });
 
   it("come back as they were sent", () => {
     const data = { learning_rate: 0.05, names: ["x", null, true], nested: { deep: [1, 2] } };
-    const request = { type: "vfl", data, user: { id: "1", userName: "ada@uva.nl" }, requestMetadata: { jobId: "j" }, options: {} };
+    const request = {
+      type: "vfl",
+      data,
+      user: { id: "1", userName: "ada@uva.nl" },
+      requestMetadata: { jobId: "j" },
+      options: {},
+    };
     const sent = encode.microserviceCommunication({
       type: MESSAGE.microserviceCommunication,
       requestType: "vfl",
@@ -31,14 +48,22 @@ describe("messages", () => {
     });
     const got = decode("microserviceCommunication", sent);
     expect(got).toMatchObject({ requestType: "vfl", data: { accuracy: 0.5 }, metadata: { round: "3" } });
-    expect(got.requestMetadata).toMatchObject({ correlationId: "c", returnAddress: "orchestrator-in", jobId: "j", jobName: "" });
+    expect(got.requestMetadata).toMatchObject({
+      correlationId: "c",
+      returnAddress: "orchestrator-in",
+      jobId: "j",
+      jobName: "",
+    });
     expect([...got.result]).toEqual([1, 2, 3]);
     expect(unpackRequest(got.originalRequest)).toMatchObject({ ...request, requestMetadata: { jobId: "j" } });
   });
 
   it("carry revisions beyond 32 bits", () => {
     const revision = 2 ** 45 + 1;
-    const got = decode("validationResponse", encode.validationResponse({ revision, agreementRevisions: { a: revision } }));
+    const got = decode(
+      "validationResponse",
+      encode.validationResponse({ revision, agreementRevisions: { a: revision } }),
+    );
     expect([got.revision, got.agreementRevisions.a]).toEqual([revision, revision]);
   });
 
@@ -63,6 +88,10 @@ describe("messages", () => {
   it("are known by their AMQP type, the one that DYNAMOS writes with a capital included", () => {
     expect(Object.values(MESSAGE).map(messageType)).toEqual(Object.values(MESSAGE));
     expect(messageType("Request")).toBe("request");
-    expect([messageType(""), messageType("toString"), messageType("__proto__")]).toEqual([undefined, undefined, undefined]);
+    expect([messageType(""), messageType("toString"), messageType("__proto__")]).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ]);
   });
 });

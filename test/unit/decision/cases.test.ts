@@ -22,7 +22,10 @@ interface Cases {
 }
 
 const { documents, cases } = JSON.parse(readFileSync("test/cases/decision.json", "utf8")) as Cases;
-const agreements = Object.entries(documents.agreements).map(([name, { revision, ...agreement }]) => ({ value: { name, ...agreement }, revision }));
+const agreements = Object.entries(documents.agreements).map(([name, { revision, ...agreement }]) => ({
+  value: { name, ...agreement },
+  revision,
+}));
 const policy = compile(agreements, documents.archetypes, documents.requestTypes);
 
 describe("decide", () => {

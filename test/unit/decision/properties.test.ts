@@ -12,10 +12,17 @@ const SETS = ["x", "y"];
 
 const some = (names: readonly string[], least = 0) => fc.subarray([...names], { minLength: least });
 /** Most rights are given, else nearly everything would be denied and the properties would say little. */
-const most = (names: readonly string[]) => fc.oneof({ weight: 3, arbitrary: fc.constant([...names]) }, { weight: 1, arbitrary: some(names) });
+const most = (names: readonly string[]) =>
+  fc.oneof({ weight: 3, arbitrary: fc.constant([...names]) }, { weight: 1, arbitrary: some(names) });
 
 const relation: fc.Arbitrary<Relation> = fc.record(
-  { ID: fc.constant("1"), requestTypes: most(TYPES), dataSets: most(SETS), allowedArchetypes: most(ARCHETYPES), allowedComputeProviders: most(PARTIES) },
+  {
+    ID: fc.constant("1"),
+    requestTypes: most(TYPES),
+    dataSets: most(SETS),
+    allowedArchetypes: most(ARCHETYPES),
+    allowedComputeProviders: most(PARTIES),
+  },
   { requiredKeys: ["ID", "requestTypes", "allowedArchetypes", "allowedComputeProviders"] },
 );
 const agreementOf = (name: string): fc.Arbitrary<Agreement> =>
@@ -37,7 +44,12 @@ const archetypes: fc.Arbitrary<Archetype[]> = fc.tuple(
   ),
 );
 const requestTypes: fc.Arbitrary<RequestType[]> = fc.tuple(
-  ...TYPES.map((name) => fc.record({ name: fc.constant(name), requiredServices: fc.constant([]), dataSets: some(SETS) }, { requiredKeys: ["name", "requiredServices"] })),
+  ...TYPES.map((name) =>
+    fc.record(
+      { name: fc.constant(name), requiredServices: fc.constant([]), dataSets: some(SETS) },
+      { requiredKeys: ["name", "requiredServices"] },
+    ),
+  ),
 );
 const request: fc.Arbitrary<DecisionRequest> = fc.record(
   {
@@ -69,16 +81,26 @@ function* lessRights(w: World): Generator<World> {
   for (const [i, agreement] of w.agreements.entries()) {
     const replaced = (next: Agreement | undefined): World => ({
       ...w,
-      agreements: [...w.agreements.slice(0, i), ...(next === undefined ? [] : [next]), ...w.agreements.slice(i + 1)],
+      agreements: [
+        ...w.agreements.slice(0, i),
+        ...(next === undefined ? [] : [next]),
+        ...w.agreements.slice(i + 1),
+      ],
     });
     yield replaced(undefined);
     for (const field of ["computeProviders", "archetypes"] as const) {
-      for (const name of agreement[field]) yield replaced({ ...agreement, [field]: agreement[field].filter((n) => n !== name) });
+      for (const name of agreement[field])
+        yield replaced({ ...agreement, [field]: agreement[field].filter((n) => n !== name) });
     }
     for (const [user, rights] of Object.entries(agreement.relations)) {
       const { [user]: _gone, ...others } = agreement.relations;
       yield replaced({ ...agreement, relations: others });
-      for (const field of ["requestTypes", "dataSets", "allowedArchetypes", "allowedComputeProviders"] as const) {
+      for (const field of [
+        "requestTypes",
+        "dataSets",
+        "allowedArchetypes",
+        "allowedComputeProviders",
+      ] as const) {
         for (const name of rights[field] ?? []) {
           const narrowed = { ...rights, [field]: (rights[field] ?? []).filter((n) => n !== name) };
           yield replaced({ ...agreement, relations: { ...others, [user]: narrowed } });
@@ -104,20 +126,25 @@ function allowedByTheBook(r: DecisionRequest, w: World): boolean {
   const type = w.requestTypes.find((t) => t.name === r.requestType);
   if (type === undefined) return false;
   const of = (party: string) => w.agreements.find((a) => a.name === party);
-  const agreed = (party: string) => of(party)?.relations[r.user]?.requestTypes.includes(r.requestType) === true;
+  const agreed = (party: string) =>
+    of(party)?.relations[r.user]?.requestTypes.includes(r.requestType) === true;
   return w.archetypes.some((archetype) =>
     PARTIES.some(
       (computes) =>
         (r.archetype ?? archetype.name) === archetype.name &&
         (r.computeProvider ?? computes) === computes &&
-        (archetype.computeProvider === "dataProvider" ? r.dataProviders.includes(computes) : agreed(computes)) &&
+        (archetype.computeProvider === "dataProvider"
+          ? r.dataProviders.includes(computes)
+          : agreed(computes)) &&
         r.dataProviders.every((party) => {
           const agreement = of(party);
           const rights = agreement?.relations[r.user];
           if (agreement === undefined || rights === undefined || !agreed(party)) return false;
           const asked = [...(r.dataSets ?? []), ...(type.dataSets ?? [])];
           const sets = rights.dataSets ?? type.dataSets ?? [];
-          const mayCompute = rights.allowedComputeProviders.includes(computes) && agreement.computeProviders.includes(computes);
+          const mayCompute =
+            rights.allowedComputeProviders.includes(computes) &&
+            agreement.computeProviders.includes(computes);
           return (
             asked.every((s) => sets.includes(s)) &&
             rights.allowedArchetypes.includes(archetype.name) &&
@@ -161,7 +188,8 @@ describe("a decision", () => {
     fc.assert(
       fc.property(world, request, (w, r) => {
         const before = new Set(offers(w, r));
-        for (const less of lessRights(w)) for (const offer of offers(less, r)) expect(before).toContain(offer);
+        for (const less of lessRights(w))
+          for (const offer of offers(less, r)) expect(before).toContain(offer);
       }),
       { numRuns: 300 },
     );
@@ -171,12 +199,20 @@ describe("a decision", () => {
     fc.assert(
       fc.property(world, request, (w, r) => {
         const got = decide(r, policyOf(w));
-        const named = new Set(w.agreements.filter((a) => r.dataProviders.includes(a.name)).flatMap((a) => a.computeProviders));
+        const named = new Set(
+          w.agreements.filter((a) => r.dataProviders.includes(a.name)).flatMap((a) => a.computeProviders),
+        );
         const mayAppear = new Set([...r.dataProviders, ...named, ""]);
         expect(got.providers.map((p) => p.party)).toEqual(r.dataProviders);
-        for (const party of [...got.options.flatMap((o) => o.computeProviders), ...Object.keys(got.agreements)]) expect(mayAppear).toContain(party);
-        for (const { party } of got.reasons) expect(new Set([...mayAppear, r.computeProvider ?? ""])).toContain(party);
-        for (const [party, revision] of Object.entries(got.agreements)) expect(revision).toBe(100 + PARTIES.indexOf(party));
+        for (const party of [
+          ...got.options.flatMap((o) => o.computeProviders),
+          ...Object.keys(got.agreements),
+        ])
+          expect(mayAppear).toContain(party);
+        for (const { party } of got.reasons)
+          expect(new Set([...mayAppear, r.computeProvider ?? ""])).toContain(party);
+        for (const [party, revision] of Object.entries(got.agreements))
+          expect(revision).toBe(100 + PARTIES.indexOf(party));
         if (got.decision === "allow") {
           const parties = new Set([...r.dataProviders, ...got.options.flatMap((o) => o.computeProviders)]);
           expect(new Set(Object.keys(got.agreements))).toEqual(parties);

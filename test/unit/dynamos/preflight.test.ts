@@ -119,7 +119,7 @@ describe("problemTable", () => {
     expect(`\n${table}`).toMatchInlineSnapshot(`
       "
       3 problems; nothing was changed
-        Pulumi.dev.yaml  nodes.clienttwo.site  FAB-SITE-UNKNOWN    no site "LOAS"; did you mean LOSA?; all: dynamos-fabric sites
+        Pulumi.dev.yaml  nodes.clienttwo.site  FAB-SITE-UNKNOWN    no site "LOAS"; did you mean LOSA? (all: dynamos-fabric sites)
         Pulumi.dev.yaml  nodes.server.cores    FAB-SITE-FULL       64 asked, AMST has 12 free; room at BRIST, CERN, PSC
         agreements/clientthree.json  relations["ada@uva.nl"].requestTypes
                                                POL-USER-NO-RIGHTS  empty; name a request type or remove the user"

@@ -7,7 +7,14 @@ import { answer } from "../../../policy/enforcer/answer.js";
 
 const agreement = (name: string): Agreement => ({
   name,
-  relations: { ada: { ID: "1", requestTypes: ["train"], allowedArchetypes: ["through", "toData"], allowedComputeProviders: ["s", "t"] } },
+  relations: {
+    ada: {
+      ID: "1",
+      requestTypes: ["train"],
+      allowedArchetypes: ["through", "toData"],
+      allowedComputeProviders: ["s", "t"],
+    },
+  },
   computeProviders: ["s", "t"],
   archetypes: ["through", "toData"],
 });
@@ -26,7 +33,13 @@ const snapshot = {
 function ask(more: Partial<RequestApproval> = {}) {
   const request = decode(
     "requestApproval",
-    encode.requestApproval({ type: "train", user: { id: "1", userName: "ada" }, dataProviders: ["a", "b"], options: { o: true }, ...more }),
+    encode.requestApproval({
+      type: "train",
+      user: { id: "1", userName: "ada" },
+      dataProviders: ["a", "b"],
+      options: { o: true },
+      ...more,
+    }),
   );
   const signed: GrantClaims[] = [];
   const { response } = answer(request, snapshot, (claims) => {
@@ -58,7 +71,12 @@ describe("the enforcer's answer", () => {
 
   it("to a round binds the grant to that round, archetype and compute provider", () => {
     const { response, signed } = ask({ jobId: "j", round: 3, archetypeId: "through", computeProvider: "t" });
-    expect(response).toMatchObject({ requestApproved: true, jobId: "j", round: 3, agreementRevisions: { a: 10, b: 11, t: 13 } });
+    expect(response).toMatchObject({
+      requestApproved: true,
+      jobId: "j",
+      round: 3,
+      agreementRevisions: { a: 10, b: 11, t: 13 },
+    });
     expect(signed).toEqual([
       {
         sub: "ada",
@@ -71,7 +89,9 @@ describe("the enforcer's answer", () => {
         agreements: { a: 10, b: 11, t: 13 },
       },
     ]);
-    expect(ask({ jobId: "j", round: 1, archetypeId: "toData" }).signed).toMatchObject([{ computeProviders: ["a", "b"], agreements: { a: 10, b: 11 } }]);
+    expect(ask({ jobId: "j", round: 1, archetypeId: "toData" }).signed).toMatchObject([
+      { computeProviders: ["a", "b"], agreements: { a: 10, b: 11 } },
+    ]);
   });
 
   it("signs nothing that it denies", () => {
@@ -95,7 +115,9 @@ describe("the enforcer's answer", () => {
   ])("denies a round that leaves open what it is: %j", (more, fields) => {
     const { response, signed } = ask(more);
     expect(response.requestApproved).toBe(false);
-    expect(response.reasons.map((r) => [r.code, r.path])).toEqual(fields.map((f) => ["POL-ROUND-UNBOUND", f]));
+    expect(response.reasons.map((r) => [r.code, r.path])).toEqual(
+      fields.map((f) => ["POL-ROUND-UNBOUND", f]),
+    );
     expect(signed).toEqual([]);
   });
 

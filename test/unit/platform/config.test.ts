@@ -41,13 +41,36 @@ const problems = (more: Record<string, string | undefined>) => {
 describe("readConfig", () => {
   it("reads the environment of a service, the password from its file", () => {
     const config = readConfig(schema, environment({ UNRELATED: "x" }));
-    expect(config).toMatchObject({ AMQP_PORT: 5672, HTTP_HOST: "127.0.0.1", HTTP_PORT: 0, LOG_LEVEL: "info" });
-    expect(busOptions(config)).toEqual({ host: "127.0.0.1", port: 5672, user: "policy-enforcer", password: "s3cret", service: "policy-enforcer" });
+    expect(config).toMatchObject({
+      AMQP_PORT: 5672,
+      HTTP_HOST: "127.0.0.1",
+      HTTP_PORT: 0,
+      LOG_LEVEL: "info",
+    });
+    expect(busOptions(config)).toEqual({
+      host: "127.0.0.1",
+      port: 5672,
+      user: "policy-enforcer",
+      password: "s3cret",
+      service: "policy-enforcer",
+    });
   });
 
   it("tells all problems at once, by the variable's name", () => {
-    const found = problems({ AMQP_PORT: "many", AMQP_USER: undefined, ETCD_ENDPOINT: "http://127.0.0.1:2379", LOG_LEVEL: "loud", HTTP_PORT: "70000" });
-    expect(found.map((p) => p.path)).toEqual(["AMQP_PORT", "AMQP_USER", "ETCD_ENDPOINT", "HTTP_PORT", "LOG_LEVEL"]);
+    const found = problems({
+      AMQP_PORT: "many",
+      AMQP_USER: undefined,
+      ETCD_ENDPOINT: "http://127.0.0.1:2379",
+      LOG_LEVEL: "loud",
+      HTTP_PORT: "70000",
+    });
+    expect(found.map((p) => p.path)).toEqual([
+      "AMQP_PORT",
+      "AMQP_USER",
+      "ETCD_ENDPOINT",
+      "HTTP_PORT",
+      "LOG_LEVEL",
+    ]);
   });
 
   it.each([

@@ -13,7 +13,11 @@ describe("Pending", () => {
     const pending = new Pending<string>("the answer");
     const [a, b] = [pending.wait("1", 1_000), pending.wait("2", 1_000)];
     expect(pending.size).toBe(2);
-    expect([pending.settle("2", "for b"), pending.settle("1", "for a"), pending.settle("1", "again")]).toEqual([true, true, false]);
+    expect([
+      pending.settle("2", "for b"),
+      pending.settle("1", "for a"),
+      pending.settle("1", "again"),
+    ]).toEqual([true, true, false]);
     expect([await a, await b]).toEqual(["for a", "for b"]);
     expect([pending.size, vi.getTimerCount()]).toEqual([0, 0]);
   });
@@ -42,7 +46,10 @@ describe("Pending", () => {
   it("ends one call or all of them with an error", async () => {
     const pending = new Pending<string>("the answer");
     const calls = ["1", "2", "3"].map((id) => expect(pending.wait(id, 1_000)).rejects.toThrow("closing"));
-    expect([pending.fail("1", new Error("closing")), pending.fail("1", new Error("x"))]).toEqual([true, false]);
+    expect([pending.fail("1", new Error("closing")), pending.fail("1", new Error("x"))]).toEqual([
+      true,
+      false,
+    ]);
     pending.failAll(new Error("closing"));
     await Promise.all(calls);
     expect([pending.size, vi.getTimerCount()]).toEqual([0, 0]);

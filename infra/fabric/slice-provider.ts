@@ -1,0 +1,127 @@
+/** The code behind Slice; run in the engine's provider process (infra/dynamic.ts). */
+import { join } from "node:path";
+import type { dynamic } from "@pulumi/pulumi";
+import { endWithParent, hasUnknown, stripUndefined } from "../dynamic.js";
+import { projectFolder } from "../local/package-folder.js";
+import { InfraError } from "../problem.js";
+import { projectTags } from "./credentials.js";
+import { openEndpoint } from "./endpoint.js";
+import type { SliceMark } from "./mark.js";
+import { ensureMark, forgetMark } from "./mark-file.js";
+import { checkFailures, isGoneError, partialFailure, told, withoutProvider } from "./provider-support.js";
+import {
+  checkInputs,
+  diffInputs,
+  inputsFromView,
+  outputsOf,
+  type SliceInputs,
+  type SliceOutputs,
+} from "./slice-inputs.js";
+import { type KeptSlice, SliceKeeper, UnfinishedSlice } from "./slice-keeper.js";
+
+endWithParent();
+
+export const provider: dynamic.ResourceProvider<SliceInputs, SliceOutputs> = {
+  async check(_olds, news) {
+    // Parts not known at preview cannot be judged; the engine checks again with all of it.
+    if (hasUnknown(news)) return { inputs: news, failures: [] };
+    const { inputs, problems } = checkInputs(withoutProvider(news));
+    return { inputs: stripUndefined(inputs ?? news), failures: checkFailures(problems) };
+  },
+
+  async diff(_id, olds, news) {
+    if (hasUnknown(news)) return { changes: true };
+    const { changes, replaces } = diffInputs(olds, news);
+    return { changes, replaces: [...replaces] };
+  },
+
+  async create(props) {
+    return await told(async () => {
+      const inputs = plain(props);
+      const mark = ensureMark(stateFolder(inputs), inputs.name, inputs.owner);
+      const keeper = await keeperOf(inputs, mark);
+      let kept: KeptSlice;
+      try {
+        kept = await keeper.create(inputs, inputs.adopt);
+      } catch (error) {
+        if (!(error instanceof UnfinishedSlice)) throw error;
+        throw partialFailure(error.sliceId, unfinished(inputs, mark), [error.message]);
+      }
+      return { id: kept.id, outs: complete(inputs, mark, kept) };
+    });
+  },
+
+  async update(id, olds, news) {
+    return await told(async () => {
+      const inputs = plain(news);
+      const keeper = await keeperOf(inputs, olds.mark);
+      const kept = await keeper.update(id, olds, inputs);
+      return { outs: complete(inputs, olds.mark, kept) };
+    });
+  },
+
+  async read(id, props) {
+    return await told(async (): Promise<dynamic.ReadResult<SliceOutputs>> => {
+      if (props === undefined) return { id, props: {} as SliceOutputs };
+      const inputs = plain(props);
+      let kept: KeptSlice | undefined;
+      try {
+        kept = await (await keeperOf(inputs, props.mark)).read(id);
+      } catch (error) {
+        if (!isGoneError(error)) throw error;
+      }
+      if (kept === undefined) return { id: "" };
+      const seen = inputsFromView(inputs, kept, props.mark.id);
+      return {
+        id,
+        props: stripUndefined(outputsOf(seen, props.mark, kept)),
+        inputs: stripUndefined(seen) as SliceOutputs,
+      };
+    });
+  },
+
+  async delete(id, props) {
+    await told(async () => {
+      try {
+        await (await keeperOf(props, props.mark)).delete(id);
+      } catch (error) {
+        if (!isGoneError(error)) throw error;
+      }
+      forgetMark(stateFolder(props), props.name);
+    });
+  },
+};
+
+async function keeperOf(inputs: SliceInputs, mark: SliceMark): Promise<SliceKeeper> {
+  const { api, token, sshKeys } = await openEndpoint(inputs.endpoint);
+  const tags = projectTags(token());
+  return new SliceKeeper({ api, mark, sshKeys, ...(tags === undefined ? {} : { tags }) });
+}
+
+/** The outputs of a slice that is as asked; what is not is an error that keeps them. */
+function complete(inputs: SliceInputs, mark: SliceMark, kept: KeptSlice): SliceOutputs {
+  const outs = stripUndefined(outputsOf(inputs, mark, kept));
+  if (kept.failures.length > 0) throw partialFailure(kept.id, outs, kept.failures);
+  return outs;
+}
+
+/** What is known of a slice that was submitted and whose end is not known: enough to go on with it. */
+function unfinished(inputs: SliceInputs, mark: SliceMark): SliceOutputs {
+  return stripUndefined({ ...inputs, mark, sliceState: "unknown", leaseEnd: "", hosts: {} });
+}
+
+/** The inputs inside a resource's properties. */
+function plain(props: SliceInputs): SliceInputs {
+  const { name, lease, nodes, endpoint, owner, state, adopt } = props;
+  return { name, lease, nodes, endpoint, owner, state, ...(adopt === undefined ? {} : { adopt }) };
+}
+
+function stateFolder(inputs: Pick<SliceInputs, "state">): string {
+  const folder = projectFolder(process.cwd());
+  if (folder !== undefined) return join(folder, inputs.state);
+  throw new InfraError({
+    code: "LOC-PROJECT",
+    message: `no Pulumi.yaml in ${process.cwd()} or above`,
+    remedy: "run pulumi in a project's folder",
+  });
+}

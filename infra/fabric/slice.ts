@@ -1,0 +1,182 @@
+import * as pulumi from "@pulumi/pulumi";
+import { InfraError } from "../problem.js";
+import { problemsOfSchema } from "../problems-of-schema.js";
+import { type ChangeableSlice, describeChange, keepsTopology, leavingNodes, planChange } from "./change.js";
+import type { FabricEndpoint } from "./endpoint-schema.js";
+import { Network, Node, Slice } from "./provider.js";
+import type { SliceHost } from "./slice-inputs.js";
+import { type NodeSpecInput, nodesSpecSchema } from "./spec.js";
+import { planRoutes, planTopology, type Route, type Subnet, type Topology } from "./topology.js";
+
+/** What a `beforeRemove` gets: the nodes that go, and how the slice was before. */
+export interface Removal {
+  /** Names of the nodes whose machines go, those that are replaced included. */
+  readonly leaving: readonly string[];
+  /** All nodes as the slice's old outputs have them. */
+  readonly hosts: Readonly<Record<string, SliceHost>>;
+}
+
+export interface FabricSliceArgs {
+  /** The slice's name in FABRIC. Default `<project>-<stack>`. */
+  readonly sliceName?: string;
+  /** How long the slice lives, e.g. `14d` or `36h`. Default `1d`. A longer one extends the lease; FABRIC cannot shorten it. */
+  readonly lease?: string;
+  /** Nodes by name; 4 cores, 16 GB and a disk of 50 GB unless said. Plain, since they decide which resources exist. */
+  readonly nodes: Readonly<Record<string, NodeSpecInput>>;
+  /** Where FABRIC is. Default the testbed, with FABlib's fabric_rc. */
+  readonly endpoint?: FabricEndpoint;
+  /** The stack's state folder, relative to the folder of Pulumi.yaml. Default `.state/<stack>`. */
+  readonly state?: string;
+  /**
+   * Called before machines go, to drain them; it may take its time, must be idempotent, and stops the change by throwing. Not called at destroy. It
+   * must not wait for an output of this program (DESIGN 5).
+   */
+  readonly beforeRemove?: (removal: Removal) => void | Promise<void>;
+  /** The id of a slice of this name that bears no mark of this stack and is to be taken over. */
+  readonly adopt?: string;
+}
+
+/** A node as others use it. */
+export interface FabricHost {
+  readonly name: string;
+  readonly site: string;
+  /** Where it is reached for management: SSH, through the bastion. */
+  readonly managementIp: string;
+  /** Its address on its site's network. */
+  readonly address: string;
+  /** The hardware address of its card, by which the interface is found. */
+  readonly mac: string;
+  /** To each other site's network. */
+  readonly routes: readonly Route[];
+}
+
+/**
+ * Virtual machines on FABRIC with one FABNetv4 network a site, and routes between the sites.
+ *
+ * @example
+ * ```ts
+ * const slice = new FabricSlice("vfl", { lease: "14d", nodes: { control: { site: "AMST", cores: 2, ram: 8 }, losa: { site: "LOSA" } } });
+ * export const hosts = slice.hosts;
+ * ```
+ */
+export class FabricSlice extends pulumi.ComponentResource {
+  readonly sliceId: pulumi.Output<string>;
+  /** All nodes, sorted by name. */
+  readonly hosts: pulumi.Output<FabricHost[]>;
+  /** The resources by node name, to depend on. */
+  readonly nodes: Readonly<Record<string, Node>>;
+  /** The resources by site. */
+  readonly networks: Readonly<Record<string, Network>>;
+
+  /** @throws InfraError with all problems of `nodes` at once */
+  constructor(name: string, args: FabricSliceArgs, options?: pulumi.ComponentResourceOptions) {
+    // Before anything is registered: an error here leaves no half a component behind.
+    const nodes = nodesSpecSchema.safeParse(args.nodes);
+    if (!nodes.success) throw new InfraError(problemsOfSchema(nodes.error, ["nodes"]));
+    super("dynamos-fabric:fabric:FabricSlice", name, {}, options);
+    const owner = { project: pulumi.getProject(), stack: pulumi.getStack() };
+    const topology = planTopology({
+      name: args.sliceName ?? `${owner.project}-${owner.stack}`,
+      nodes: nodes.data,
+    });
+    const endpoint = args.endpoint ?? { kind: "fabric" };
+
+    const slice: Slice = new Slice(
+      name,
+      {
+        name: topology.name,
+        lease: args.lease ?? "1d",
+        nodes: nodes.data,
+        endpoint,
+        owner,
+        state: args.state ?? `.state/${owner.stack}`,
+        ...(args.adopt === undefined ? {} : { adopt: args.adopt }),
+      },
+      { parent: this, hooks: { beforeUpdate: updateHooks(name, () => slice, args.beforeRemove) } },
+    );
+    const shared = { slice: slice.id, endpoint };
+    const children = { parent: this };
+    const networks = topology.networks.map(
+      (n) =>
+        [
+          n.site,
+          new Network(`${name}-${n.site.toLowerCase()}`, { ...shared, site: n.site }, children),
+        ] as const,
+    );
+    const members = topology.nodes.map(({ name: node, site, cores, ram, disk, image, components }) => {
+      const own = { name: node, site, cores, ram, disk, image, components };
+      return [node, new Node(`${name}-${node}`, { ...shared, ...own }, children)] as const;
+    });
+    this.sliceId = slice.id;
+    this.networks = Object.fromEntries(networks);
+    this.nodes = Object.fromEntries(members);
+    this.hosts = hostsOf(topology, this.nodes, this.networks);
+    this.registerOutputs({ sliceId: this.sliceId, hosts: this.hosts });
+  }
+}
+
+/** Hooks on the slice's update: the message of a preview, and the drain where there is one. */
+function updateHooks(
+  name: string,
+  slice: () => Slice,
+  beforeRemove: FabricSliceArgs["beforeRemove"],
+): pulumi.ResourceHook[] {
+  const message = new pulumi.ResourceHook(
+    `${name}-consequences`,
+    async (hook) => {
+      const change = changeOf(hook);
+      if (change === undefined || (keepsTopology(change) && change.lease === undefined)) return;
+      await pulumi.log.info(describeChange(change, leaseEndOf(hook.oldOutputs)), slice());
+    },
+    { onDryRun: true },
+  );
+  if (beforeRemove === undefined) return [message];
+  const drain = new pulumi.ResourceHook(`${name}-before-remove`, async (hook) => {
+    const change = changeOf(hook);
+    const leaving = change === undefined ? [] : leavingNodes(change);
+    if (leaving.length > 0)
+      await beforeRemove({ leaving, hosts: (hook.oldOutputs as { hosts?: Removal["hosts"] }).hosts ?? {} });
+  });
+  return [message, drain];
+}
+
+function changeOf(hook: pulumi.ResourceHookArgs) {
+  if (hook.oldInputs === undefined || hook.newInputs === undefined) return undefined;
+  return planChange(hook.oldInputs as ChangeableSlice, hook.newInputs as ChangeableSlice);
+}
+
+function leaseEndOf(outputs: unknown): string | undefined {
+  const { leaseEnd } = (outputs ?? {}) as { readonly leaseEnd?: unknown };
+  return typeof leaseEnd === "string" && leaseEnd !== "" ? leaseEnd : undefined;
+}
+
+function hostsOf(
+  topology: Topology,
+  nodes: Readonly<Record<string, Node>>,
+  networks: Readonly<Record<string, Network>>,
+): pulumi.Output<FabricHost[]> {
+  const subnets = pulumi.all(
+    Object.entries(networks).map(([site, n]) =>
+      pulumi
+        .all([n.subnet, n.gateway])
+        .apply(([subnet, gateway]): [string, Subnet] => [site, { subnet, gateway }]),
+    ),
+  );
+  const known = pulumi.all(
+    Object.entries(nodes).map(([name, n]) =>
+      pulumi
+        .all([n.site, n.managementIp, n.addresses, n.mac])
+        .apply(([site, managementIp, addresses, mac]) => ({
+          name,
+          site,
+          managementIp,
+          address: addresses[0] ?? "",
+          mac,
+        })),
+    ),
+  );
+  return pulumi.all([subnets, known]).apply(([nets, hosts]) => {
+    const routes = planRoutes(topology, Object.fromEntries(nets.filter(([, s]) => s.subnet !== "")));
+    return hosts.map((h) => ({ ...h, routes: [...(routes[h.name] ?? [])] }));
+  });
+}

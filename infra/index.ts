@@ -1,0 +1,16 @@
+/** Machines, networks and processes for a Pulumi program. Importing deploys nothing and reads no environment. */
+export { describeChange, isNothing, leavingNodes, planChange, type SliceChange } from "./fabric/change.js";
+export {
+  Network,
+  type NetworkArgs,
+  Node,
+  type NodeArgs,
+  Slice,
+  type SliceArgs,
+} from "./fabric/provider.js";
+export { type FabricHost, FabricSlice, type FabricSliceArgs, type Removal } from "./fabric/slice.js";
+export type { SliceHost } from "./fabric/slice-inputs.js";
+export { planRoutes, planTopology, type Route, type Subnet, type Topology } from "./fabric/topology.js";
+export * from "./local/index.js";
+export { InfraError, type Problem, problemLine } from "./problem.js";
+export * from "./spec.js";

@@ -1,0 +1,17 @@
+/** What a person writes about infrastructure. Schemas and checks only: nothing here asks anybody. */
+export { componentModels } from "./fabric/components.js";
+export { endpointSchema, type FabricEndpoint } from "./fabric/endpoint-schema.js";
+export { nearestSite, otherSites, productionSites, sitesAsOf } from "./fabric/sites.js";
+export {
+  leaseSchema,
+  type NodeSpec,
+  type NodeSpecInput,
+  nodeSpecSchema,
+  nodesSpecSchema,
+  parseSliceSpec,
+  type SliceSpec,
+  type SliceSpecInput,
+  sliceProblems,
+  sliceSpecSchema,
+} from "./fabric/spec.js";
+export { problemsOfSchema, refuse } from "./problems-of-schema.js";

@@ -1,0 +1,158 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { KEY } from "../../../policy/contract/names.js";
+import { GrantSigner } from "../../../policy/platform/grants.js";
+import type { Market, OpenRound, StepAnswer } from "./market.js";
+import { agreement, claimsOf, openProbeMarket, work } from "./probe.js";
+
+const AGENT = "alpha";
+let market: Market;
+
+beforeAll(async () => {
+  market = await openProbeMarket();
+  await market.store.put(KEY.agreement(AGENT), agreement(AGENT));
+  // Its name begins like the agent's: its changes must not be taken for the agent's own.
+  await market.store.put(KEY.agreement(`${AGENT}beta`), agreement(`${AGENT}beta`));
+  await market.startAgent(AGENT);
+}, 120_000);
+
+afterAll(() => market?.close());
+
+const code = (answer: StepAnswer): string | undefined => answer.problem?.code;
+const compose = (): Promise<string> => market.compose([AGENT], "probe");
+const open = (job: string, round = 1): Promise<OpenRound> => market.openRound(job, round, claimsOf(AGENT));
+
+describe("an agent refuses", () => {
+  it("a grant that another key signed", async () => {
+    const opened = await open(await compose());
+    const forger = new GrantSigner();
+    const grant = forger.sign({ sub: "ada@uva.nl", archetype: "trainThroughClients", job: opened.job, round: 1, agreements: await market.revisions([AGENT]), ...claimsOf(AGENT) });
+    expect(code(await work(market, AGENT, { ...opened, grant }))).toBe("AGT-GRANT-KEY");
+  });
+
+  it("a grant whose content was altered, no grant, and words", async () => {
+    const opened = await open(await compose());
+    const [header, , signature] = opened.grant.split(".");
+    const payload = JSON.parse(Buffer.from(opened.grant.split(".")[1] ?? "", "base64url").toString()) as Record<string, unknown>;
+    const altered = Buffer.from(JSON.stringify({ ...payload, exp: Number(payload["exp"]) + 1e6 })).toString("base64url");
+    expect(code(await work(market, AGENT, { ...opened, grant: `${header}.${altered}.${signature}` }))).toBe("AGT-GRANT-INVALID");
+    expect(code(await work(market, AGENT, { ...opened, grant: "" }))).toBe("AGT-GRANT-MISSING");
+    expect(code(await work(market, AGENT, { ...opened, grant: "1234" }))).toBe("AGT-GRANT-INVALID");
+  });
+
+  it("a grant that has expired", async () => {
+    const opened = await open(await compose());
+    const grant = market.sign({ job: opened.job, round: 1, agreements: await market.revisions([AGENT]), ...claimsOf(AGENT) }, Date.now() - 120_000);
+    expect(code(await work(market, AGENT, { ...opened, grant }))).toBe("AGT-GRANT-EXPIRED");
+  });
+
+  it("a grant of another job, round, party or user", async () => {
+    const [opened, other] = [await open(await compose()), await open(await compose())];
+    expect(code(await work(market, AGENT, { ...opened, grant: other.grant }))).toBe("AGT-GRANT-JOB");
+    const agreements = await market.revisions([AGENT]);
+    const sign = (claims: Partial<Parameters<Market["sign"]>[0]>) => market.sign({ job: opened.job, round: 1, agreements, ...claimsOf(AGENT), ...claims });
+    expect(code(await work(market, AGENT, { ...opened, grant: sign({ round: 2 }) }))).toBe("AGT-GRANT-ROUND");
+    expect(code(await work(market, AGENT, { ...opened, grant: sign(claimsOf("omega")) }))).toBe("AGT-GRANT-PARTY");
+    const eve = market.signer.sign({ sub: "eve", archetype: "trainThroughClients", job: opened.job, round: 1, agreements, ...claimsOf(AGENT) });
+    expect(code(await work(market, AGENT, { ...opened, grant: eve }))).toBe("AGT-GRANT-USER");
+    // The same round with its own grant is worked for: it was not the round that was wrong.
+    expect(code(await work(market, AGENT, opened))).toBeUndefined();
+  });
+
+  it("a token that is not the round's revision, and a round nobody opened", async () => {
+    const opened = await open(await compose());
+    expect(code(await work(market, AGENT, { ...opened, token: opened.token - 1 }))).toBe("AGT-TOKEN-WRONG");
+    expect(code(await work(market, AGENT, { ...opened, token: opened.token + 1_000 }))).toBe("AGT-TOKEN-WRONG");
+    const agreements = await market.revisions([AGENT]);
+    const grant = market.sign({ job: opened.job, round: 2, agreements, ...claimsOf(AGENT) });
+    expect(code(await work(market, AGENT, { ...opened, round: 2, grant }))).toBe("AGT-TOKEN-UNKNOWN");
+  });
+
+  it("a round that is over", async () => {
+    const job = await compose();
+    const first = await open(job, 1);
+    expect(code(await work(market, AGENT, first))).toBeUndefined();
+    const second = await open(job, 2);
+    expect(code(await work(market, AGENT, second))).toBeUndefined();
+    expect(code(await work(market, AGENT, first))).toBe("AGT-TOKEN-OLD");
+  });
+
+  it("a round opened with other agreements than were decided on", async () => {
+    const job = await compose();
+    const agreements = await market.revisions([AGENT]);
+    const token = await market.openRecord(job, 1, { ...agreements, [`${AGENT}beta`]: (await market.revisions([`${AGENT}beta`]))[`${AGENT}beta`] ?? 0 });
+    const grant = market.sign({ job, round: 1, agreements, ...claimsOf(AGENT) });
+    expect(code(await work(market, AGENT, { job, round: 1, token, grant }))).toBe("AGT-TOKEN-AGREEMENTS");
+  });
+
+  it("a job that was not composed, and a step the request type does not have", async () => {
+    const stranger = await open("job-never-composed");
+    expect(code(await work(market, AGENT, stranger))).toBe("AGT-JOB-UNKNOWN");
+    const opened = await open(await compose());
+    expect(code(await work(market, AGENT, opened, {}, { step: "dream" }))).toBe("AGT-STEP-UNKNOWN");
+    expect(code(await work(market, AGENT, opened, {}, { service: "other" }))).toBe("AGT-STEP-UNKNOWN");
+    expect(code(await work(market, AGENT, opened, {}, { step: "forbidden", service: "barred" }))).toBe("AGT-SERVICE-ARCHETYPE");
+  });
+
+  it("a program outside the experiment's folder, and one that is not there", async () => {
+    const opened = await open(await compose());
+    expect(code(await work(market, AGENT, opened, {}, { step: "escape", service: "outside" }))).toBe("JOB-ENTRY");
+    expect(code(await work(market, AGENT, opened, {}, { step: "nowhere", service: "missing" }))).toBe("JOB-ENTRY");
+  });
+});
+
+describe("when the agent's own agreement changes", () => {
+  /** What a dishonest coordinator would do: a record without the comparison. */
+  const putRecord = (job: string, agreements: Record<string, number>): Promise<number> =>
+    market.store.put(KEY.round(job, 1), { job, round: 1, agreements, openedAt: new Date().toISOString() });
+
+  it("before the token: the round is refused, even where its coordinator did not compare", async () => {
+    const job = await compose();
+    const agreements = await market.revisions([AGENT]);
+    const grant = market.sign({ job, round: 1, agreements, ...claimsOf(AGENT) });
+    await market.store.put(KEY.agreement(AGENT), agreement(AGENT, "narrowed"));
+    const token = await putRecord(job, agreements);
+    expect(code(await work(market, AGENT, { job, round: 1, token, grant }))).toBe("AGT-AGREEMENT-CHANGED");
+  });
+
+  it("before the token and once more after it: still refused", async () => {
+    const job = await compose();
+    const agreements = await market.revisions([AGENT]);
+    const grant = market.sign({ job, round: 1, agreements, ...claimsOf(AGENT) });
+    await market.store.delete(KEY.agreement(AGENT));
+    const token = await putRecord(job, agreements);
+    await market.store.put(KEY.agreement(AGENT), agreement(AGENT));
+    expect(code(await work(market, AGENT, { job, round: 1, token, grant }))).toBe("AGT-AGREEMENT-CHANGED");
+  });
+
+  it("after the token: the open round may end, the next may not begin with the old decision", async () => {
+    const job = await compose();
+    const decided = await market.revisions([AGENT]);
+    const opened = await open(job);
+    await market.store.delete(KEY.agreement(AGENT));
+    const answer = await work(market, AGENT, opened);
+    expect(answer.problem).toBeUndefined();
+    expect(answer.data).toMatchObject({ worked: 1, round: 1 });
+    await expect(market.openRecord(job, 2, decided)).rejects.toThrow("the agreements changed");
+    // Decided and opened on "there is no agreement": no right comes of that.
+    const nothing = await open(job, 2);
+    expect(code(await work(market, AGENT, nothing))).toBe("AGT-AGREEMENT-MISSING");
+    await market.store.put(KEY.agreement(AGENT), agreement(AGENT));
+  });
+
+  it("inside an open round: its later steps are done too", async () => {
+    const job = await compose();
+    const opened = await open(job);
+    expect((await work(market, AGENT, opened)).problem).toBeUndefined();
+    await market.store.put(KEY.agreement(AGENT), agreement(AGENT, "changed"));
+    const later = await work(market, AGENT, opened, {}, { step: "elsewhere", service: "other" });
+    // "other" has no such step: it was asked, so the agent let it through.
+    expect(code(later)).toBe("JOB-STEP-UNKNOWN");
+  });
+
+  it("of another party with a like name: nothing happens", async () => {
+    const job = await compose();
+    const opened = await open(job);
+    await market.store.delete(KEY.agreement(`${AGENT}beta`));
+    expect((await work(market, AGENT, opened)).problem).toBeUndefined();
+  });
+});

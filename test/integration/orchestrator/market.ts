@@ -1,0 +1,300 @@
+/**
+ * Real broker, store and policy enforcer, the orchestrator and the gateway under test, and agents written out in the test that speak the real
+ * messages: a test says what a step answers, and sees every message an agent gets.
+ */
+import type { AddressInfo } from "node:net";
+import type { Agreement, Archetype, Microservice, OnlineAgent, RequestType } from "../../../policy/contract/documents.js";
+import { agentQueue, KEY, MESSAGE } from "../../../policy/contract/names.js";
+import { type Parts, packParts, unpackParts } from "../../../policy/contract/parts.js";
+import type { Problem } from "../../../policy/contract/problem.js";
+import { type CompositionRequest, decode, encode, type MicroserviceCommunication } from "../../../policy/contract/wire.js";
+import { Enforcer } from "../../../policy/enforcer/enforcer.js";
+import { createMetrics } from "../../../policy/enforcer/metrics.js";
+import { type Gateway, type GatewayOptions, startGateway } from "../../../policy/gateway/gateway.js";
+import { createApi } from "../../../policy/orchestrator/api.js";
+import { type Orchestrator, startOrchestrator } from "../../../policy/orchestrator/orchestrator.js";
+import { Bus } from "../../../policy/platform/bus.js";
+import { createLogger } from "../../../policy/platform/log.js";
+import { type Presence, Store } from "../../../policy/platform/store.js";
+import { startBroker, startStore, type TestBroker, type TestStore } from "../../support/servers.js";
+
+export const USER = { id: "1", userName: "ada@uva.nl" };
+export const TOKEN = "operator-token-of-the-test";
+export const PROVIDERS = ["one", "two"];
+
+export const log = createLogger("test", process.env["TEST_LOG"] ?? "fatal");
+
+/** What a scripted agent answers to a step. */
+export interface Answer {
+  readonly data?: Record<string, unknown>;
+  readonly parts?: Parts;
+  readonly computeMs?: number;
+  readonly problem?: Problem;
+  /** Say nothing at all. */
+  readonly silent?: boolean;
+}
+export type Script = (step: string, message: MicroserviceCommunication, parts: Parts) => Promise<Answer> | Answer;
+
+/** An agent of the test. */
+export class ScriptedAgent {
+  readonly name: string;
+  readonly compositions: CompositionRequest[] = [];
+  readonly steps: { readonly step: string; readonly round: number; readonly job: string; readonly message: MicroserviceCommunication }[] = [];
+  /** Jobs it was told to end. */
+  readonly shutdowns: string[] = [];
+  script: Script = (step) => ({ data: { by: this.name, step } });
+  #bus: Bus;
+  #presence: Presence | undefined;
+
+  constructor(name: string, bus: Bus) {
+    this.name = name;
+    this.#bus = bus;
+  }
+
+  async start(store: Store): Promise<void> {
+    await this.#bus.declareQueue(agentQueue(this.name));
+    await this.#bus.consume(
+      agentQueue(this.name),
+      async ({ type, body, correlationId }) => {
+        if (type === MESSAGE.compositionRequest) this.compositions.push(decode("compositionRequest", body));
+        else await this.#communicate(decode("microserviceCommunication", body), correlationId ?? "");
+        return "ack";
+      },
+      { prefetch: 1000 },
+    );
+    await this.online(store);
+  }
+
+  async online(store: Store): Promise<void> {
+    const value: OnlineAgent = { name: this.name, ActiveSince: "now", ConfigUpdated: "now", routingKey: agentQueue(this.name), dns: `${this.name}:8080` };
+    this.#presence = await store.presence(KEY.online(this.name), value, 5);
+  }
+
+  async offline(): Promise<void> {
+    await this.#presence?.close();
+  }
+
+  async #communicate(message: MicroserviceCommunication, correlationId: string): Promise<void> {
+    const { requestMetadata, metadata } = message;
+    const job = requestMetadata?.jobId ?? "";
+    if (metadata["event"] === "shutdown") {
+      this.shutdowns.push(job);
+      return;
+    }
+    const step = metadata["step"] ?? "";
+    this.steps.push({ step, round: Number(metadata["round"]), job, message });
+    const answer = await this.script(step, message, unpackParts(message.result));
+    if (answer.silent === true) return;
+    const body = encode.microserviceCommunication({
+      type: MESSAGE.microserviceCommunication,
+      requestType: message.requestType,
+      ...(answer.data === undefined ? {} : { data: answer.data }),
+      metadata: {
+        ...(answer.computeMs === undefined ? {} : { computeMs: String(answer.computeMs) }),
+        ...(answer.problem === undefined ? {} : { error: JSON.stringify(answer.problem) }),
+      },
+      result: packParts(answer.parts ?? {}),
+    });
+    await this.#bus.publish(requestMetadata?.returnAddress ?? "", MESSAGE.microserviceCommunication, body, { correlationId, patience: 20_000 });
+  }
+}
+
+export const ARCHETYPES: Archetype[] = [
+  { name: "computeToData", computeProvider: "dataProvider", resultRecipient: "requestor", weight: 100 },
+  { name: "throughOther", computeProvider: "other", resultRecipient: "requestor", weight: 50 },
+];
+export const SERVICES: Microservice[] = [
+  { name: "reader", label: "dataProvider", allowedOutputs: ["adder"], invalidArchetypes: [] },
+  { name: "adder", label: "computeProvider", allowedOutputs: ["reader"], invalidArchetypes: [] },
+];
+export const TYPES: RequestType[] = [
+  {
+    name: "sum",
+    requiredServices: ["reader", "adder"],
+    schema: {
+      type: "object",
+      required: ["rounds"],
+      additionalProperties: false,
+      properties: { rounds: { type: "integer", minimum: 1 }, note: { type: "string" } },
+    },
+    workflow: {
+      rounds: "rounds",
+      steps: [
+        { name: "read", service: "reader", role: "dataProvider" },
+        { name: "add", service: "adder", role: "computeProvider", inputs: [{ step: "read" }] },
+      ],
+      result: "add",
+    },
+  },
+  { name: "chain", requiredServices: ["reader", "adder"] },
+];
+
+export function agreement(name: string, change: Partial<Agreement["relations"][string]> = {}): Agreement {
+  return {
+    name,
+    relations: {
+      [USER.userName]: {
+        ID: USER.id,
+        requestTypes: ["sum", "chain"],
+        allowedArchetypes: ["throughOther", "computeToData"],
+        allowedComputeProviders: ["hub"],
+        ...change,
+      },
+    },
+    computeProviders: ["hub"],
+    archetypes: ["throughOther", "computeToData"],
+  };
+}
+
+export class Market {
+  readonly broker: TestBroker;
+  readonly server: TestStore;
+  readonly agents = new Map<string, ScriptedAgent>();
+  readonly #buses: Bus[] = [];
+  readonly #stores: Store[] = [];
+  readonly #closers: (() => Promise<void>)[] = [];
+  store!: Store;
+  bus!: Bus;
+  enforcer: Enforcer | undefined;
+  orchestrator!: Orchestrator;
+  firstOrchestrator!: { kill(): Promise<void> };
+  gateway!: Gateway;
+  /** `http://host:port` */
+  gatewayUrl = "";
+  apiUrl = "";
+
+  private constructor(broker: TestBroker, server: TestStore) {
+    this.broker = broker;
+    this.server = server;
+  }
+
+  static async open(gateway: Partial<GatewayOptions> = {}): Promise<Market> {
+    const [broker, server] = await Promise.all([startBroker(), startStore()]);
+    const market = new Market(broker, server);
+    market.store = await market.newStore();
+    market.bus = await market.newBus("agents");
+    const { store } = market;
+    await Promise.all([
+      ...ARCHETYPES.map((a) => store.put(KEY.archetype(a.name), a)),
+      ...SERVICES.map((s) => store.put(KEY.microservice(s.name), s)),
+      ...TYPES.map((t) => store.put(KEY.requestType(t.name), t)),
+      ...[...PROVIDERS, "hub"].map((p) => store.put(KEY.agreement(p), agreement(p))),
+    ]);
+    for (const name of [...PROVIDERS, "hub"]) {
+      const agent = new ScriptedAgent(name, market.bus);
+      market.agents.set(name, agent);
+      await agent.start(store);
+    }
+    await market.startEnforcer();
+    market.firstOrchestrator = await market.startOrchestrator();
+    await market.#startGateway(gateway);
+    return market;
+  }
+
+  agent(name: string): ScriptedAgent {
+    const agent = this.agents.get(name);
+    if (agent === undefined) throw new Error(`no agent ${name} in this test`);
+    return agent;
+  }
+
+  async newBus(service: string): Promise<Bus> {
+    const { host, port } = this.broker;
+    const bus = await Bus.connect({ host, port, user: "guest", password: "guest", service });
+    this.#buses.push(bus);
+    return bus;
+  }
+
+  async newStore(): Promise<Store> {
+    const store = await Store.connect({ endpoint: this.server.endpoint, log });
+    this.#stores.push(store);
+    return store;
+  }
+
+  async startEnforcer(): Promise<void> {
+    this.enforcer = await Enforcer.start({ bus: await this.newBus("enforcer"), store: await this.newStore(), log, metrics: createMetrics() });
+  }
+
+  /** An orchestrator as a process of its own would be: with its own connections. Its API listens too. */
+  async startOrchestrator(stepDeadline = 20_000): Promise<{ kill(): Promise<void> }> {
+    const bus = await this.newBus("orchestrator");
+    const store = await this.newStore();
+    const orchestrator = await startOrchestrator({ bus, store, log, stepDeadline, enforcerDeadline: 2_000 });
+    const api = createApi({
+      log,
+      store,
+      jobs: orchestrator.jobs,
+      find: (id) => orchestrator.coordinator.find(id),
+      agents: () => orchestrator.catalogue.agents(),
+      operatorToken: TOKEN,
+      ready: () => bus.up || "the message broker is away",
+    });
+    await api.listen({ host: "127.0.0.1", port: 0 });
+    this.orchestrator = orchestrator;
+    this.apiUrl = urlOf(api.server.address());
+    this.#closers.push(() => api.close());
+    // Only its connections end: nothing is told to anybody, as when the process is killed.
+    return { kill: async () => void (await Promise.all([bus.close(), store.close(), api.close()])) };
+  }
+
+  async #startGateway(options: Partial<GatewayOptions>): Promise<void> {
+    this.gateway = await startGateway({ bus: await this.newBus("gateway"), store: await this.newStore(), log, ...options });
+    await this.gateway.http.listen({ host: "127.0.0.1", port: 0 });
+    this.gatewayUrl = urlOf(this.gateway.http.server.address());
+    this.#closers.push(() => this.gateway.close());
+  }
+
+  /** `POST /api/v1/requestApproval` */
+  async ask(body: unknown, headers: Record<string, string> = {}): Promise<{ status: number; body: Record<string, any>; headers: Headers; ms: number }> {
+    const begin = performance.now();
+    const response = await fetch(`${this.gatewayUrl}/api/v1/requestApproval`, {
+      method: "POST",
+      headers: { "content-type": "application/json", ...headers },
+      body: typeof body === "string" ? body : JSON.stringify(body),
+    });
+    const text = await response.text();
+    return { status: response.status, body: JSON.parse(text), headers: response.headers, ms: performance.now() - begin };
+  }
+
+  /** A request to the orchestrator's API with the operator's token. */
+  async api(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<{ status: number; body: Record<string, any>; headers: Headers }> {
+    const response = await fetch(`${this.apiUrl}/api/v1/${path}`, {
+      method,
+      headers: { authorization: `Bearer ${TOKEN}`, ...(body === undefined ? {} : { "content-type": "application/json" }), ...headers },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    return { status: response.status, body: JSON.parse(await response.text()), headers: response.headers };
+  }
+
+  async close(): Promise<void> {
+    for (const close of this.#closers) await close();
+    await this.orchestrator.close();
+    await this.enforcer?.close();
+    await Promise.all(this.#buses.map((bus) => bus.close()));
+    await Promise.all(this.#stores.map((store) => store.close()));
+    await Promise.all([this.broker.stop(), this.server.stop()]);
+  }
+}
+
+export const approval = (change: Record<string, unknown> = {}) => ({ type: "sum", user: USER, dataProviders: PROVIDERS, ...change });
+export const request = (rounds: number, change: Record<string, unknown> = {}) =>
+  approval({ data_request: { type: "sum", data: { rounds }, requestMetadata: {} }, ...change });
+
+function urlOf(address: string | AddressInfo | null): string {
+  if (address === null || typeof address === "string") throw new Error("not listening");
+  return `http://127.0.0.1:${address.port}`;
+}
+
+/** Server-sent events of a stream, as they come. */
+export async function* events(url: string, headers: Record<string, string> = {}): AsyncGenerator<{ id: number; event: string; data: any }> {
+  const response = await fetch(url, { headers });
+  if (response.status !== 200 || response.body === null) throw new Error(`${url}: ${response.status}`);
+  let text = "";
+  for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {
+    text += chunk;
+    for (let end = text.indexOf("\n\n"); end >= 0; end = text.indexOf("\n\n")) {
+      const fields = new Map(text.slice(0, end).split("\n").map((line) => [line.slice(0, line.indexOf(": ")), line.slice(line.indexOf(": ") + 2)] as const));
+      text = text.slice(end + 2);
+      if (fields.has("event")) yield { id: Number(fields.get("id")), event: fields.get("event") ?? "", data: JSON.parse(fields.get("data") ?? "null") };
+    }
+  }
+}

@@ -1,0 +1,149 @@
+// Runs all tests, suite by suite, and counts them: `npm test`, `npm test -- unit`, `npm test -- integration fabric`.
+// The first arguments that are names of suites choose; whatever follows goes to vitest. Ends with `N passed, N failed`.
+import { spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { dirname, join, relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = resolve(dirname(fileURLToPath(import.meta.url)), "..");
+const bin = (name) => join(root, "node_modules", ".bin", name);
+const fromDist = createRequire(join(root, "dist", "x.js"));
+const skips = JSON.parse(readFileSync(join(root, "test", "skips.json"), "utf8"));
+
+/** What must hold of the sources themselves; each counts as one test. */
+const checks = {
+  "types (tsc)": () => run(bin("tsc"), ["-p", "tsconfig.json"]),
+  "style (biome)": () => run(bin("biome"), ["check", "."]),
+  "arrows (dependency-cruiser)": () =>
+    run(bin("depcruise"), ["--config", ".dependency-cruiser.cjs", "infra", "dynamos", "policy"]),
+  "schema (docs/marketplace.schema.json is what the spec says)": async () => {
+    const said = await run(process.execPath, [join(root, "dist/dynamos/cli/main.js"), "schema"]);
+    const file = join(root, "docs", "marketplace.schema.json");
+    if (said.code !== 0) return said;
+    const same = existsSync(file) && readFileSync(file, "utf8").trim() === said.stdout.trim();
+    return same ? said : { code: 1, text: "stale; run `npm run schema` (dynamos-fabric schema > docs/marketplace.schema.json)" };
+  },
+};
+
+const suites = {
+  check: runChecks,
+  unit: (args) => runVitest("unit", args),
+  component: (args) => runVitest("component", args),
+  integration: (args) => runVitest("integration", args),
+  // Each of them drives a whole stack: one at a time.
+  e2e: (args) => runVitest("e2e", ["--no-file-parallelism", ...args]),
+};
+
+/** Runs a program and keeps its words. */
+function run(program, args, stdio = ["ignore", "pipe", "pipe"]) {
+  return new Promise((settle) => {
+    const child = spawn(program, args, { cwd: root, stdio });
+    let text = "";
+    let stdout = "";
+    child.stdout?.setEncoding("utf8").on("data", (chunk) => {
+      text += chunk;
+      stdout += chunk;
+    });
+    child.stderr?.setEncoding("utf8").on("data", (chunk) => {
+      text += chunk;
+    });
+    child.once("error", (error) => settle({ code: 127, text: error.message, stdout }));
+    child.once("close", (code) => settle({ code: code ?? 1, text, stdout }));
+  });
+}
+
+async function runChecks() {
+  const result = { passed: 0, failed: 0, skipped: 0 };
+  for (const [name, check] of Object.entries(checks)) {
+    const { code, text } = await check();
+    console.log(`${code === 0 ? "✓" : "✗"} ${name}`);
+    if (code === 0) result.passed += 1;
+    else {
+      result.failed += 1;
+      console.log(text.trim());
+    }
+  }
+  return result;
+}
+
+async function runVitest(suite, args) {
+  const folder = mkdtempSync(join(tmpdir(), "dynamos-fabric-test-"));
+  const file = join(folder, "report.json");
+  try {
+    const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${file}`];
+    const only = filters(suite, args);
+    const { code } = await run(bin("vitest"), ["run", ...only, ...reporters], ["ignore", "inherit", "inherit"]);
+    const report = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : { testResults: [] };
+    return count(suite, report, code, only.length > 1);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Words choose files inside the suite's folder: vitest joins filters by "or", and a bare word would reach other suites. */
+function filters(suite, args) {
+  const isOption = (arg) => arg.startsWith("-");
+  const words = args.filter((arg) => !isOption(arg)).map((word) => (word.startsWith("test/") ? word : `test/${suite}/${word}`));
+  return [...(words.length > 0 ? words : [`test/${suite}/`]), ...args.filter(isOption)];
+}
+
+function count(suite, report, code, filtered) {
+  const result = { passed: 0, failed: 0, skipped: 0 };
+  for (const file of report.testResults) {
+    const path = relative(root, file.name);
+    if (file.status === "failed" && file.assertionResults.every((test) => test.status === "passed")) {
+      result.failed += 1;
+      console.log(`✗ ${path} failed outside of its tests`);
+    }
+    for (const test of file.assertionResults) {
+      const name = `${path} > ${test.fullName}`;
+      if (test.status === "passed") result.passed += 1;
+      else if (test.status === "failed") result.failed += 1;
+      // With a filter (-t) vitest reports all others as skipped.
+      else if (filtered) continue;
+      else if (skips[name] !== undefined) {
+        result.skipped += 1;
+        console.log(`- skipped: ${name}: ${skips[name]}`);
+      } else {
+        result.failed += 1;
+        console.log(`✗ skipped without a reason in test/skips.json: ${name}`);
+      }
+    }
+  }
+  if (result.passed + result.failed + result.skipped === 0) {
+    console.log(`✗ ${suite}: no test ran`);
+    result.failed += 1;
+  } else if (code !== 0 && result.failed === 0) {
+    console.log(`✗ ${suite}: vitest ended with ${code} although no test failed (an error outside of the tests, above)`);
+    result.failed += 1;
+  }
+  return result;
+}
+
+const args = process.argv.slice(2);
+const named = [];
+while (args[0] in suites) named.push(args.shift());
+const chosen = named.length > 0 ? named : Object.keys(suites);
+const total = { passed: 0, failed: 0, skipped: 0 };
+const lines = [];
+if (chosen.includes("integration") || chosen.includes("e2e")) {
+  // Once, before tests ask for them at the same time.
+  const { ensure } = fromDist("./infra/toolchain/tools.js");
+  const { terminalProgress } = fromDist("./infra/toolchain/progress.js");
+  await ensure(["pulumi", "rabbitmq-server", "epmd", "etcd"], terminalProgress()).catch((error) => {
+    console.error(`error: ${error.message}`);
+  });
+}
+for (const suite of chosen) {
+  console.log(`\n== ${suite}`);
+  const started = performance.now();
+  const result = await suites[suite](args);
+  for (const key of Object.keys(total)) total[key] += result[key];
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  lines.push(`${suite.padEnd(12)}${String(result.passed).padStart(6)} passed${String(result.failed).padStart(5)} failed${String(result.skipped).padStart(5)} skipped${seconds.padStart(8)} s`);
+}
+console.log(`\n${lines.join("\n")}`);
+console.log(`${total.passed} passed, ${total.failed} failed`);
+process.exitCode = total.failed === 0 ? 0 : 1;

@@ -1,0 +1,14 @@
+import { defineConfig } from "vitest/config";
+
+// biome-ignore lint/style/noDefaultExport: vitest reads the default export
+export default defineConfig({
+  test: {
+    include: ["test/{unit,component,integration,e2e}/**/*.test.ts"],
+    testTimeout: 20_000,
+    hookTimeout: 60_000,
+    // Real brokers and engines run beside the tests.
+    maxWorkers: 2,
+    // A test that was left out must be named in test/skips.json; one that was singled out by mistake hides all others.
+    allowOnly: false,
+  },
+});
