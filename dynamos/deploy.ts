@@ -12,8 +12,8 @@ import { findProject, stateFolderOf } from "./stack-folder.js";
 
 /** What `pulumi stack output` shows. */
 export interface DeployOutputs {
-  /** Node names, with what FABRIC said of each. */
-  readonly nodes: pulumi.Output<unknown>;
+  /** Site and addresses by node. */
+  readonly nodes: pulumi.Output<Readonly<Record<string, { readonly site: string; readonly address: string; readonly managementIp: string }>>>;
   /** `http://127.0.0.1:PORT` of the API gateway; absent where no marketplace runs yet. */
   readonly gatewayUrl?: pulumi.Output<string>;
   /** The stack's state folder, relative to Pulumi.yaml. */
@@ -57,13 +57,17 @@ export async function deploy(): Promise<DeployOutputs> {
     state,
     nodes: slice.nodes,
   });
-  return { gatewayUrl: market.gatewayUrl, nodes: slice.hosts, stateFolder: state };
+  return { gatewayUrl: market.gatewayUrl, nodes: hostsByName(slice), stateFolder: state };
 }
 
 async function deploySlice(stack: string, state: string, spec: MarketplaceSpec): Promise<DeployOutputs> {
   await pulumi.log.info("target fabric makes the slice; the cluster on it and the marketplace on that cluster come with issues 5 and 6 (see docs/ROADMAP.md)");
   const slice = new FabricSlice(stack, { endpoint: { kind: "fabric" }, lease: spec.lease, nodes: sliceNodes(spec), state });
-  return { nodes: slice.hosts, stateFolder: state };
+  return { nodes: hostsByName(slice), stateFolder: state };
+}
+
+function hostsByName(slice: FabricSlice): DeployOutputs["nodes"] {
+  return slice.hosts.apply((hosts) => Object.fromEntries(hosts.map(({ name, site, address, managementIp }) => [name, { site, address, managementIp }])));
 }
 
 /** The nodes as a slice sees them: it knows no roles. */

@@ -28,26 +28,15 @@ export async function writeAgreement(operator: Operator, agreement: Agreement, i
   return Number(body["revision"]);
 }
 
-/** Removes an agreement. Returns the revision of the removal. */
-export async function removeAgreement(operator: Operator, party: string, ifRevision?: number): Promise<number> {
-  const { body } = await call(operator, "DELETE", party, { ifRevision });
-  return Number(body["revision"]);
-}
-
-/**
- * The user leaves the party's agreement: their relation is taken out; an agreement that then names nobody is removed.
- * Returns the revision at which the change was committed.
- */
+/** The user leaves the party's agreement: their relation is taken out. Returns the revision at which the change was committed. */
 export async function leaveAgreement(operator: Operator, stored: StoredAgreement, user: string): Promise<number> {
   const { [user]: _left, ...relations } = stored.document.relations;
-  return Object.keys(relations).length === 0
-    ? removeAgreement(operator, stored.document.name, stored.revision)
-    : writeAgreement(operator, { ...stored.document, relations }, stored.revision);
+  return writeAgreement(operator, { ...stored.document, relations }, stored.revision);
 }
 
 async function call(
   operator: Operator,
-  method: "GET" | "PUT" | "DELETE",
+  method: "GET" | "PUT",
   party: string,
   options: { readonly body?: unknown; readonly ifRevision?: number | undefined } = {},
 ): Promise<{ status: number; body: Record<string, unknown> }> {

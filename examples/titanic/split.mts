@@ -25,10 +25,14 @@ export function split(source: string): Record<string, string> {
   const most = (pick: (one: Passenger) => number): number => Math.max(...people.map(pick));
   const [mostSibsp, mostParch] = [most((one) => one.sibsp), most((one) => one.parch)];
   const table = (columns: string, values: (one: Passenger) => readonly number[]): string =>
-    [`passenger,${columns}`, ...people.map((one) => [one.passenger, ...values(one)].join(",")), ""].join("\n");
+    [`passenger,${columns}`, ...people.map((one) => [one.passenger, ...values(one)].join(",")), ""].join(
+      "\n",
+    );
 
   return {
-    clientone: table("first,second,third", ({ pclass }) => ["1st", "2nd", "3rd"].map((name) => Number(pclass === name))),
+    clientone: table("first,second,third", ({ pclass }) =>
+      ["1st", "2nd", "3rd"].map((name) => Number(pclass === name)),
+    ),
     // An unknown age becomes the mean age, which is 0 when standardised.
     clienttwo: table("female,age", ({ sex, age }) => [
       Number(sex === "female"),
@@ -41,7 +45,8 @@ export function split(source: string): Record<string, string> {
 
 function parse(source: string): Passenger[] {
   const [header, ...lines] = source.trim().split("\n");
-  if (header !== "passenger,pclass,survived,sex,age,sibsp,parch") throw new Error(`unknown columns: ${header}`);
+  if (header !== "passenger,pclass,survived,sex,age,sibsp,parch")
+    throw new Error(`unknown columns: ${header}`);
   return lines.map((line) => {
     const [passenger = "", pclass = "", survived, sex = "", age, sibsp, parch] = line.split(",");
     return {

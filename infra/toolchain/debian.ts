@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, globSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { userInfo } from "node:os";
 import { join } from "node:path";
 import { InfraError } from "../problem.js";
@@ -49,6 +49,14 @@ ROOTDIR="$root/usr/lib/erlang" EMU=beam PROGNAME=erl PATH="$bin:$PATH"
 export ROOTDIR BINDIR EMU PROGNAME LD_LIBRARY_PATH PATH
 `;
 
+/** RabbitMQ's script `rabbitmq-env` for a folder with a space in its path: it leaves its own place unquoted. */
+export function quotePaths(script: string): string {
+  return script
+    .replace("`dirname $SCRIPT_PATH`", '`dirname "$SCRIPT_PATH"`')
+    .replace(/`readlink( -f)? \$SCRIPT_PATH/g, '`readlink$1 "$SCRIPT_PATH"')
+    .replace(/\. \$\{RABBITMQ_SCRIPTS_DIR\}\/rabbitmq-defaults/, '. "${RABBITMQ_SCRIPTS_DIR}/rabbitmq-defaults"');
+}
+
 /**
  * Unpacks RabbitMQ, Erlang and etcd from Debian's (or Ubuntu's) packages into `folder` (`root/`, `bin/`). Needs no root and
  * changes nothing of the system: apt keeps its lists, its cache and its idea of what is installed in a folder of ours.
@@ -87,6 +95,9 @@ export async function unpackPackages(folder: string, env: Environment, step: Ste
     step.update(`unpacking ${i + 1} of ${names.length}`);
     const unpacked = await execute("dpkg", ["-x", join(work, "debs", file), root], { env });
     if (unpacked.code !== 0) throw aptProblem(`${file} could not be unpacked`, unpacked);
+  }
+  for (const script of globSync(join(root, "usr/lib/rabbitmq/lib/*/sbin/rabbitmq-env"))) {
+    writeFileSync(script, quotePaths(readFileSync(script, "utf8")));
   }
   for (const [name, line] of Object.entries(launchers)) {
     writeFileSync(join(bin, name), `${preamble}${line}\n`);

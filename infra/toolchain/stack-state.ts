@@ -29,19 +29,22 @@ export class StackState {
   /** Removes locks whose process is gone; answers the lock of a run that still goes on, if there is one. */
   clearDeadLocks(): StackLock | undefined {
     let live: StackLock | undefined;
-    for (const name of existsSync(this.#locks) ? readdirSync(this.#locks) : []) {
+    // Beside each lock the backend keeps a file of attributes, which goes with it.
+    const names = existsSync(this.#locks) ? readdirSync(this.#locks) : [];
+    for (const name of names.filter((found) => found.endsWith(".json"))) {
       const file = join(this.#locks, name);
+      const remove = (): void => [file, `${file}.attrs`].forEach((path) => void rmSync(path, { force: true }));
       let lock: StackLock;
       try {
         lock = JSON.parse(readFileSync(file, "utf8"));
       } catch {
         // Cut off in the middle of its writing, or just removed by its owner.
-        rmSync(file, { force: true });
+        remove();
         continue;
       }
       const holder = identityOf(lock.pid) === undefined ? undefined : nameOfProcess(lock.pid);
       if (isHeld(lock, hostname(), holder)) live = lock;
-      else rmSync(file, { force: true });
+      else remove();
     }
     return live;
   }

@@ -47,7 +47,13 @@ export class Admission {
   }
 
   async #verify(claim: RoundClaim, grant: string): Promise<GrantClaims> {
-    if (grant === "") throw new CodedError({ code: "AGT-GRANT-MISSING", path: "metadata.grant", message: "the message bears no grant", remedy: "let the coordinator send the policy enforcer's grant" });
+    if (grant === "")
+      throw new CodedError({
+        code: "AGT-GRANT-MISSING",
+        path: "metadata.grant",
+        message: "the message bears no grant",
+        remedy: "let the coordinator send the policy enforcer's grant",
+      });
     // Asked for at once, used only if the grant is genuine.
     const early = this.#own.read();
     early.catch(() => {}); // awaited below, unless the grant fails first
@@ -58,7 +64,10 @@ export class Admission {
     const agreement = (await early).at >= claim.token ? await early : await this.#own.read();
     const decided = claims.agreements[this.#agent];
     // What it was is asked only where it is not the same any more: to be told that nothing happened takes the store a while.
-    const past = decided === undefined || agreement.own === decided ? { states: [], seen: 0 } : await this.#own.history(claim.token, WAIT_MS);
+    const past =
+      decided === undefined || agreement.own === decided
+        ? { states: [], seen: 0 }
+        : await this.#own.history(claim.token, WAIT_MS);
     const problem = verifyRound(claim, claims, {
       agent: this.#agent,
       record,

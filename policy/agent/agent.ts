@@ -1,7 +1,7 @@
 import type { Microservice, RequestType } from "../contract/documents.js";
 import { MicroserviceCommunication } from "../contract/generated/dynamos.js";
 import type { GrantClaims } from "../contract/grants.js";
-import { KEY, MESSAGE } from "../contract/names.js";
+import { KEY, MESSAGE, ORCHESTRATOR_QUEUE } from "../contract/names.js";
 import { CodedError, type Problem } from "../contract/problem.js";
 import { decode, messageType } from "../contract/wire.js";
 import type { Bus, Incoming, Verdict } from "../platform/bus.js";
@@ -67,22 +67,28 @@ export class Agent {
       message = decode(MESSAGE.microserviceCommunication, incoming.body);
     } catch (error) {
       // A microservice's answer that cannot be read is known by its correlation id; anything else goes to the dead letters.
-      if (incoming.correlationId !== undefined && answers.fail(incoming.correlationId, garbage(error))) return "ack";
+      if (incoming.correlationId !== undefined && answers.fail(incoming.correlationId, garbage(error)))
+        return "ack";
       throw error;
     }
     const { returnAddress = "", jobId = "", correlationId = "" } = message.requestMetadata ?? {};
     const id = incoming.correlationId ?? correlationId;
     // We asked a microservice to answer here; a coordinator has another queue.
     if (returnAddress === queue) {
-      if (!settleAnswer(answers, id, message)) log.debug({ correlationId: id }, "an answer nobody waits for (any more)");
+      if (!settleAnswer(answers, id, message))
+        log.debug({ correlationId: id }, "an answer nobody waits for (any more)");
       return "ack";
     }
     if (message.requestType === "shutdownRequest") {
       await jobs.end(jobId, "its coordinator asked");
       return "ack";
     }
-    if (id === "" || returnAddress === "") {
-      log.error({ job: jobId, correlationId: id, returnAddress }, "a request that cannot be answered");
+    // Whoever names another queue would have us write, with our rights, where we have nothing to say.
+    if (id === "" || returnAddress !== ORCHESTRATOR_QUEUE) {
+      log.error(
+        { code: "AGT-RETURN-ADDRESS", job: jobId, correlationId: id, returnAddress },
+        "a request that cannot be answered: agents answer coordinators only, by correlation id",
+      );
       return "drop";
     }
     return await this.#handled.once(id, async () => {
@@ -92,9 +98,16 @@ export class Agent {
   }
 
   /** Works, or says why not. */
-  async #outcome(message: MicroserviceCommunication, id: string): Promise<MicroserviceCommunication | Problem> {
+  async #outcome(
+    message: MicroserviceCommunication,
+    id: string,
+  ): Promise<MicroserviceCommunication | Problem> {
     if (this.#atWork >= MOST_AT_WORK)
-      return { code: "AGT-BUSY", message: `${MOST_AT_WORK} steps are at work here`, remedy: "try again when they are done" };
+      return {
+        code: "AGT-BUSY",
+        message: `${MOST_AT_WORK} steps are at work here`,
+        remedy: "try again when they are done",
+      };
     this.#atWork += 1;
     try {
       return await this.#work(message, id);
@@ -121,18 +134,30 @@ export class Agent {
   #permit(step: StepClaim, claims: GrantClaims): Permit {
     const { requestTypes, microservices } = this.#options;
     const requestType = requestTypes.get(KEY.requestType(claims.requestType))?.value;
-    const permit = permitStep(step, claims, requestType, microservices.get(KEY.microservice(step.service))?.value);
+    const permit = permitStep(
+      step,
+      claims,
+      requestType,
+      microservices.get(KEY.microservice(step.service))?.value,
+    );
     if (isProblem(permit)) throw new CodedError(permit);
     return permit;
   }
 
-  async #reply(asked: MicroserviceCommunication, id: string, outcome: MicroserviceCommunication | Problem): Promise<Verdict> {
+  async #reply(
+    asked: MicroserviceCommunication,
+    id: string,
+    outcome: MicroserviceCommunication | Problem,
+  ): Promise<Verdict> {
     const { agent, bus, log } = this.#options;
     const answer = forCoordinator(asked, agent, id, outcome);
     const address = answer.requestMetadata?.destinationQueue ?? "";
     try {
       const body = MicroserviceCommunication.encode(answer).finish();
-      await bus.publish(address, MESSAGE.microserviceCommunication, body, { correlationId: id, patience: PATIENCE_MS });
+      await bus.publish(address, MESSAGE.microserviceCommunication, body, {
+        correlationId: id,
+        patience: PATIENCE_MS,
+      });
       return "ack";
     } catch (error) {
       log.error({ error, correlationId: id, address }, "an answer could not be sent");

@@ -19,7 +19,11 @@ export function settleBytes(answers: Answers, correlationId: string, body: Uint8
 }
 
 /** The same for an answer that could be read. */
-export function settleAnswer(answers: Answers, correlationId: string, answer: MicroserviceCommunication): boolean {
+export function settleAnswer(
+  answers: Answers,
+  correlationId: string,
+  answer: MicroserviceCommunication,
+): boolean {
   try {
     check(answer);
   } catch (error) {
@@ -32,7 +36,11 @@ export function settleAnswer(answers: Answers, correlationId: string, answer: Mi
 export function garbage(cause: unknown): CodedError {
   const why = cause instanceof Error ? cause.message : String(cause);
   return new CodedError(
-    { code: "JOB-GARBAGE", message: `the microservice's answer cannot be read: ${why}`, remedy: "a microservice must answer as policy/sidecar does" },
+    {
+      code: "JOB-GARBAGE",
+      message: `the microservice's answer cannot be read: ${why}`,
+      remedy: "a microservice must answer as policy/sidecar does",
+    },
     { cause },
   );
 }
@@ -42,5 +50,6 @@ function check({ result, metadata: { error } }: MicroserviceCommunication): void
   unpackParts(result);
   if (error === undefined) return;
   const problem = JSON.parse(error) as Partial<Problem> | null;
-  if (typeof problem?.code !== "string" || typeof problem.message !== "string") throw new TypeError("its error is no problem with a code");
+  if (typeof problem?.code !== "string" || typeof problem.message !== "string")
+    throw new TypeError("its error is no problem with a code");
 }

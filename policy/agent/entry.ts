@@ -10,8 +10,14 @@ import { CodedError } from "../contract/problem.js";
  */
 export function resolveEntry(folder: string, entry: string): string {
   const wrong = (message: string) =>
-    new CodedError({ code: "JOB-ENTRY", path: entry, message, remedy: "set the microservice's entry to a file below the experiment's folder" });
-  if (entry === "" || entry.includes("\0") || isAbsolute(entry)) throw wrong(`entry ${JSON.stringify(entry)} is not a relative path`);
+    new CodedError({
+      code: "JOB-ENTRY",
+      path: entry,
+      message,
+      remedy: "set the microservice's entry to a file below the experiment's folder",
+    });
+  if (entry === "" || entry.includes("\0") || isAbsolute(entry))
+    throw wrong(`entry ${JSON.stringify(entry)} is not a relative path`);
   let root: string;
   let file: string;
   try {
@@ -21,6 +27,7 @@ export function resolveEntry(folder: string, entry: string): string {
     throw wrong(`there is no ${entry} in the experiment's folder`);
   }
   const inside = relative(root, file);
-  if (inside === "" || inside === ".." || inside.startsWith(`..${sep}`) || isAbsolute(inside)) throw wrong(`${entry} leads out of the experiment's folder`);
+  if (inside === "" || inside === ".." || inside.startsWith(`..${sep}`) || isAbsolute(inside))
+    throw wrong(`${entry} leads out of the experiment's folder`);
   return file;
 }

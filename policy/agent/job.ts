@@ -1,6 +1,6 @@
-import type { CompositionRequest } from "../contract/wire.js";
 import { jobQueue } from "../contract/names.js";
 import { CodedError } from "../contract/problem.js";
+import type { CompositionRequest } from "../contract/wire.js";
 import type { Admission } from "./admission.js";
 import type { MicroserviceOfJob } from "./microservice.js";
 
@@ -8,7 +8,8 @@ import type { MicroserviceOfJob } from "./microservice.js";
 export const MOST_SERVICES = 8;
 
 /** The queue of a job's n-th microservice at an agent, counted from 1. The first bears the name DYNAMOS gives it. */
-export const queueOf = (job: string, agent: string, n: number): string => `${jobQueue(job, agent).slice(0, -1)}${n}`;
+export const queueOf = (job: string, agent: string, n: number): string =>
+  `${jobQueue(job, agent).slice(0, -1)}${n}`;
 
 /** One composed job at this agent. */
 export interface Job {
@@ -26,5 +27,10 @@ export interface Job {
 export function nextQueue(job: Job): string {
   const n = job.microservices.size + 1;
   if (n <= MOST_SERVICES) return queueOf(job.id, job.agent, n);
-  throw new CodedError({ code: "AGT-SERVICES", path: `jobs/${job.id}`, message: `${MOST_SERVICES} microservices of one job at one agent are the most`, remedy: "split the request type's workflow" });
+  throw new CodedError({
+    code: "AGT-SERVICES",
+    path: `jobs/${job.id}`,
+    message: `${MOST_SERVICES} microservices of one job at one agent are the most`,
+    remedy: "split the request type's workflow",
+  });
 }

@@ -56,7 +56,10 @@ export class Jobs {
     const { store, agent, lifespanMs, log } = this.#options;
     const id = safeName(composition.jobName, "job");
     if (this.#jobs.has(id)) return;
-    const guard = setTimeout(() => void this.end(id, `it lived for ${lifespanMs / 60_000} minutes`), lifespanMs);
+    const guard = setTimeout(
+      () => void this.end(id, `it lived for ${lifespanMs / 60_000} minutes`),
+      lifespanMs,
+    );
     guard.unref();
     this.#jobs.set(id, this.#make(id, composition, guard));
     try {
@@ -87,7 +90,9 @@ export class Jobs {
     if (known !== undefined) return known;
     const queue = nextQueue(job);
     const { bus, microservice } = this.#options;
-    const made = bus.declareQueue(queue).then(() => new MicroserviceOfJob({ job: job.id, service, entry, queue }, microservice));
+    const made = bus
+      .declareQueue(queue)
+      .then(() => new MicroserviceOfJob({ job: job.id, service, entry, queue }, microservice));
     job.microservices.set(service, made);
     made.catch(() => job.microservices.delete(service));
     return made;
@@ -118,7 +123,9 @@ export class Jobs {
     clearTimeout(job.guard);
     const { bus, store, runner } = this.#options;
     const microservices = await Promise.allSettled(job.microservices.values());
-    await Promise.all(microservices.map((made) => (made.status === "fulfilled" ? made.value.shutdown() : undefined)));
+    await Promise.all(
+      microservices.map((made) => (made.status === "fulfilled" ? made.value.shutdown() : undefined)),
+    );
     await runner.stop(job.id);
     await job.closeWatch();
     await this.#deleteQueues(job.id, microservices.length, bus);
@@ -130,7 +137,11 @@ export class Jobs {
     let watch: Promise<JobWatch> | undefined;
     const open = (): Promise<JobWatch> => {
       if (watch !== undefined) return watch;
-      const opened = JobWatch.open(store, id, () => void this.end(id, "its coordinator says so in the store"));
+      const opened = JobWatch.open(
+        store,
+        id,
+        () => void this.end(id, "its coordinator says so in the store"),
+      );
       watch = opened;
       opened.catch(() => {
         watch = undefined; // the next round tries again
@@ -138,7 +149,15 @@ export class Jobs {
       return opened;
     };
     const closeWatch = async (): Promise<void> => (await watch?.catch(() => undefined))?.close();
-    return { id, agent, composition, guard, admission: new Admission(agent, grants, own, open), microservices: new Map(), closeWatch };
+    return {
+      id,
+      agent,
+      composition,
+      guard,
+      admission: new Admission(agent, grants, own, open),
+      microservices: new Map(),
+      closeWatch,
+    };
   }
 
   async #deleteQueues(job: string, count: number, bus: Bus): Promise<void> {

@@ -28,7 +28,8 @@ export function removeLeftOvers(workFolder: string, log: Logger): void {
   for (const job of readdirSync(workFolder, { withFileTypes: true })) {
     const folder = join(workFolder, job.name);
     if (!job.isDirectory()) continue;
-    for (const name of readdirSync(folder).filter((file) => file.endsWith(".pid"))) endLeftOver(join(folder, name), log);
+    for (const name of readdirSync(folder).filter((file) => file.endsWith(".pid")))
+      endLeftOver(join(folder, name), log);
     rmSync(folder, { recursive: true, force: true });
     log.info({ job: job.name }, "removed what an earlier agent left of a job");
   }

@@ -11,7 +11,7 @@ import { createHttp, runService } from "../platform/health.js";
 import type { Logger } from "../platform/log.js";
 import { Pending } from "../platform/pending.js";
 import { Store } from "../platform/store.js";
-import { Agent, AGENT_PREFETCH } from "./agent.js";
+import { AGENT_PREFETCH, Agent } from "./agent.js";
 import { type Answers, settleBytes } from "./answer.js";
 import { Jobs } from "./jobs.js";
 import { OwnAgreement } from "./own-agreement.js";
@@ -29,15 +29,20 @@ const folder = z
 const schema = z.object({
   ...baseConfig,
   /** The party, as agreements name it. */
-  AGENT_NAME: z.string().regex(/^[A-Za-z][A-Za-z0-9-]{0,62}$/, "letters, digits and -, beginning with a letter"),
+  AGENT_NAME: z
+    .string()
+    .regex(/^[A-Za-z][A-Za-z0-9-]{0,62}$/, "letters, digits and -, beginning with a letter"),
   /** Microservices' programs lie below it. */
   EXPERIMENT_FOLDER: folder,
   DATA_FOLDER: folder,
   WORK_FOLDER: folder,
-  /** Limit of one step. Below the broker's 30 minutes, after which it takes an unanswered message back. */
-  STEP_SECONDS: z.coerce.number().positive().max(1_500).default(600),
+  /**
+   * Limit of one step, a start before it included. Below the orchestrator's (30 s unless said otherwise), which would else hear nothing,
+   * and below the broker's 30 minutes, after which it takes an unanswered message back.
+   */
+  STEP_SECONDS: z.coerce.number().positive().max(1_500).default(25),
   /** Limit of a microservice's start. */
-  START_SECONDS: z.coerce.number().positive().default(60),
+  START_SECONDS: z.coerce.number().positive().default(20),
   /** How steps reach a microservice: straight from its agent, or by its job's queue. */
   STEP_CHANNEL: z.enum(["direct", "queue"]).default("direct"),
   /** The one guard against jobs that nobody ends. */
@@ -46,12 +51,15 @@ const schema = z.object({
 type Config = z.infer<typeof schema>;
 
 /** A party's agent: works for the jobs its party takes part in, by microservices on this machine. */
-runService(process.env["SERVICE_NAME"] ?? "agent", ({ log }) => start(readConfig(schema), log));
+runService(process.env.SERVICE_NAME ?? "agent", ({ log }) => start(readConfig(schema), log));
 
 async function start(config: Config, log: Logger): Promise<{ close(): Promise<void> }> {
   const agent = config.AGENT_NAME;
   const queue = agentQueue(agent);
-  const [bus, store] = await Promise.all([Bus.connect(busOptions(config)), Store.connect({ endpoint: config.ETCD_ENDPOINT, log })]);
+  const [bus, store] = await Promise.all([
+    Bus.connect(busOptions(config)),
+    Store.connect({ endpoint: config.ETCD_ENDPOINT, log }),
+  ]);
   const [own, grants, requestTypes, microservices] = await Promise.all([
     OwnAgreement.open(store, agent),
     GrantVerifier.open(store),
@@ -66,7 +74,9 @@ async function start(config: Config, log: Logger): Promise<{ close(): Promise<vo
     workFolder: config.WORK_FOLDER,
     amqp: amqpEnvironment(config),
     log,
-    ...(config.STEP_CHANNEL === "direct" ? { onAnswer: (id: string, body: Uint8Array) => settleBytes(answers, id, body) } : {}),
+    ...(config.STEP_CHANNEL === "direct"
+      ? { onAnswer: (id: string, body: Uint8Array) => settleBytes(answers, id, body) }
+      : {}),
   });
   const jobs = new Jobs({
     agent,
@@ -84,12 +94,15 @@ async function start(config: Config, log: Logger): Promise<{ close(): Promise<vo
       returnAddress: queue,
       startMs: config.START_SECONDS * 1_000,
       stepMs: config.STEP_SECONDS * 1_000,
-      send: (to, correlationId, body) => bus.publish(to, MESSAGE.microserviceCommunication, body, { correlationId }),
+      send: (to, correlationId, body) =>
+        bus.publish(to, MESSAGE.microserviceCommunication, body, { correlationId }),
     },
   });
   await jobs.removeStale();
   const handler = new Agent({ agent, queue, bus, jobs, answers, requestTypes, microservices, log });
-  const consumer = await bus.consume(queue, (incoming) => handler.handle(incoming), { prefetch: AGENT_PREFETCH });
+  const consumer = await bus.consume(queue, (incoming) => handler.handle(incoming), {
+    prefetch: AGENT_PREFETCH,
+  });
   const http = await listen(config, bus, log);
   const presence = await store.presence(KEY.online(agent), online(config, http), PRESENCE_SECONDS);
 
@@ -109,12 +122,18 @@ async function start(config: Config, log: Logger): Promise<{ close(): Promise<vo
 
 /** The broker's part of the environment, as it came: microservices connect as their agent does. */
 function amqpEnvironment({ AMQP_HOST, AMQP_PORT, AMQP_USER }: Config): Readonly<Record<string, string>> {
-  return { AMQP_HOST, AMQP_PORT: String(AMQP_PORT), AMQP_USER, AMQP_PASSWORD_FILE: resolve(process.env["AMQP_PASSWORD_FILE"] ?? "") };
+  return {
+    AMQP_HOST,
+    AMQP_PORT: String(AMQP_PORT),
+    AMQP_USER,
+    AMQP_PASSWORD_FILE: resolve(process.env.AMQP_PASSWORD_FILE ?? ""),
+  };
 }
 
 async function listen(config: Config, bus: Bus, log: Logger): Promise<FastifyInstance> {
   const ready = (): true | string => bus.up || "no connection to the message broker";
-  const status = ({ code }: { readonly code: string }): number | undefined => (code === "AGT-HTTP" ? 501 : undefined);
+  const status = ({ code }: { readonly code: string }): number | undefined =>
+    code === "AGT-HTTP" ? 501 : undefined;
   const http = createHttp({ log, codes: "AGT", ready, status });
   http.post("/agent/v1/:requestType/:agent", () => {
     throw new CodedError({

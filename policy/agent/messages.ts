@@ -1,5 +1,5 @@
-import { CodedError, type Problem } from "../contract/problem.js";
 import { MESSAGE } from "../contract/names.js";
+import { CodedError, type Problem } from "../contract/problem.js";
 import { type MicroserviceCommunication, unpackRequest } from "../contract/wire.js";
 import type { StepClaim } from "./step.js";
 import type { RoundClaim } from "./verify.js";
@@ -17,20 +17,36 @@ const SAFE_NAME = /^[A-Za-z0-9][A-Za-z0-9._@-]{0,127}$/;
 /** @throws CodedError `AGT-JOB-NAME` */
 export function safeName(name: string, what: string): string {
   if (SAFE_NAME.test(name)) return name;
-  throw new CodedError({ code: "AGT-JOB-NAME", path: what, message: `${JSON.stringify(name.slice(0, 140))} cannot be a ${what}'s name`, remedy: "use letters, digits and . _ @ -, at most 128" });
+  throw new CodedError({
+    code: "AGT-JOB-NAME",
+    path: what,
+    message: `${JSON.stringify(name.slice(0, 140))} cannot be a ${what}'s name`,
+    remedy: "use letters, digits and . _ @ -, at most 128",
+  });
 }
 
 /** @throws CodedError `BUS-MALFORMED`, `AGT-JOB-NAME` */
 export function readAsked(message: MicroserviceCommunication, agent: string): Asked {
   const { metadata, requestMetadata, requestType } = message;
   const { step = "", service = "", grant = "" } = metadata;
-  const round = Number(metadata["round"]);
-  const token = Number(metadata["token"]);
+  const round = Number(metadata.round);
+  const token = Number(metadata.token);
   if (!Number.isSafeInteger(round) || round < 1)
-    throw new CodedError({ code: "BUS-MALFORMED", path: "metadata.round", message: `${metadata["round"]} is no round`, remedy: "rounds are counted from 1" });
+    throw new CodedError({
+      code: "BUS-MALFORMED",
+      path: "metadata.round",
+      message: `${metadata.round} is no round`,
+      remedy: "rounds are counted from 1",
+    });
   const request = unpackRequest(message.originalRequest);
   return {
-    round: { job: safeName(requestMetadata?.jobId ?? "", "job"), user: request.user?.userName ?? "", requestType, round, token },
+    round: {
+      job: safeName(requestMetadata?.jobId ?? "", "job"),
+      user: request.user?.userName ?? "",
+      requestType,
+      round,
+      token,
+    },
     step: { agent, step, service: safeName(service, "microservice") },
     grant,
   };
@@ -51,6 +67,9 @@ export function forMicroservice(
     requestMetadata: { correlationId, destinationQueue: "", jobName: jobId, returnAddress, jobId },
   };
 }
+
+/** What a microservice's answer says of itself that a coordinator is told. */
+const PASSED_ON: readonly string[] = ["computeMs", "startMs", "error"];
 
 /** What the coordinator gets: the microservice's answer, or a problem, under the coordinator's own correlation id. */
 export function forCoordinator(
@@ -73,18 +92,24 @@ export function forCoordinator(
     routingData: [],
   };
   if ("code" in answer) return { ...answered, metadata: { ...metadata, error: JSON.stringify(answer) } };
-  const { computeMs, error } = answer.metadata;
+  const told = Object.entries(answer.metadata).filter(([name]) => PASSED_ON.includes(name));
   return {
     ...answered,
     data: answer.data,
     result: answer.result,
     traces: answer.traces,
-    metadata: { ...metadata, ...(computeMs === undefined ? {} : { computeMs }), ...(error === undefined ? {} : { error }) },
+    metadata: { ...metadata, ...Object.fromEntries(told) },
   };
 }
 
 /** A control message to a microservice. It answers each with an empty message. */
-export function controlMessage(requestType: "ping" | "shutdownRequest", job: string, queue: string, returnAddress: string, correlationId: string): MicroserviceCommunication {
+export function controlMessage(
+  requestType: "ping" | "shutdownRequest",
+  job: string,
+  queue: string,
+  returnAddress: string,
+  correlationId: string,
+): MicroserviceCommunication {
   return {
     type: MESSAGE.microserviceCommunication,
     requestType,

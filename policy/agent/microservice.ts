@@ -20,10 +20,12 @@ export interface MicroserviceOptions {
   readonly returnAddress: string;
   /** Limit of the first answer to `ping` after a start. */
   readonly startMs: number;
-  /** Limit of one step. */
+  /** Limit of one step, from its message's coming to its answer. */
   readonly stepMs: number;
 }
 
+/** To wait for what is there already takes no time; a start takes a tenth of a second at least. */
+const NO_START_MS = 5;
 /** How long a microservice may take to end by itself after `shutdownRequest`. */
 const SHUTDOWN_MS = 1_000;
 
@@ -37,7 +39,8 @@ export class MicroserviceOfJob {
   #started: Promise<Running> | undefined;
   #dead: Problem | undefined;
   readonly #waiting = new Set<string>();
-  readonly #toQueue = (correlationId: string, body: Uint8Array): Promise<void> => this.#options.send(this.#service.queue, correlationId, body);
+  readonly #toQueue = (correlationId: string, body: Uint8Array): Promise<void> =>
+    this.#options.send(this.#service.queue, correlationId, body);
 
   constructor(service: JobService, options: MicroserviceOptions) {
     this.#service = service;
@@ -45,14 +48,17 @@ export class MicroserviceOfJob {
   }
 
   /**
-   * One step: its answer, whatever the microservice says.
+   * One step: its answer, whatever the microservice says; `startMs` in its metadata where the microservice had to be started for it.
    *
    * @throws CodedError `JOB-ENTRY`, `JOB-START`, `JOB-DIED`, `JOB-TIMEOUT`, `JOB-GARBAGE`
    */
   async work(message: MicroserviceCommunication, correlationId: string): Promise<MicroserviceCommunication> {
+    const begin = performance.now();
     this.#started ??= this.#start();
     const { send = this.#toQueue } = await this.#started;
-    return await this.#ask(send, message, correlationId, this.#options.stepMs);
+    const startMs = performance.now() - begin;
+    const answer = await this.#ask(send, message, correlationId, Math.max(0, this.#options.stepMs - startMs));
+    return startMs < NO_START_MS ? answer : { ...answer, metadata: { ...answer.metadata, startMs: startMs.toFixed(3) } };
   }
 
   /** Asks it to end, and waits a moment. The runner ends what does not. */
@@ -62,8 +68,9 @@ export class MicroserviceOfJob {
     this.#dead = { code: "JOB-ENDED", message: `job ${this.#service.job} has ended` };
     this.#failAll(this.#dead);
     const id = randomUUID();
-    this.#toQueue(id, MicroserviceCommunication.encode(this.#control("shutdownRequest", id)).finish()).catch((error: unknown) =>
-      this.#options.log.debug({ error }, "a microservice could not be asked to end; its runner ends it"),
+    this.#toQueue(id, MicroserviceCommunication.encode(this.#control("shutdownRequest", id)).finish()).catch(
+      (error: unknown) =>
+        this.#options.log.debug({ error }, "a microservice could not be asked to end; its runner ends it"),
     );
     await Promise.race([running.ended, sleep(SHUTDOWN_MS, undefined, { ref: false })]);
   }
@@ -77,7 +84,8 @@ export class MicroserviceOfJob {
       await this.#ask(this.#toQueue, this.#control("ping", id), id, startMs);
       return running;
     } catch (error) {
-      const problem = error instanceof CodedError ? error.toProblem() : { code: "JOB-START", message: String(error) };
+      const problem =
+        error instanceof CodedError ? error.toProblem() : { code: "JOB-START", message: String(error) };
       this.#dead ??= problem;
       throw error instanceof CodedError ? error : new CodedError(problem, { cause: error });
     }
@@ -94,7 +102,9 @@ export class MicroserviceOfJob {
     this.#waiting.add(correlationId);
     try {
       const answer = answers.wait(correlationId, milliseconds);
-      send(correlationId, MicroserviceCommunication.encode(message).finish()).catch((error: Error) => answers.fail(correlationId, error));
+      send(correlationId, MicroserviceCommunication.encode(message).finish()).catch((error: Error) =>
+        answers.fail(correlationId, error),
+      );
       return await answer;
     } catch (error) {
       if (error instanceof CodedError && error.code === "JOB-TIMEOUT") this.#abandon(error.toProblem());
@@ -108,7 +118,11 @@ export class MicroserviceOfJob {
   #abandon(problem: Problem): void {
     this.#dead ??= problem;
     const { runner, log } = this.#options;
-    runner.stop(this.#service.job).catch((error: unknown) => log.error({ job: this.#service.job, error }, "a microservice that hangs could not be ended"));
+    runner
+      .stop(this.#service.job)
+      .catch((error: unknown) =>
+        log.error({ job: this.#service.job, error }, "a microservice that hangs could not be ended"),
+      );
   }
 
   #failAll(problem: Problem): void {
@@ -117,6 +131,12 @@ export class MicroserviceOfJob {
   }
 
   #control(requestType: "ping" | "shutdownRequest", correlationId: string): MicroserviceCommunication {
-    return controlMessage(requestType, this.#service.job, this.#service.queue, this.#options.returnAddress, correlationId);
+    return controlMessage(
+      requestType,
+      this.#service.job,
+      this.#service.queue,
+      this.#options.returnAddress,
+      correlationId,
+    );
   }
 }

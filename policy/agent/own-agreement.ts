@@ -39,7 +39,10 @@ export class OwnAgreement {
   }
 
   /** Its states as watched, oldest first; waits until all changes up to a revision are in, or the time is over. */
-  async history(revision: number, milliseconds: number): Promise<{ readonly states: readonly AgreementState[]; readonly seen: number }> {
+  async history(
+    revision: number,
+    milliseconds: number,
+  ): Promise<{ readonly states: readonly AgreementState[]; readonly seen: number }> {
     // Being behind is no error here: the caller sees how far we are, and refuses.
     await this.#mirror.seen(revision, milliseconds).catch(() => {});
     return { states: this.#history, seen: this.#mirror.revision };

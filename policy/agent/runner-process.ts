@@ -115,7 +115,11 @@ export class ProcessRunner implements JobRunner {
     if (onAnswer === undefined) return {};
     child.on("message", ({ correlationId, body }: ChannelMessage) => onAnswer(correlationId, body));
     const send = (correlationId: string, body: Uint8Array): Promise<void> =>
-      new Promise((done, failed) => child.send({ correlationId, body } satisfies ChannelMessage, (error) => (error === null ? done() : failed(error))));
+      new Promise((done, failed) =>
+        child.send({ correlationId, body } satisfies ChannelMessage, (error) =>
+          error === null ? done() : failed(error),
+        ),
+      );
     return { send };
   }
 
@@ -123,7 +127,7 @@ export class ProcessRunner implements JobRunner {
   #environment({ job, service, queue }: JobService, folder: string): NodeJS.ProcessEnv {
     const { agent, dataFolder, amqp, log } = this.#options;
     return {
-      PATH: process.env["PATH"] ?? "",
+      PATH: process.env.PATH ?? "",
       LANG: "C.UTF-8",
       HOME: folder,
       TMPDIR: folder,
@@ -143,7 +147,11 @@ export class ProcessRunner implements JobRunner {
       child.kill(signal);
       if ((await Promise.race([ended, sleep(grace, undefined, { ref: false })])) !== undefined) return;
     }
-    throw new CodedError({ code: "JOB-STUCK", message: `process ${child.pid} did not end`, remedy: "end it by hand" });
+    throw new CodedError({
+      code: "JOB-STUCK",
+      message: `process ${child.pid} did not end`,
+      remedy: "end it by hand",
+    });
   }
 }
 

@@ -30,16 +30,38 @@ export function permitStep(
   const step = stepOf(claim, requestType, microservice);
   const path = `requestTypes/${grant.requestType}.workflow`;
   if (step === undefined || step.service !== claim.service)
-    return { code: "AGT-STEP-UNKNOWN", path, message: `${grant.requestType} has no step ${claim.step} done by ${claim.service}` };
+    return {
+      code: "AGT-STEP-UNKNOWN",
+      path,
+      message: `${grant.requestType} has no step ${claim.step} done by ${claim.service}`,
+    };
   const holders = step.role === "dataProvider" ? grant.dataProviders : grant.computeProviders;
   if (!holders.includes(claim.agent))
-    return { code: "AGT-GRANT-ROLE", path, message: `step ${step.name} is for a ${step.role}; the grant does not name ${claim.agent} as one` };
+    return {
+      code: "AGT-GRANT-ROLE",
+      path,
+      message: `step ${step.name} is for a ${step.role}; the grant does not name ${claim.agent} as one`,
+    };
   if (microservice === undefined)
-    return { code: "AGT-SERVICE-UNKNOWN", path: `microservices/${step.service}`, message: `there is no microservice ${step.service}`, remedy: "add its document to the experiment" };
+    return {
+      code: "AGT-SERVICE-UNKNOWN",
+      path: `microservices/${step.service}`,
+      message: `there is no microservice ${step.service}`,
+      remedy: "add its document to the experiment",
+    };
   if (microservice.invalidArchetypes.includes(grant.archetype))
-    return { code: "AGT-SERVICE-ARCHETYPE", path: `microservices/${step.service}.invalidArchetypes`, message: `${step.service} must not be used with archetype ${grant.archetype}` };
+    return {
+      code: "AGT-SERVICE-ARCHETYPE",
+      path: `microservices/${step.service}.invalidArchetypes`,
+      message: `${step.service} must not be used with archetype ${grant.archetype}`,
+    };
   if (microservice.entry === undefined)
-    return { code: "AGT-SERVICE-ENTRY", path: `microservices/${step.service}.entry`, message: `${step.service} names no program`, remedy: "set entry to a file of the experiment's folder" };
+    return {
+      code: "AGT-SERVICE-ENTRY",
+      path: `microservices/${step.service}.entry`,
+      message: `${step.service} names no program`,
+      remedy: "set entry to a file of the experiment's folder",
+    };
   return { role: step.role, service: step.service, entry: microservice.entry };
 }
 
@@ -49,7 +71,8 @@ function stepOf(
   requestType: RequestType | undefined,
   microservice: Microservice | undefined,
 ): WorkflowStep | undefined {
-  if (requestType?.workflow !== undefined) return requestType.workflow.steps.find(({ name }) => name === claim.step);
+  if (requestType?.workflow !== undefined)
+    return requestType.workflow.steps.find(({ name }) => name === claim.step);
   if (requestType?.requiredServices.includes(claim.step) !== true) return undefined;
   const role = microservice?.label === "dataProvider" ? "dataProvider" : "computeProvider";
   return { name: claim.step, service: claim.step, role };

@@ -49,11 +49,20 @@ export interface Evidence {
  * after the token does not matter: a round that is open may end.
  */
 export function verifyRound(claim: RoundClaim, grant: GrantClaims, evidence: Evidence): Problem | undefined {
-  return verifyGrant(claim, grant, evidence.agent) ?? verifyToken(claim, grant, evidence) ?? verifyAgreement(claim, grant, evidence);
+  return (
+    verifyGrant(claim, grant, evidence.agent) ??
+    verifyToken(claim, grant, evidence) ??
+    verifyAgreement(claim, grant, evidence)
+  );
 }
 
 function verifyGrant(claim: RoundClaim, grant: GrantClaims, agent: string): Problem | undefined {
-  const differs = (code: string, what: string, granted: string | number, asked: string | number): Problem | undefined =>
+  const differs = (
+    code: string,
+    what: string,
+    granted: string | number,
+    asked: string | number,
+  ): Problem | undefined =>
     granted === asked ? undefined : refusal(code, `the grant is for ${what} ${granted}, not ${asked}`);
   return (
     differs("AGT-GRANT-JOB", "job", grant.job, claim.job) ??
@@ -62,20 +71,38 @@ function verifyGrant(claim: RoundClaim, grant: GrantClaims, agent: string): Prob
     differs("AGT-GRANT-USER", "user", grant.sub, claim.user) ??
     (grant.dataProviders.includes(agent) || grant.computeProviders.includes(agent)
       ? undefined
-      : refusal("AGT-GRANT-PARTY", `the grant names ${agent} neither as data provider nor as compute provider`))
+      : refusal(
+          "AGT-GRANT-PARTY",
+          `the grant names ${agent} neither as data provider nor as compute provider`,
+        ))
   );
 }
 
-function verifyToken(claim: RoundClaim, grant: GrantClaims, { record, newestRound }: Evidence): Problem | undefined {
+function verifyToken(
+  claim: RoundClaim,
+  grant: GrantClaims,
+  { record, newestRound }: Evidence,
+): Problem | undefined {
   const { token, round, job } = claim;
-  if (!Number.isSafeInteger(token) || token <= 0) return refusal("AGT-TOKEN-UNKNOWN", `${token} is no revision`);
+  if (!Number.isSafeInteger(token) || token <= 0)
+    return refusal("AGT-TOKEN-UNKNOWN", `${token} is no revision`);
   if (record === undefined || record.job !== job || record.round !== round)
-    return refusal("AGT-TOKEN-UNKNOWN", `the store has no record that round ${round} of job ${job} was opened`);
+    return refusal(
+      "AGT-TOKEN-UNKNOWN",
+      `the store has no record that round ${round} of job ${job} was opened`,
+    );
   if (record.revision !== token)
-    return refusal("AGT-TOKEN-WRONG", `round ${round} was opened at revision ${record.revision}, the token says ${token}`);
-  if (newestRound > round) return refusal("AGT-TOKEN-OLD", `round ${newestRound} is open already, round ${round} has ended`);
+    return refusal(
+      "AGT-TOKEN-WRONG",
+      `round ${round} was opened at revision ${record.revision}, the token says ${token}`,
+    );
+  if (newestRound > round)
+    return refusal("AGT-TOKEN-OLD", `round ${newestRound} is open already, round ${round} has ended`);
   if (!sameRevisions(record.agreements, grant.agreements))
-    return refusal("AGT-TOKEN-AGREEMENTS", "the round was opened with other revisions of the agreements than the enforcer decided on");
+    return refusal(
+      "AGT-TOKEN-AGREEMENTS",
+      "the round was opened with other revisions of the agreements than the enforcer decided on",
+    );
   return undefined;
 }
 
@@ -88,24 +115,44 @@ function verifyAgreement({ token }: RoundClaim, grant: GrantClaims, evidence: Ev
       ? refusal("AGT-AGREEMENT-MISSING", `the enforcer decided without an agreement of ${agent}`)
       : undefined;
   }
-  if (decided > token) return refusal("AGT-AGREEMENT-CHANGED", `${agent}'s agreement changed after revision ${token}, at which the round was opened`);
+  if (decided > token)
+    return refusal(
+      "AGT-AGREEMENT-CHANGED",
+      `${agent}'s agreement changed after revision ${token}, at which the round was opened`,
+    );
   // The same revision now means the same at every moment between.
   if (evidence.agreementNow === decided) return undefined;
-  const state = evidence.historySeen >= token ? evidence.agreementHistory.findLast(({ revision }) => revision <= token) : undefined;
+  const state =
+    evidence.historySeen >= token
+      ? evidence.agreementHistory.findLast(({ revision }) => revision <= token)
+      : undefined;
   if (state === undefined)
-    return refusal("AGT-AGREEMENT-UNSEEN", `${agent}'s agreement is not the one decided on (revision ${decided}), and what it was at revision ${token} is not known here`);
+    return refusal(
+      "AGT-AGREEMENT-UNSEEN",
+      `${agent}'s agreement is not the one decided on (revision ${decided}), and what it was at revision ${token} is not known here`,
+    );
   if (!state.present || state.revision !== decided) {
     const was = state.present ? `of revision ${state.revision}` : `gone since revision ${state.revision}`;
-    return refusal("AGT-AGREEMENT-CHANGED", `when the round was opened (revision ${token}), ${agent}'s agreement was ${was}, not of revision ${decided}`);
+    return refusal(
+      "AGT-AGREEMENT-CHANGED",
+      `when the round was opened (revision ${token}), ${agent}'s agreement was ${was}, not of revision ${decided}`,
+    );
   }
   return undefined;
 }
 
 function sameRevisions(a: Readonly<Record<string, number>>, b: Readonly<Record<string, number>>): boolean {
   const parties = Object.keys(a);
-  return parties.length === Object.keys(b).length && parties.every((party) => Object.hasOwn(b, party) && a[party] === b[party]);
+  return (
+    parties.length === Object.keys(b).length &&
+    parties.every((party) => Object.hasOwn(b, party) && a[party] === b[party])
+  );
 }
 
 function refusal(code: string, message: string): Problem {
-  return { code, message, remedy: "let the coordinator ask the policy enforcer again and open the round anew" };
+  return {
+    code,
+    message,
+    remedy: "let the coordinator ask the policy enforcer again and open the round anew",
+  };
 }

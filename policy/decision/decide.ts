@@ -183,7 +183,7 @@ function whoComputes(
   }
   const [first, ...rest] = verdicts;
   return (first?.provider.computeProviders ?? []).filter(
-    (c) => (wanted ?? c) === c && true,
+    (c) => (wanted ?? c) === c && rest.every((v) => v.provider.computeProviders.includes(c)),
   );
 }
 

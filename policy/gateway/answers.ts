@@ -26,14 +26,21 @@ export function approvedBody(answer: RequestApprovalResponse): object {
 /** What a job's end becomes for the one who waited for it. */
 export function endAnswer(jobId: string, archetype: string, end: JobEnd): HttpAnswer {
   const { status, rounds, result, reasons, revision, problem } = end;
-  if (status === "completed") return { status: 200, body: { status, jobId, archetype, rounds, ...(result === undefined ? {} : { result }) } };
-  if (status === "refused") return { status: 403, body: { status, jobId, rounds, reasons: reasons ?? [], revision: revision ?? 0 } };
+  if (status === "completed")
+    return {
+      status: 200,
+      body: { status, jobId, archetype, rounds, ...(result === undefined ? {} : { result }) },
+    };
+  if (status === "refused")
+    return { status: 403, body: { status, jobId, rounds, reasons: reasons ?? [], revision: revision ?? 0 } };
   const told = problem ?? { code: "ORC-UNEXPECTED", message: end.reason ?? "the job failed" };
   return { status: httpStatusOf(told), body: { ...failed(told), jobId, rounds } };
 }
 
-const BAD_INPUT = /^(ORC-(DATA|ROUNDS-INVALID|REQUEST-INVALID|REQUEST-TYPE-UNKNOWN|TYPE-MISMATCH|JOB-UNKNOWN|JOB-NOT-YOURS)|GW-INVALID)$/;
-const NOT_THERE = /^(BUS-|STO-|ORC-(AGENT-|BUSY|CLOSING|RESTARTED)|GW-(BROKER-DOWN|NO-ORCHESTRATOR|BUSY|CLOSING))/;
+const BAD_INPUT =
+  /^(ORC-(DATA|ROUNDS-INVALID|REQUEST-INVALID|REQUEST-TYPE-UNKNOWN|TYPE-MISMATCH|JOB-UNKNOWN|JOB-NOT-YOURS)|GW-INVALID)$/;
+const NOT_THERE =
+  /^(BUS-|STO-|ORC-(AGENT-|BUSY|CLOSING|RESTARTED)|GW-(BROKER-DOWN|NO-ORCHESTRATOR|BUSY|CLOSING))/;
 
 /** HTTP status of a breakdown: bad input 400, what is not there 503, what is late 504, and what broke behind us 502. */
 export function httpStatusOf({ code }: Problem): number {
@@ -51,5 +58,9 @@ function problemIn(error: string): Problem {
   } catch {
     // Not ours: a DYNAMOS orchestrator writes plain words.
   }
-  return { code: "ORC-UNEXPECTED", message: error || "the orchestrator gave no answer", remedy: "look at the orchestrator's log" };
+  return {
+    code: "ORC-UNEXPECTED",
+    message: error || "the orchestrator gave no answer",
+    remedy: "look at the orchestrator's log",
+  };
 }

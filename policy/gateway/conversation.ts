@@ -3,7 +3,13 @@ import type { JobEnd, RoundReport } from "../contract/job.js";
 import { GATEWAY_QUEUE, MESSAGE, ORCHESTRATOR_QUEUE } from "../contract/names.js";
 import { CodedError } from "../contract/problem.js";
 import type { RequestBody } from "../contract/schemas.js";
-import { decode, encode, type MicroserviceCommunication, messageType, type RequestApprovalResponse } from "../contract/wire.js";
+import {
+  decode,
+  encode,
+  type MicroserviceCommunication,
+  messageType,
+  type RequestApprovalResponse,
+} from "../contract/wire.js";
 import { JobLog, JobTable } from "../jobs/job-log.js";
 import type { Bus, Consumer, Incoming, Verdict } from "../platform/bus.js";
 import type { Logger } from "../platform/log.js";
@@ -35,7 +41,10 @@ const PREFETCH = 2_000;
 export class Conversation {
   readonly jobs = new JobTable<GatewayJob>();
   readonly #options: ConversationOptions;
-  readonly #approvals = new Pending<RequestApprovalResponse>("the orchestrator's answer", "GW-APPROVAL-SILENT");
+  readonly #approvals = new Pending<RequestApprovalResponse>(
+    "the orchestrator's answer",
+    "GW-APPROVAL-SILENT",
+  );
   #consumer: Consumer | undefined;
 
   private constructor(options: ConversationOptions) {
@@ -52,7 +61,9 @@ export class Conversation {
   static async open(options: ConversationOptions): Promise<Conversation> {
     const conversation = new Conversation(options);
     await options.bus.declareQueue(GATEWAY_QUEUE);
-    conversation.#consumer = await options.bus.consume(GATEWAY_QUEUE, async (m) => conversation.#take(m), { prefetch: PREFETCH });
+    conversation.#consumer = await options.bus.consume(GATEWAY_QUEUE, async (m) => conversation.#take(m), {
+      prefetch: PREFETCH,
+    });
     return conversation;
   }
 
@@ -68,9 +79,17 @@ export class Conversation {
    * @throws {@link CodedError} `GW-APPROVAL-SILENT`, `GW-BROKER-DOWN`, `GW-NO-ORCHESTRATOR`, `GW-BUSY`
    */
   async approve(body: RequestBody, signal: AbortSignal): Promise<RequestApprovalResponse> {
-    const { bus, approvalDeadline = DEFAULTS.approvalDeadline, mostWaiting = DEFAULTS.mostWaiting } = this.#options;
+    const {
+      bus,
+      approvalDeadline = DEFAULTS.approvalDeadline,
+      mostWaiting = DEFAULTS.mostWaiting,
+    } = this.#options;
     if (this.#approvals.size >= mostWaiting) {
-      throw new CodedError({ code: "GW-BUSY", message: `${mostWaiting} requests wait already`, remedy: "try again in a moment" });
+      throw new CodedError({
+        code: "GW-BUSY",
+        message: `${mostWaiting} requests wait already`,
+        remedy: "try again in a moment",
+      });
     }
     const id = randomUUID();
     const answer = this.#approvals.wait(id, approvalDeadline);
@@ -100,10 +119,19 @@ export class Conversation {
    *
    * @returns the job, and a promise of the broker's confirm, which rejects with `GW-BROKER-DOWN` or `GW-NO-ORCHESTRATOR`
    */
-  send(body: RequestBody, approval: RequestApprovalResponse): { readonly job: GatewayJob; readonly sent: Promise<void> } {
+  send(
+    body: RequestBody,
+    approval: RequestApprovalResponse,
+  ): { readonly job: GatewayJob; readonly sent: Promise<void> } {
     const { jobId, archetypeId, computeProviders } = approval;
     const correlationId = randomUUID();
-    const facts = { jobId, requestType: body.type, archetype: archetypeId, dataProviders: [...new Set(body.dataProviders)].sort(), computeProviders };
+    const facts = {
+      jobId,
+      requestType: body.type,
+      archetype: archetypeId,
+      dataProviders: [...new Set(body.dataProviders)].sort(),
+      computeProviders,
+    };
     const job: GatewayJob = { log: new JobLog(facts), correlationId };
     job.log.begin();
     // Listed before it is sent: the first report may come before the confirm.
@@ -112,7 +140,12 @@ export class Conversation {
       type: body.type,
       data: body.data_request?.data ?? {},
       user: body.user,
-      requestMetadata: { jobId, correlationId, destinationQueue: ORCHESTRATOR_QUEUE, returnAddress: GATEWAY_QUEUE },
+      requestMetadata: {
+        jobId,
+        correlationId,
+        destinationQueue: ORCHESTRATOR_QUEUE,
+        returnAddress: GATEWAY_QUEUE,
+      },
       options: body.data_request?.options ?? {},
     });
     const sent = this.#options.bus
@@ -134,7 +167,13 @@ export class Conversation {
   }
 
   async close(): Promise<void> {
-    this.#approvals.failAll(new CodedError({ code: "GW-CLOSING", message: "the gateway is ending", remedy: "try again in a moment" }));
+    this.#approvals.failAll(
+      new CodedError({
+        code: "GW-CLOSING",
+        message: "the gateway is ending",
+        remedy: "try again in a moment",
+      }),
+    );
     await this.#consumer?.stop();
   }
 
@@ -143,14 +182,18 @@ export class Conversation {
     const type = messageType(message.type);
     if (type === "requestApprovalResponse" && message.correlationId !== undefined) {
       const taken = this.#approvals.settle(message.correlationId, decode(type, message.body));
-      if (!taken) log.debug({ correlationId: message.correlationId }, "an answer came that nobody waits for any more");
+      if (!taken)
+        log.debug({ correlationId: message.correlationId }, "an answer came that nobody waits for any more");
       return "ack";
     }
     if (type === "microserviceCommunication") {
       this.#report(decode(type, message.body), message.correlationId ?? "");
       return "ack";
     }
-    log.warn({ type: message.type }, "a message that is not for the gateway; it goes to the dead-letter queue");
+    log.warn(
+      { type: message.type },
+      "a message that is not for the gateway; it goes to the dead-letter queue",
+    );
     return "drop";
   }
 
@@ -159,7 +202,8 @@ export class Conversation {
     if (jobId === "") return;
     const known = this.jobs.get(jobId);
     // The job's id in place of the request's: an orchestrator that has come back ends what it finds.
-    if (known !== undefined && ![correlationId, ""].includes(known.correlationId) && correlationId !== jobId) return;
+    if (known !== undefined && ![correlationId, ""].includes(known.correlationId) && correlationId !== jobId)
+      return;
     const job = known ?? this.adopt(new JobLog({ jobId, requestType: message.requestType }));
     const { event } = message.metadata;
     if (event === "round") job.log.add({ name: "round", data: message.data as unknown as RoundReport });
@@ -167,18 +211,30 @@ export class Conversation {
   }
 }
 
-const clientGone = (): CodedError => new CodedError({ code: "GW-CLIENT-GONE", message: "the client has gone", remedy: "none is needed" });
+const clientGone = (): CodedError =>
+  new CodedError({ code: "GW-CLIENT-GONE", message: "the client has gone", remedy: "none is needed" });
 
 function brokerDown(cause?: unknown): CodedError {
   return new CodedError(
-    { code: "GW-BROKER-DOWN", message: "the message broker is away", remedy: "try again in a moment; if it stays so, look at the broker" },
+    {
+      code: "GW-BROKER-DOWN",
+      message: "the message broker is away",
+      remedy: "try again in a moment; if it stays so, look at the broker",
+    },
     cause === undefined ? undefined : { cause },
   );
 }
 
 function unsent(error: unknown): CodedError {
   if (error instanceof CodedError && error.code === "BUS-UNROUTABLE") {
-    return new CodedError({ code: "GW-NO-ORCHESTRATOR", message: "no orchestrator has ever run at this broker", remedy: "start the orchestrator" }, { cause: error });
+    return new CodedError(
+      {
+        code: "GW-NO-ORCHESTRATOR",
+        message: "no orchestrator has ever run at this broker",
+        remedy: "start the orchestrator",
+      },
+      { cause: error },
+    );
   }
   return brokerDown(error);
 }

@@ -5,11 +5,12 @@ export const MOST_LEVELS = 28;
 export function isTooDeep(value: unknown): boolean {
   let level: unknown[] = [value];
   for (let depth = 0; level.length > 0; depth += 1) {
-    if (depth > MOST_LEVELS) return true;
+    if (depth >= MOST_LEVELS) return true;
     const next: unknown[] = [];
     for (const item of level) {
       if (typeof item !== "object" || item === null) continue;
-      for (const inner of Object.values(item)) if (typeof inner === "object" && inner !== null) next.push(inner);
+      for (const inner of Object.values(item))
+        if (typeof inner === "object" && inner !== null) next.push(inner);
     }
     level = next;
   }

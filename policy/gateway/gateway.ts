@@ -28,12 +28,22 @@ export interface Gateway {
 }
 
 /** Starts the gateway; its HTTP side is ready to listen. */
-export async function startGateway({ bus, store, log, approvalDeadline, limits }: GatewayOptions): Promise<Gateway> {
+export async function startGateway({
+  bus,
+  store,
+  log,
+  approvalDeadline,
+  limits,
+}: GatewayOptions): Promise<Gateway> {
   const [online, requestTypes] = await Promise.all([
     store.mirror<OnlineAgent>(KEY.onlinePrefix),
     store.mirror<RequestType>(KEY.requestTypePrefix),
   ]);
-  const conversation = await Conversation.open({ bus, log, ...(approvalDeadline === undefined ? {} : { approvalDeadline }) });
+  const conversation = await Conversation.open({
+    bus,
+    log,
+    ...(approvalDeadline === undefined ? {} : { approvalDeadline }),
+  });
   const http = createRoutes({
     conversation,
     log,

@@ -49,18 +49,28 @@ class InvalidRequestError extends CodedError {
 /** The users' side: approvals, data requests and jobs over HTTP. */
 export function createRoutes(options: RouteOptions): FastifyInstance {
   const { log, agents } = options;
-  const app = createHttp({ log, codes: "GW", bodyLimit: BODY_LIMIT, ready: options.ready, status: gatewayStatus });
+  const app = createHttp({
+    log,
+    codes: "GW",
+    bodyLimit: BODY_LIMIT,
+    ready: options.ready,
+    status: gatewayStatus,
+  });
   app.register(async (scope) => {
     const outer = scope.errorHandler;
     scope.setErrorHandler((error: FastifyError | Error, request, reply) => {
-      if (error instanceof InvalidRequestError) return reply.code(400).send({ ...failed(error.toProblem()), problems: error.problems });
+      if (error instanceof InvalidRequestError)
+        return reply.code(400).send({ ...failed(error.toProblem()), problems: error.problems });
       const problem = error instanceof CodedError ? undefined : inputProblem(error as FastifyError);
-      if (problem !== undefined) return reply.code((error as FastifyError).statusCode ?? 400).send(failed(problem));
+      if (problem !== undefined)
+        return reply.code((error as FastifyError).statusCode ?? 400).send(failed(problem));
       return outer.call(scope, error as FastifyError, request, reply);
     });
     requestRoute(scope, options);
     jobRoutes(scope, options);
-    scope.get("/api/v1/getAvailableProviders", () => Object.fromEntries(agents().map((agent) => [agent.name, agent])));
+    scope.get("/api/v1/getAvailableProviders", () =>
+      Object.fromEntries(agents().map((agent) => [agent.name, agent])),
+    );
   });
   return app;
 }
@@ -80,7 +90,10 @@ function requestRoute(app: FastifyInstance, options: RouteOptions): void {
     const location = `/api/v1/jobs/${approval.jobId}`;
     if (/(^|[\s,;])respond-async\b/i.test(String(request.headers.prefer ?? ""))) {
       await sent;
-      return reply.code(202).headers({ location, "preference-applied": "respond-async" }).send(approvedBody(approval));
+      return reply
+        .code(202)
+        .headers({ location, "preference-applied": "respond-async" })
+        .send(approvedBody(approval));
     }
     const unsent = new AbortController();
     sent.catch((error: unknown) => unsent.abort(error));
@@ -94,10 +107,17 @@ function jobRoutes(app: FastifyInstance, { conversation, archived }: RouteOption
   const logOf = async (id: string) => {
     const log = conversation.jobs.get(id)?.log ?? (await archived(id));
     if (log !== undefined) return log;
-    throw new CodedError({ code: "GW-JOB-NOT-FOUND", path: id, message: `there is no job ${id}`, remedy: "use the jobId that the request was answered with" });
+    throw new CodedError({
+      code: "GW-JOB-NOT-FOUND",
+      path: id,
+      message: `there is no job ${id}`,
+      remedy: "use the jobId that the request was answered with",
+    });
   };
 
-  app.get<{ Params: { id: string } }>("/api/v1/jobs/:id", async (request) => (await logOf(request.params.id)).snapshot());
+  app.get<{ Params: { id: string } }>("/api/v1/jobs/:id", async (request) =>
+    (await logOf(request.params.id)).snapshot(),
+  );
 
   app.get<{ Params: { id: string } }>("/api/v1/jobs/:id/events", async (request, reply) => {
     streamJob(request, reply, await logOf(request.params.id), EVENTS);
@@ -107,7 +127,14 @@ function jobRoutes(app: FastifyInstance, { conversation, archived }: RouteOption
 /** The body, found good: by its own shape, and its data by the request type's schema, where that type is known here. */
 function checked(value: unknown, { checker, requestType }: RouteOptions): RequestBody {
   if (isTooDeep(value)) {
-    throw new InvalidRequestError([{ code: "GW-INVALID", path: "", message: `is nested more than ${MOST_LEVELS} levels deep`, remedy: "send flatter data" }]);
+    throw new InvalidRequestError([
+      {
+        code: "GW-INVALID",
+        path: "",
+        message: `is nested more than ${MOST_LEVELS} levels deep`,
+        remedy: "send flatter data",
+      },
+    ]);
   }
   const problems = validateRequestBody(value);
   if (problems.length > 0) throw new InvalidRequestError(problems);
@@ -124,15 +151,22 @@ function checked(value: unknown, { checker, requestType }: RouteOptions): Reques
 function whileConnected(reply: FastifyReply): AbortSignal {
   const gone = new AbortController();
   reply.raw.once("close", () => {
-    if (!reply.raw.writableFinished) gone.abort(new CodedError({ code: "GW-CLIENT-GONE", message: "the client has gone" }));
+    if (!reply.raw.writableFinished)
+      gone.abort(new CodedError({ code: "GW-CLIENT-GONE", message: "the client has gone" }));
   });
   return gone.signal;
 }
 
 /** What is wrong with a request that did not even become one; `undefined`: something else is. */
 function inputProblem({ statusCode, message }: FastifyError): Problem | undefined {
-  if (statusCode === 413) return { code: "GW-BODY-TOO-LARGE", message: `the body has more than ${BODY_LIMIT} bytes`, remedy: "send less data in the request" };
-  if (statusCode === 400) return { code: "GW-MALFORMED", message, remedy: "send a JSON object with content-type application/json" };
+  if (statusCode === 413)
+    return {
+      code: "GW-BODY-TOO-LARGE",
+      message: `the body has more than ${BODY_LIMIT} bytes`,
+      remedy: "send less data in the request",
+    };
+  if (statusCode === 400)
+    return { code: "GW-MALFORMED", message, remedy: "send a JSON object with content-type application/json" };
   return undefined;
 }
 

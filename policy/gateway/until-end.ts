@@ -29,7 +29,10 @@ export function untilEnd(log: JobLog, limits: Limits, signal: AbortSignal): Prom
         ),
       );
     const hard = setTimeout(late("GW-JOB-TOO-LONG", limits.hard, "the job takes longer than"), limits.hard);
-    const idle = setTimeout(late("GW-JOB-SILENT", limits.idle, "the job gave no sign of life for"), limits.idle);
+    const idle = setTimeout(
+      late("GW-JOB-SILENT", limits.idle, "the job gave no sign of life for"),
+      limits.idle,
+    );
     const gone = (): void => settle(() => reject(signal.reason));
     let unfollow: () => void = () => {};
     let settled = false;

@@ -10,7 +10,12 @@ const MOST_BUFFERED = 8 * 1024 * 1024;
  * Answers with a job's story as server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html):
  * what has happened, then what happens, until `end`. `Last-Event-ID` goes on where a broken stream stopped.
  */
-export function streamJob(request: FastifyRequest, reply: FastifyReply, log: JobLog, names: readonly string[]): void {
+export function streamJob(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  log: JobLog,
+  names: readonly string[],
+): void {
   const last = Number(request.headers["last-event-id"] ?? 0);
   reply.hijack();
   const { raw } = reply;

@@ -11,7 +11,10 @@ export class RequestDataChecker {
 
   /** All that is wrong with a request's data (`ORC-DATA`, paths begin with `data_request.data`); empty: nothing. */
   check(type: Entry<RequestType>, data: unknown): readonly Problem[] {
-    return this.#validator(type)(data).map((problem) => ({ ...problem, path: `data_request.${problem.path ?? "data"}` }));
+    return this.#validator(type)(data).map((problem) => ({
+      ...problem,
+      path: `data_request.${problem.path ?? "data"}`,
+    }));
   }
 
   #validator({ value, revision }: Entry<RequestType>): Validator {

@@ -43,7 +43,8 @@ export function createApi(options: ApiOptions): FastifyInstance {
       code: "ORC-NOT-ALLOWED",
       path: "authorization",
       message: "this needs the operator's token",
-      remedy: "send the header Authorization: Bearer <token>; the token is in the orchestrator's OPERATOR_TOKEN_FILE",
+      remedy:
+        "send the header Authorization: Bearer <token>; the token is in the orchestrator's OPERATOR_TOKEN_FILE",
     });
   });
 
@@ -65,7 +66,13 @@ export function createApi(options: ApiOptions): FastifyInstance {
     const shown = options.jobs.all().filter((job) => job.log.status !== "approved");
     const running = shown.filter((job) => job.log.status === "running");
     const ended = shown.filter((job) => job.log.status !== "running").slice(-ENDED_SHOWN);
-    return { jobs: [...running, ...ended].map((job) => ({ ...job.log.snapshot(), reports: [], user: job.record.user })) };
+    return {
+      jobs: [...running, ...ended].map((job) => ({
+        ...job.log.snapshot(),
+        reports: [],
+        user: job.record.user,
+      })),
+    };
   });
 
   app.get<WithId>("/api/v1/jobs/:id", async (request) => (await jobOf(request.params.id)).log.snapshot());
@@ -77,7 +84,12 @@ export function createApi(options: ApiOptions): FastifyInstance {
   const jobOf = async (id: string): Promise<Job> => {
     const job = await find(id);
     if (job !== undefined) return job;
-    throw new CodedError({ code: "ORC-JOB-NOT-FOUND", path: id, message: `there is no job ${id}`, remedy: "use the jobId that an approval answered" });
+    throw new CodedError({
+      code: "ORC-JOB-NOT-FOUND",
+      path: id,
+      message: `there is no job ${id}`,
+      remedy: "use the jobId that an approval answered",
+    });
   };
   return app;
 }

@@ -3,7 +3,13 @@ import type { JobRecord } from "../contract/documents.js";
 import type { RefusalReason } from "../contract/job.js";
 import { agentQueue, KEY, MESSAGE } from "../contract/names.js";
 import { CodedError, type Problem } from "../contract/problem.js";
-import { type Draft, encode, type RequestApproval, type RequestApprovalResponse, type ValidationResponse } from "../contract/wire.js";
+import {
+  type Draft,
+  encode,
+  type RequestApproval,
+  type RequestApprovalResponse,
+  type ValidationResponse,
+} from "../contract/wire.js";
 import type { JobTable } from "../jobs/job-log.js";
 import type { Bus } from "../platform/bus.js";
 import type { Logger } from "../platform/log.js";
@@ -59,7 +65,8 @@ export class Approvals {
     try {
       return await this.#approve(request, correlationId);
     } catch (error) {
-      if (!(error instanceof CodedError)) this.#tools.log.error({ error, correlationId }, "an approval failed unexpectedly");
+      if (!(error instanceof CodedError))
+        this.#tools.log.error({ error, correlationId }, "an approval failed unexpectedly");
       return failed(request, problemFor(error));
     } finally {
       this.#working -= 1;
@@ -69,11 +76,17 @@ export class Approvals {
   async #approve(request: RequestApproval, correlationId: string): Promise<Answer> {
     const { catalogue, enforcer, most = DEFAULT_MOST } = this.#tools;
     if (this.#working > most) {
-      throw new CodedError({ code: "ORC-BUSY", path: "approvals", message: `${most} approvals are under way`, remedy: "try again later" });
+      throw new CodedError({
+        code: "ORC-BUSY",
+        path: "approvals",
+        message: `${most} approvals are under way`,
+        remedy: "try again later",
+      });
     }
     const user = checkedUser(request);
     const dataProviders = [...new Set(request.dataProviders)].sort();
-    if (dataProviders.length === 0) throw invalid("dataProviders", "no data provider is named", "name at least one");
+    if (dataProviders.length === 0)
+      throw invalid("dataProviders", "no data provider is named", "name at least one");
     const type = await catalogue.requestType(request.type);
     if (type === undefined) {
       throw new CodedError({
@@ -124,7 +137,9 @@ export class Approvals {
     return {
       type: MESSAGE.requestApprovalResponse,
       user,
-      authorizedProviders: Object.fromEntries([...composition.roles.keys()].map((name) => [name, catalogue.agent(name)?.dns ?? ""])),
+      authorizedProviders: Object.fromEntries(
+        [...composition.roles.keys()].map((name) => [name, catalogue.agent(name)?.dns ?? ""]),
+      ),
       jobId: record.job,
       revision: decision.revision,
       archetypeId: composition.archetype,
@@ -136,7 +151,11 @@ export class Approvals {
    * Published before the answer, on the same channel, and before any step of the job, so each agent knows the job when its first step comes.
    * The answer does not wait for the confirms: an agent that is gone by now shows at the first step, with its name.
    */
-  #tellAgents(record: JobRecord, user: { readonly id: string; readonly userName: string }, composition: Composition): void {
+  #tellAgents(
+    record: JobRecord,
+    user: { readonly id: string; readonly userName: string },
+    composition: Composition,
+  ): void {
     const { bus, log } = this.#tools;
     for (const [agent, role] of composition.roles) {
       const body = encode.compositionRequest({
@@ -150,13 +169,16 @@ export class Approvals {
       });
       bus
         .publish(agentQueue(agent), MESSAGE.compositionRequest, body, { correlationId: record.job })
-        .catch((error: unknown) => log.warn({ error, agent, job: record.job }, "a composition request did not reach its agent"));
+        .catch((error: unknown) =>
+          log.warn({ error, agent, job: record.job }, "a composition request did not reach its agent"),
+        );
     }
   }
 }
 
 function checkedUser({ user }: RequestApproval): { readonly id: string; readonly userName: string } {
-  if (user === undefined || user.userName === "") throw invalid("user.userName", "no user is named", "say who asks");
+  if (user === undefined || user.userName === "")
+    throw invalid("user.userName", "no user is named", "say who asks");
   return { id: user.id, userName: user.userName };
 }
 
@@ -172,7 +194,10 @@ function failed(request: RequestApproval, problem: Problem, revision = 0): Answe
 }
 
 function answerTo({ user }: RequestApproval): Answer {
-  return { type: MESSAGE.requestApprovalResponse, user: { id: user?.id ?? "", userName: user?.userName ?? "" } };
+  return {
+    type: MESSAGE.requestApprovalResponse,
+    user: { id: user?.id ?? "", userName: user?.userName ?? "" },
+  };
 }
 
 function invalid(path: string, message: string, remedy: string): CodedError {

@@ -72,7 +72,9 @@ export class Catalogue {
 
   async close(): Promise<void> {
     await Promise.all(
-      [this.#archetypes, this.#requestTypes, this.#microservices, this.#online].map((mirror) => mirror.close()),
+      [this.#archetypes, this.#requestTypes, this.#microservices, this.#online].map((mirror) =>
+        mirror.close(),
+      ),
     );
   }
 }

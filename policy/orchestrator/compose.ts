@@ -50,7 +50,11 @@ export type CompositionOutcome =
 export function compose(input: CompositionInput): CompositionOutcome {
   const dataProviders = Object.keys(input.providers).sort(byName);
   if (dataProviders.length === 0) {
-    return failed({ code: "ORC-NO-PROVIDERS", path: "dataProviders", message: "the approval names no data provider" });
+    return failed({
+      code: "ORC-NO-PROVIDERS",
+      path: "dataProviders",
+      message: "the approval names no data provider",
+    });
   }
   const offline = dataProviders.filter((p) => !input.online.has(p));
   if (offline.length > 0) return failed(agentsOffline(offline, "data provider"));
@@ -68,7 +72,9 @@ export function compose(input: CompositionInput): CompositionOutcome {
       remedy: "add the archetype's document, or correct its name in the agreements",
     });
   }
-  const usable = defined.filter((a) => !(input.services ?? []).some((s) => s.invalidArchetypes.includes(a.name)));
+  const usable = defined.filter(
+    (a) => !(input.services ?? []).some((s) => s.invalidArchetypes.includes(a.name)),
+  );
   if (usable.length === 0) {
     return failed({
       code: "ORC-ARCHETYPE-UNUSABLE",
@@ -98,7 +104,13 @@ function choose(
     return composed(compositionOf(archetype.name, dataProviders, [chosen]));
   }
   return refused(
-    reasonsFor(input, dataProviders, "computeProviders", "POL-NO-COMMON-COMPUTE-PROVIDER", "no compute provider"),
+    reasonsFor(
+      input,
+      dataProviders,
+      "computeProviders",
+      "POL-NO-COMMON-COMPUTE-PROVIDER",
+      "no compute provider",
+    ),
   );
 }
 
@@ -111,10 +123,15 @@ export function compositionOf(
   const roles = new Map<string, CompositionRole>();
   for (const party of [...new Set([...dataProviders, ...computeProviders])].sort(byName)) {
     const gives = dataProviders.includes(party);
-    roles.set(party, gives && computeProviders.includes(party) ? "all" : gives ? "dataProvider" : "computeProvider");
+    roles.set(
+      party,
+      gives && computeProviders.includes(party) ? "all" : gives ? "dataProvider" : "computeProvider",
+    );
   }
   // Read off the parties, not off the archetype, whose document may have changed since the job was composed.
-  const local = computeProviders.length === dataProviders.length && computeProviders.every((p) => dataProviders.includes(p));
+  const local =
+    computeProviders.length === dataProviders.length &&
+    computeProviders.every((p) => dataProviders.includes(p));
   return { archetype, dataProviders, computeProviders, local, roles };
 }
 

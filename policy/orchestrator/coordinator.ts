@@ -77,7 +77,8 @@ export class Coordinator {
       const known = this.#tools.jobs.get(jobId)?.log.end;
       // A request that came back from a crash asks about the job it had started.
       const ended = known?.problem?.code === "ORC-RESTARTED" ? known : failedEnd(problemFor(error), 0);
-      if (!(error instanceof CodedError)) this.#tools.log.error({ error, job: jobId }, "a data request failed unexpectedly");
+      if (!(error instanceof CodedError))
+        this.#tools.log.error({ error, job: jobId }, "a data request failed unexpectedly");
       outbox.report("end", ended);
       await outbox.drained();
     }
@@ -111,7 +112,11 @@ export class Coordinator {
 
   /** Ends all jobs as failed, and waits until that is told. */
   async close(): Promise<void> {
-    const reason = new CodedError({ code: "ORC-CLOSING", message: "the orchestrator was ended while the job ran", remedy: "send the request again" });
+    const reason = new CodedError({
+      code: "ORC-CLOSING",
+      message: "the orchestrator was ended while the job ran",
+      remedy: "send the request again",
+    });
     const running = [...this.#running.values()];
     for (const { abort } of running) abort.abort(reason);
     await Promise.all(running.map((r) => r.done));
@@ -121,15 +126,38 @@ export class Coordinator {
   async #admit(request: Request, jobId: string, correlationId: string): Promise<Admitted | undefined> {
     const { catalogue, checker, mostJobs = DEFAULTS.mostJobs } = this.#tools;
     const job = await this.find(jobId);
-    if (job === undefined) throw wrong("ORC-JOB-UNKNOWN", "job_id", `there is no job ${jobId || "(empty)"}`, "ask for an approval first");
+    if (job === undefined)
+      throw wrong(
+        "ORC-JOB-UNKNOWN",
+        "job_id",
+        `there is no job ${jobId || "(empty)"}`,
+        "ask for an approval first",
+      );
     const { record } = job;
     const userName = request.user?.userName ?? "";
-    if (record.user !== userName) throw wrong("ORC-JOB-NOT-YOURS", "user.userName", `job ${jobId} was approved for another user`, "ask for an approval of your own");
+    if (record.user !== userName)
+      throw wrong(
+        "ORC-JOB-NOT-YOURS",
+        "user.userName",
+        `job ${jobId} was approved for another user`,
+        "ask for an approval of your own",
+      );
     if (record.requestType !== request.type) {
-      throw wrong("ORC-TYPE-MISMATCH", "data_request.type", `job ${jobId} was approved for ${record.requestType}, not ${request.type}`, "send the request type that was approved");
+      throw wrong(
+        "ORC-TYPE-MISMATCH",
+        "data_request.type",
+        `job ${jobId} was approved for ${record.requestType}, not ${request.type}`,
+        "send the request type that was approved",
+      );
     }
     const type = await catalogue.requestType(request.type);
-    if (type === undefined) throw wrong("ORC-REQUEST-TYPE-UNKNOWN", "data_request.type", `there is no request type ${request.type}`, "name one that is defined");
+    if (type === undefined)
+      throw wrong(
+        "ORC-REQUEST-TYPE-UNKNOWN",
+        "data_request.type",
+        `there is no request type ${request.type}`,
+        "name one that is defined",
+      );
     const [problem, ...more] = checker.check(type, request.data);
     if (problem !== undefined) {
       const others = more.length === 0 ? "" : ` (and ${more.length} more)`;
@@ -137,15 +165,34 @@ export class Coordinator {
     }
     const plan = planWorkflow(type.value, catalogue.microservices());
     const rounds = roundsOf(plan, request.data);
-    if (this.#running.size >= mostJobs) throw wrong("ORC-BUSY", "jobs", `${mostJobs} jobs run already`, "try again later");
+    if (this.#running.size >= mostJobs)
+      throw wrong("ORC-BUSY", "jobs", `${mostJobs} jobs run already`, "try again later");
     const composition = compositionOf(record.archetype, record.dataProviders, record.computeProviders);
     const user = { id: request.user?.id ?? "", userName };
-    const packed = packRequest({ type: request.type, data: request.data, user, requestMetadata: { jobId }, options: request.options });
-    const work: RoundWork = { job: jobId, requestType: request.type, user, composition, plan, request: packed };
+    const packed = packRequest({
+      type: request.type,
+      data: request.data,
+      user,
+      requestMetadata: { jobId },
+      options: request.options,
+    });
+    const work: RoundWork = {
+      job: jobId,
+      requestType: request.type,
+      user,
+      composition,
+      plan,
+      request: packed,
+    };
     // Looked at last, with no await between this and the claim: one of two requests for a job is the first.
     if (job.correlationId === correlationId) return undefined;
     if (job.correlationId !== undefined || job.log.status !== "approved") {
-      throw wrong("ORC-JOB-EXISTS", "job_id", `job ${jobId} has been started already (${job.log.status})`, "ask for a new approval: a job runs once");
+      throw wrong(
+        "ORC-JOB-EXISTS",
+        "job_id",
+        `job ${jobId} has been started already (${job.log.status})`,
+        "ask for a new approval: a job runs once",
+      );
     }
     job.correlationId = correlationId;
     return { job, work, rounds };
@@ -155,13 +202,24 @@ export class Coordinator {
     const { log, jobDeadline = DEFAULTS.jobDeadline } = this.#tools;
     const abort = new AbortController();
     const limit = setTimeout(
-      () => abort.abort(wrong("ORC-JOB-TOO-LONG", "job", `the job took more than ${jobDeadline / 60_000} minutes`, "ask for fewer rounds")),
+      () =>
+        abort.abort(
+          wrong(
+            "ORC-JOB-TOO-LONG",
+            "job",
+            `the job took more than ${jobDeadline / 60_000} minutes`,
+            "ask for fewer rounds",
+          ),
+        ),
       jobDeadline,
     );
     const { promise: started, resolve } = Promise.withResolvers<void>();
     job.started = started;
     job.log.begin(rounds);
-    log.info({ job: work.job, requestType: work.requestType, user: work.user.userName, rounds, correlationId }, "a job begins");
+    log.info(
+      { job: work.job, requestType: work.requestType, user: work.user.userName, rounds, correlationId },
+      "a job begins",
+    );
     const done = this.#run(job, work, rounds, outbox, abort.signal, resolve).finally(() => {
       clearTimeout(limit);
       this.#running.delete(work.job);
@@ -171,7 +229,14 @@ export class Coordinator {
     await started;
   }
 
-  async #run(job: Job, work: RoundWork, rounds: number, outbox: Outbox, signal: AbortSignal, opened: () => void): Promise<void> {
+  async #run(
+    job: Job,
+    work: RoundWork,
+    rounds: number,
+    outbox: Outbox,
+    signal: AbortSignal,
+    opened: () => void,
+  ): Promise<void> {
     const tools = { ...this.#tools, stepDeadline: this.#tools.stepDeadline ?? DEFAULTS.stepDeadline };
     let end: JobEnd | undefined;
     for (let round = 1; end === undefined; round += 1) {
@@ -186,7 +251,10 @@ export class Coordinator {
     job.log.add({ name: "end", data: end });
     outbox.report("end", end);
     const { status, reason } = end;
-    this.#tools.log.info({ job: work.job, status, rounds: end.rounds, ...(reason === undefined ? {} : { reason }) }, "a job has ended");
+    this.#tools.log.info(
+      { job: work.job, status, rounds: end.rounds, ...(reason === undefined ? {} : { reason }) },
+      "a job has ended",
+    );
     await Promise.all([outbox.drained(), this.#afterEnd(job)]);
   }
 
@@ -199,12 +267,22 @@ export class Coordinator {
         type: MESSAGE.microserviceCommunication,
         requestType: "shutdownRequest",
         metadata: { event: "shutdown" },
-        requestMetadata: { jobId: record.job, correlationId: record.job, destinationQueue: agentQueue(agent) },
+        requestMetadata: {
+          jobId: record.job,
+          correlationId: record.job,
+          destinationQueue: agentQueue(agent),
+        },
       });
       try {
-        await bus.publish(agentQueue(agent), MESSAGE.microserviceCommunication, body, { correlationId: record.job, patience: 30_000 });
+        await bus.publish(agentQueue(agent), MESSAGE.microserviceCommunication, body, {
+          correlationId: record.job,
+          patience: 30_000,
+        });
       } catch (error) {
-        log.warn({ error, job: record.job, agent }, "an agent was not told that a job has ended; its own time limit ends the microservices");
+        log.warn(
+          { error, job: record.job, agent },
+          "an agent was not told that a job has ended; its own time limit ends the microservices",
+        );
       }
     });
     const written = job.log.end === undefined ? undefined : archive.writeEnd(record.job, job.log.end);
@@ -214,8 +292,13 @@ export class Coordinator {
 
 function endOf(report: RoundReport): JobEnd {
   const { status, round, reasons, revision, problem, data } = report;
-  if (status === "completed") return { status, rounds: round, ...(data === undefined ? {} : { result: data }) };
-  if (status === "failed") return { ...failedEnd(problem ?? { code: "ORC-UNEXPECTED", message: "a round failed" }, round - 1), ...(revision === undefined ? {} : { revision }) };
+  if (status === "completed")
+    return { status, rounds: round, ...(data === undefined ? {} : { result: data }) };
+  if (status === "failed")
+    return {
+      ...failedEnd(problem ?? { code: "ORC-UNEXPECTED", message: "a round failed" }, round - 1),
+      ...(revision === undefined ? {} : { revision }),
+    };
   const [first] = reasons ?? [];
   const reason = `${first?.code ?? "POL-REFUSED"} ${first?.message ?? "refused"} (revision ${revision ?? 0})`;
   return { status, rounds: round - 1, reason, reasons: reasons ?? [], revision: revision ?? 0 };

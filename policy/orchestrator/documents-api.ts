@@ -58,33 +58,50 @@ function routesOf(app: FastifyInstance, store: Store, path: string, { kind, pref
     const { entries, revision } = await store.list<{ readonly name?: string }>(prefix, AT_ONCE);
     // A key without a document's name is another thing's, e.g. below a microservice's.
     const documents = entries.filter((e) => typeof e.value?.name === "string" && e.key === key(e.value.name));
-    return { revision, documents: documents.map((e) => ({ name: e.value.name, revision: e.revision, document: e.value })) };
+    return {
+      revision,
+      documents: documents.map((e) => ({ name: e.value.name, revision: e.revision, document: e.value })),
+    };
   });
 
   app.get<Named>(`${base}/:name`, async (request, reply) => {
     const name = checkedName(request.params.name, kind);
     const entry = await store.get<unknown>(key(name), AT_ONCE);
     if (entry === undefined) throw notFound(kind, name);
-    return reply.header("etag", etag(entry.revision)).send({ revision: entry.revision, document: entry.value });
+    return reply
+      .header("etag", etag(entry.revision))
+      .send({ revision: entry.revision, document: entry.value });
   });
 
   app.put<Named>(`${base}/:name`, async (request, reply) => {
     const { name } = request.params;
     const problems = validateDocument(kind, name, request.body);
     if (problems.length > 0) throw new InvalidDocumentError(kind, name, problems);
-    const revision = await store.put(key(name), request.body, { ...AT_ONCE, ...(await condition(request, store, key(name))) });
+    const revision = await store.put(key(name), request.body, {
+      ...AT_ONCE,
+      ...(await condition(request, store, key(name))),
+    });
     return reply.header("etag", etag(revision)).send({ revision, document: request.body });
   });
 
   app.delete<Named>(`${base}/:name`, async (request) => {
     const name = checkedName(request.params.name, kind);
     if ((await store.get(key(name), AT_ONCE)) === undefined) throw notFound(kind, name);
-    return { revision: await store.delete(key(name), { ...AT_ONCE, ...(await condition(request, store, key(name))) }) };
+    return {
+      revision: await store.delete(key(name), {
+        ...AT_ONCE,
+        ...(await condition(request, store, key(name))),
+      }),
+    };
   });
 }
 
 /** The revision a write is bound to. `If-Match: *` binds it to whatever is there now. */
-async function condition(request: FastifyRequest, store: Store, key: string): Promise<{ readonly ifRevision?: number }> {
+async function condition(
+  request: FastifyRequest,
+  store: Store,
+  key: string,
+): Promise<{ readonly ifRevision?: number }> {
   const { "if-match": match, "if-none-match": noneMatch } = request.headers;
   if (noneMatch !== undefined) {
     if (noneMatch.trim() === "*") return { ifRevision: 0 };
@@ -94,10 +111,16 @@ async function condition(request: FastifyRequest, store: Store, key: string): Pr
   if (match.trim() === "*") {
     const entry = await store.get(key, AT_ONCE);
     if (entry !== undefined) return { ifRevision: entry.revision };
-    throw new CodedError({ code: "STO-CONFLICT", path: key, message: `${key} is not there`, remedy: "write it without If-Match: *" });
+    throw new CodedError({
+      code: "STO-CONFLICT",
+      path: key,
+      message: `${key} is not there`,
+      remedy: "write it without If-Match: *",
+    });
   }
   const revision = /^(?:W\/)?"?(\d{1,15})"?$/.exec(match.trim())?.[1];
-  if (revision === undefined) throw badCondition("If-Match", match, 'give the document\'s revision, e.g. "214"');
+  if (revision === undefined)
+    throw badCondition("If-Match", match, 'give the document\'s revision, e.g. "214"');
   return { ifRevision: Number(revision) };
 }
 
@@ -109,7 +132,12 @@ function checkedName(name: string, kind: DocumentKind): string {
 }
 
 function notFound(kind: DocumentKind, name: string): CodedError {
-  return new CodedError({ code: "ORC-DOCUMENT-NOT-FOUND", path: name, message: `there is no ${kind} ${name}`, remedy: "list the collection to see what there is" });
+  return new CodedError({
+    code: "ORC-DOCUMENT-NOT-FOUND",
+    path: name,
+    message: `there is no ${kind} ${name}`,
+    remedy: "list the collection to see what there is",
+  });
 }
 
 function badCondition(header: string, value: string, remedy: string): CodedError {

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { RequestApproval, ValidationResponse } from "../contract/generated/dynamos.js";
+import { RequestApproval, type ValidationResponse } from "../contract/generated/dynamos.js";
 import { ENFORCER_QUEUE, MESSAGE } from "../contract/names.js";
 import { CodedError } from "../contract/problem.js";
 import type { Bus } from "../platform/bus.js";
@@ -81,7 +81,13 @@ export class EnforcerClient {
   }
 
   close(): void {
-    this.#pending.failAll(new CodedError({ code: "ORC-CLOSING", message: "the orchestrator is ending", remedy: "try again in a moment" }));
+    this.#pending.failAll(
+      new CodedError({
+        code: "ORC-CLOSING",
+        message: "the orchestrator is ending",
+        remedy: "try again in a moment",
+      }),
+    );
   }
 }
 

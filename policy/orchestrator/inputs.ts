@@ -10,6 +10,8 @@ export interface StepAnswer {
   readonly parts: Parts;
   /** Milliseconds that the microservice says it worked. */
   readonly computeMs: number;
+  /** Milliseconds that the agent says it took to start the microservice for this step; 0: it ran already. */
+  readonly startMs: number;
 }
 
 /** Answers by step, then by agent. */
@@ -69,7 +71,11 @@ function addAll(into: Record<string, Part>, base: string, parts: Parts): void {
 }
 
 /** A round's result: the compute provider's JSON, or by agent where the data providers did the step. */
-export function resultOf(step: PlannedStep, answers: Answers, composition: Pick<Composition, "local">): unknown {
+export function resultOf(
+  step: PlannedStep,
+  answers: Answers,
+  composition: Pick<Composition, "local">,
+): unknown {
   const given = answers.get(step.name);
   if (given === undefined) return undefined;
   if (step.role === "computeProvider" && !composition.local) return [...given.values()][0]?.data;

@@ -1,9 +1,9 @@
 import type { JobRecord, RoundRecord } from "../contract/documents.js";
 import type { JobEnd } from "../contract/job.js";
 import { KEY } from "../contract/names.js";
+import { type JobFacts, JobLog } from "../jobs/job-log.js";
 import type { Logger } from "../platform/log.js";
 import type { Store } from "../platform/store.js";
-import { type JobFacts, JobLog } from "../jobs/job-log.js";
 
 /** A job as the orchestrator holds it. */
 export interface Job {
@@ -75,7 +75,10 @@ export class JobArchive {
     try {
       await this.#store.put(KEY.jobEnd(jobId), end);
     } catch (error) {
-      this.#log.error({ error, job: jobId }, "a job's end could not be written; after a restart it will read as ORC-RESTARTED");
+      this.#log.error(
+        { error, job: jobId },
+        "a job's end could not be written; after a restart it will read as ORC-RESTARTED",
+      );
     }
   }
 }

@@ -57,7 +57,10 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     const { correlationId } = message;
     const type = messageType(message.type);
     if (correlationId === undefined || type === undefined) {
-      log.warn({ type: message.type }, "a message of unknown type or without correlation id; it goes to the dead-letter queue");
+      log.warn(
+        { type: message.type },
+        "a message of unknown type or without correlation id; it goes to the dead-letter queue",
+      );
       return "drop";
     }
     switch (type) {
@@ -66,7 +69,10 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       case "validationResponse":
         return late(enforcer.answered(correlationId, decode(type, message.body)), message);
       case "requestApproval":
-        return reply(correlationId, encode.requestApprovalResponse(await approvals.answer(decode(type, message.body), correlationId)));
+        return reply(
+          correlationId,
+          encode.requestApprovalResponse(await approvals.answer(decode(type, message.body), correlationId)),
+        );
       case "request":
         return coordinator.start(decode(type, message.body), correlationId);
       default:
@@ -93,7 +99,11 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
 
   await bus.declareQueue(ORCHESTRATOR_QUEUE);
   const consumer: Consumer = await bus.consume(ORCHESTRATOR_QUEUE, handle, { prefetch: PREFETCH });
-  coordinator.recover().catch((error: unknown) => log.error({ error }, "interrupted jobs could not be looked for; each is ended when it is asked for"));
+  coordinator
+    .recover()
+    .catch((error: unknown) =>
+      log.error({ error }, "interrupted jobs could not be looked for; each is ended when it is asked for"),
+    );
   return {
     coordinator,
     catalogue,

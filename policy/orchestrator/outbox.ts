@@ -64,7 +64,10 @@ export class Outbox {
       } catch (error) {
         const again = error instanceof CodedError && error.code === "BUS-DOWN" && attempt < MOST_ATTEMPTS;
         if (again) continue;
-        this.#log.error({ error, job, event, returnAddress }, "a job's report could not be sent; the job's end is in the store");
+        this.#log.error(
+          { error, job, event, returnAddress },
+          "a job's report could not be sent; the job's end is in the store",
+        );
         return;
       }
     }

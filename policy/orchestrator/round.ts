@@ -1,6 +1,12 @@
 import type { RoundRecord } from "../contract/documents.js";
 import type { Any } from "../contract/generated/google/protobuf/any.js";
-import type { RefusalReason, RoundDurations, RoundOpened, RoundReport, StepDuration } from "../contract/job.js";
+import type {
+  RefusalReason,
+  RoundDurations,
+  RoundOpened,
+  RoundReport,
+  StepDuration,
+} from "../contract/job.js";
 import { KEY } from "../contract/names.js";
 import { CodedError, type Problem } from "../contract/problem.js";
 import type { ValidationResponse } from "../contract/wire.js";
@@ -76,7 +82,11 @@ export async function runRound(
     return done({ status: "completed", revision, ...(data === undefined ? {} : { data }) });
   } catch (error) {
     watch.lap(); // the broken step's time counts in the total, not in the report's span
-    return done({ status: "failed", problem: problemFor(error), ...(revision === undefined ? {} : { revision }) });
+    return done({
+      status: "failed",
+      problem: problemFor(error),
+      ...(revision === undefined ? {} : { revision }),
+    });
   }
 }
 
@@ -90,9 +100,13 @@ async function admit(
 ): Promise<Opened | Refused> {
   let leastRevision = 0;
   for (let attempt = 1; attempt <= MOST_OPENINGS; attempt += 1) {
-    const decision = await enforcer.ask({ ...questionOf(work, round), leastRevision }, { patience: PATIENCE_MS });
+    const decision = await enforcer.ask(
+      { ...questionOf(work, round), leastRevision },
+      { patience: PATIENCE_MS },
+    );
     spans.validate += watch.lap();
-    if (!isApproved(decision)) return { kind: "refused", reasons: reasonsOf(decision), revision: decision.revision };
+    if (!isApproved(decision))
+      return { kind: "refused", reasons: reasonsOf(decision), revision: decision.revision };
     const agreements = comparedAgreements(work, decision);
     const record: RoundRecord = { job: work.job, round, agreements, openedAt: new Date().toISOString() };
     const result = await store.open(
@@ -105,7 +119,13 @@ async function admit(
       continue;
     }
     const { revision } = decision;
-    const opened: RoundOpened = { round, revision, token: result.revision, agreements, openedAt: record.openedAt };
+    const opened: RoundOpened = {
+      round,
+      revision,
+      token: result.revision,
+      agreements,
+      openedAt: record.openedAt,
+    };
     return { kind: "opened", grant: decision.auth?.accessToken ?? "", opened };
   }
   throw new CodedError({
@@ -140,14 +160,22 @@ export function reasonsOf(decision: ValidationResponse): readonly RefusalReason[
     code: "POL-REFUSED",
     party,
     path: "",
-    message: party === "" ? "the policy enforcer refused and gave no reason" : `the policy enforcer does not accept ${party} and gave no reason`,
+    message:
+      party === ""
+        ? "the policy enforcer refused and gave no reason"
+        : `the policy enforcer does not accept ${party} and gave no reason`,
   }));
 }
 
 /** Fails closed: a data provider whose agreement would not be compared could change it unseen. */
-function comparedAgreements({ composition }: RoundWork, decision: ValidationResponse): Readonly<Record<string, number>> {
+function comparedAgreements(
+  { composition }: RoundWork,
+  decision: ValidationResponse,
+): Readonly<Record<string, number>> {
   const agreements = decision.agreementRevisions;
-  const missing = composition.dataProviders.filter((p) => !Object.hasOwn(agreements, p) || (agreements[p] ?? 0) <= 0);
+  const missing = composition.dataProviders.filter(
+    (p) => !Object.hasOwn(agreements, p) || (agreements[p] ?? 0) <= 0,
+  );
   if (missing.length === 0) return agreements;
   throw new CodedError({
     code: "ORC-DECISION-INCOMPLETE",
@@ -188,9 +216,7 @@ async function runSteps(
       inputs: inputsOf(step, agent, answers, work.composition),
     }));
     const given = await Promise.all(calls.map((call) => steps.call(call, stepDeadline, stop.signal)));
-    const total = own.lap();
-    const compute = Math.min(total, Math.max(0, ...given.map((a) => a.computeMs)));
-    spans[step.name] = { total, compute, transfer: total - compute };
+    spans[step.name] = durationOf(own.lap(), given);
     answers.set(step.name, new Map(given.map((answer, i) => [agents[i] ?? "", answer])));
   };
   try {
@@ -205,8 +231,19 @@ async function runSteps(
   return answers;
 }
 
+/** What agents say of their own time is believed as far as the step took that long. */
+function durationOf(total: number, answers: readonly StepAnswer[]): StepDuration {
+  const start = Math.min(total, Math.max(0, ...answers.map((a) => a.startMs)));
+  const compute = Math.min(total - start, Math.max(0, ...answers.map((a) => a.computeMs)));
+  return { total, start, compute, transfer: total - start - compute };
+}
+
 /** What an error tells a user; a fault of ours keeps its message only. */
 export function problemFor(error: unknown): Problem {
   if (error instanceof CodedError) return error.toProblem();
-  return { code: "ORC-UNEXPECTED", message: error instanceof Error ? error.message : String(error), remedy: "look at the orchestrator's log" };
+  return {
+    code: "ORC-UNEXPECTED",
+    message: error instanceof Error ? error.message : String(error),
+    remedy: "look at the orchestrator's log",
+  };
 }

@@ -102,10 +102,16 @@ export class StepCaller {
   #send(id: string, call: StepCall, attempt = 1): void {
     const body = encodeStep(id, call);
     this.#bus
-      .publish(agentQueue(call.agent), MESSAGE.microserviceCommunication, body, { correlationId: id, patience: PATIENCE_MS })
+      .publish(agentQueue(call.agent), MESSAGE.microserviceCommunication, body, {
+        correlationId: id,
+        patience: PATIENCE_MS,
+      })
       .catch((error: unknown) => {
         if (!this.#waiting.has(id)) return; // answered or given up meanwhile
-        const problem = error instanceof CodedError ? error : new CodedError({ code: "ORC-STEP-UNSENT", message: String(error) }, { cause: error });
+        const problem =
+          error instanceof CodedError
+            ? error
+            : new CodedError({ code: "ORC-STEP-UNSENT", message: String(error) }, { cause: error });
         // Lost on the way, perhaps taken, perhaps not. Agents do a step of a round once and answer twice, so it goes again.
         if (problem.code === "BUS-DOWN" && attempt < 3) this.#send(id, call, attempt + 1);
         else this.#pending.fail(id, problem.code === "BUS-UNROUTABLE" ? offline(call.agent) : problem);
@@ -137,14 +143,19 @@ function encodeStep(id: string, call: StepCall): Uint8Array {
 }
 
 function readAnswer(message: MicroserviceCommunication, call: StepCall): StepAnswer {
-  const { error, computeMs } = message.metadata;
+  const { error, computeMs, startMs } = message.metadata;
   if (error !== undefined) throw reported(error, call);
-  const milliseconds = Number(computeMs ?? 0);
   return {
     data: message.data,
     parts: unpackParts(message.result),
-    computeMs: Number.isFinite(milliseconds) && milliseconds > 0 ? milliseconds : 0,
+    computeMs: millisecondsOf(computeMs),
+    startMs: millisecondsOf(startMs),
   };
+}
+
+function millisecondsOf(text: string | undefined): number {
+  const milliseconds = Number(text ?? 0);
+  return Number.isFinite(milliseconds) && milliseconds > 0 ? milliseconds : 0;
 }
 
 /** An agent's problem, with the agent's name in the path. */

@@ -1,4 +1,11 @@
-import type { Microservice, RequestType, Role, StepInput, Workflow, WorkflowStep } from "../contract/documents.js";
+import type {
+  Microservice,
+  RequestType,
+  Role,
+  StepInput,
+  Workflow,
+  WorkflowStep,
+} from "../contract/documents.js";
 import { CodedError } from "../contract/problem.js";
 import type { Composition } from "./compose.js";
 
@@ -36,7 +43,12 @@ export function planWorkflow(
   const steps = new Map<string, WorkflowStep>();
   for (const [i, step] of workflow.steps.entries()) {
     if (steps.has(step.name)) {
-      throw wrong("ORC-WORKFLOW-DUPLICATE-STEP", `steps[${i}].name`, `two steps are called ${step.name}`, "give each step a name of its own");
+      throw wrong(
+        "ORC-WORKFLOW-DUPLICATE-STEP",
+        `steps[${i}].name`,
+        `two steps are called ${step.name}`,
+        "give each step a name of its own",
+      );
     }
     steps.set(step.name, step);
   }
@@ -54,7 +66,8 @@ export function planWorkflow(
 export function roundsOf(plan: WorkflowPlan, data: Readonly<Record<string, unknown>>): number {
   if (plan.roundsField === undefined) return 1;
   const value = Object.hasOwn(data, plan.roundsField) ? data[plan.roundsField] : undefined;
-  if (typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= MOST_ROUNDS) return value;
+  if (typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= MOST_ROUNDS)
+    return value;
   throw new CodedError({
     code: "ORC-ROUNDS-INVALID",
     path: `data.${plan.roundsField}`,
@@ -141,7 +154,12 @@ function cycle(stuck: readonly WorkflowStep[]): CodedError {
     at = byName.get((at.inputs ?? []).find((i) => byName.has(i.step))?.step ?? "");
   }
   const round = at === undefined ? seen : [...seen.slice(seen.indexOf(at.name)), at.name];
-  return wrong("ORC-WORKFLOW-CYCLE", "steps", `steps wait for each other: ${round.join(" <- ")}`, "take one of these inputs out");
+  return wrong(
+    "ORC-WORKFLOW-CYCLE",
+    "steps",
+    `steps wait for each other: ${round.join(" <- ")}`,
+    "take one of these inputs out",
+  );
 }
 
 function unknownStep(path: string, name: string, steps: ReadonlyMap<string, WorkflowStep>): CodedError {

@@ -16,39 +16,27 @@ interface Codec<T> {
   decode(input: Uint8Array): T;
 }
 
-interface Method<Q, A> {
+/** One gRPC method: what it is asked and what it answers. */
+export interface Method<Q, A> {
   readonly path: string;
   readonly request: Codec<Q>;
   readonly answer: Codec<A>;
 }
 
+function method<Q, A>(name: string, request: Codec<Q>, answer: Codec<A>): Method<Q, A> {
+  return { path: `/etcdserverpb.${name}`, request, answer };
+}
+
 /** etcd's methods that we call. */
 export const ETCD = {
-  range: { path: "/etcdserverpb.KV/Range", request: pb.RangeRequest, answer: pb.RangeResponse },
-  put: { path: "/etcdserverpb.KV/Put", request: pb.PutRequest, answer: pb.PutResponse },
-  deleteRange: {
-    path: "/etcdserverpb.KV/DeleteRange",
-    request: pb.DeleteRangeRequest,
-    answer: pb.DeleteRangeResponse,
-  },
-  txn: { path: "/etcdserverpb.KV/Txn", request: pb.TxnRequest, answer: pb.TxnResponse },
-  compact: { path: "/etcdserverpb.KV/Compact", request: pb.CompactionRequest, answer: pb.CompactionResponse },
-  leaseGrant: {
-    path: "/etcdserverpb.Lease/LeaseGrant",
-    request: pb.LeaseGrantRequest,
-    answer: pb.LeaseGrantResponse,
-  },
-  leaseRevoke: {
-    path: "/etcdserverpb.Lease/LeaseRevoke",
-    request: pb.LeaseRevokeRequest,
-    answer: pb.LeaseRevokeResponse,
-  },
-  leaseKeepAlive: {
-    path: "/etcdserverpb.Lease/LeaseKeepAlive",
-    request: pb.LeaseKeepAliveRequest,
-    answer: pb.LeaseKeepAliveResponse,
-  },
-  watch: { path: "/etcdserverpb.Watch/Watch", request: pb.WatchRequest, answer: pb.WatchResponse },
+  range: method("KV/Range", pb.RangeRequest, pb.RangeResponse),
+  put: method("KV/Put", pb.PutRequest, pb.PutResponse),
+  deleteRange: method("KV/DeleteRange", pb.DeleteRangeRequest, pb.DeleteRangeResponse),
+  txn: method("KV/Txn", pb.TxnRequest, pb.TxnResponse),
+  leaseGrant: method("Lease/LeaseGrant", pb.LeaseGrantRequest, pb.LeaseGrantResponse),
+  leaseRevoke: method("Lease/LeaseRevoke", pb.LeaseRevokeRequest, pb.LeaseRevokeResponse),
+  leaseKeepAlive: method("Lease/LeaseKeepAlive", pb.LeaseKeepAliveRequest, pb.LeaseKeepAliveResponse),
+  watch: method("Watch/Watch", pb.WatchRequest, pb.WatchResponse),
 } as const;
 
 const CALL_TIMEOUT_MS = 5_000;
@@ -87,7 +75,7 @@ export class EtcdClient {
   /**
    * Calls, again and again for 10 s while the store is unavailable.
    *
-   * @param build - makes the request; told whether an earlier attempt may have reached the store
+   * @param options - `onRetry` is told before each further attempt: an earlier one may have reached the store
    * @throws {@link CodedError} `STO-UNREACHABLE`, `STO-TIMEOUT`, `STO-COMPACTED`, `STO-FAILED`
    */
   async call<Q, A>(

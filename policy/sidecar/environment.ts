@@ -15,4 +15,5 @@ const schema = z.object({
 });
 
 /** @throws ConfigError naming every variable that is missing or wrong */
-export const readEnvironment = (environment: NodeJS.ProcessEnv = process.env) => readConfig(schema, environment);
+export const readEnvironment = (environment: NodeJS.ProcessEnv = process.env) =>
+  readConfig(schema, environment);

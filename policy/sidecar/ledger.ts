@@ -48,7 +48,8 @@ export class Ledger {
     this.#newest = Math.max(this.#newest, round);
     const steps = this.#results.get(round) ?? new Map<string, Promise<StepResult>>();
     this.#results.set(round, steps.set(step, result));
-    for (const kept of this.#results.keys()) if (kept <= this.#newest - ROUNDS_KEPT) this.#results.delete(kept);
+    for (const kept of this.#results.keys())
+      if (kept <= this.#newest - ROUNDS_KEPT) this.#results.delete(kept);
   }
 }
 
@@ -65,7 +66,12 @@ async function timed(handler: Handler, input: StepInput): Promise<StepResult> {
 function problemOf(error: unknown, { step, round }: StepInput): Problem {
   if (error instanceof CodedError) return error.toProblem();
   const message = error instanceof Error ? error.message : String(error);
-  return { code: "JOB-FAILED", path: step, message: `round ${round}: ${message}`, remedy: "see the agent's log, or the microservice's own words" };
+  return {
+    code: "JOB-FAILED",
+    path: step,
+    message: `round ${round}: ${message}`,
+    remedy: "see the agent's log, or the microservice's own words",
+  };
 }
 
 function refused(code: string, message: string): Promise<StepResult> {

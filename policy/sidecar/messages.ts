@@ -1,5 +1,5 @@
-import { type Problem, CodedError } from "../contract/problem.js";
 import { packParts, unpackParts } from "../contract/parts.js";
+import { CodedError, type Problem } from "../contract/problem.js";
 import { type Draft, type MicroserviceCommunication, unpackRequest } from "../contract/wire.js";
 import type { StepResult } from "./ledger.js";
 import type { StepInput, StepOutput } from "./step.js";
@@ -16,11 +16,19 @@ export interface Identity {
  *
  * @throws CodedError `BUS-MALFORMED` when it is no step of a round
  */
-export function readStep(message: MicroserviceCommunication, { job, steward, dataFolder }: Identity): StepInput {
+export function readStep(
+  message: MicroserviceCommunication,
+  { job, steward, dataFolder }: Identity,
+): StepInput {
   const { step = "", role = "" } = message.metadata;
-  const round = Number(message.metadata["round"] ?? "1");
+  const round = Number(message.metadata.round ?? "1");
   if (step === "" || !Number.isSafeInteger(round) || round < 1)
-    throw new CodedError({ code: "BUS-MALFORMED", path: "metadata", message: `step ${JSON.stringify(step)}, round ${message.metadata["round"]}: no step of a round`, remedy: "metadata needs step, and round counted from 1" });
+    throw new CodedError({
+      code: "BUS-MALFORMED",
+      path: "metadata",
+      message: `step ${JSON.stringify(step)}, round ${message.metadata.round}: no step of a round`,
+      remedy: "metadata needs step, and round counted from 1",
+    });
   return {
     round,
     step,
@@ -35,7 +43,10 @@ export function readStep(message: MicroserviceCommunication, { job, steward, dat
 }
 
 /** The answer to a step. Parts or JSON that cannot travel make it the handler's failure. */
-export function answerStep(message: MicroserviceCommunication, { output, problem, computeMs }: StepResult): Draft<MicroserviceCommunication> {
+export function answerStep(
+  message: MicroserviceCommunication,
+  { output, problem, computeMs }: StepResult,
+): Draft<MicroserviceCommunication> {
   const metadata = { ...message.metadata, computeMs: computeMs.toFixed(3) };
   if (problem !== undefined) return answerProblem(message, problem, metadata);
   try {
@@ -63,19 +74,28 @@ export function answerTo(
   { type, requestType, requestMetadata }: MicroserviceCommunication,
   metadata: Readonly<Record<string, string>>,
 ): Draft<MicroserviceCommunication> {
-  return { type, requestType, metadata, requestMetadata: { ...requestMetadata, destinationQueue: requestMetadata?.returnAddress ?? "" } };
+  return {
+    type,
+    requestType,
+    metadata,
+    requestMetadata: { ...requestMetadata, destinationQueue: requestMetadata?.returnAddress ?? "" },
+  };
 }
 
 /** A failure as the asker may see it: without the inside of this program. */
 export function failureOf(error: unknown, what: string): Problem {
   if (error instanceof CodedError) return error.toProblem();
-  return { code: "JOB-FAILED", message: `${what}: ${error instanceof Error ? error.message : String(error)}` };
+  return {
+    code: "JOB-FAILED",
+    message: `${what}: ${error instanceof Error ? error.message : String(error)}`,
+  };
 }
 
 /** A handler may be plain JavaScript, which lets it answer an array of numbers. */
 function checkedParts(parts: NonNullable<StepOutput["parts"]>): NonNullable<StepOutput["parts"]> {
   for (const [name, part] of Object.entries(parts)) {
-    if (!(part instanceof Float64Array || part instanceof Uint8Array)) throw new TypeError(`part ${name} is neither a Float64Array nor a Uint8Array`);
+    if (!(part instanceof Float64Array || part instanceof Uint8Array))
+      throw new TypeError(`part ${name} is neither a Float64Array nor a Uint8Array`);
   }
   return parts;
 }
@@ -83,6 +103,7 @@ function checkedParts(parts: NonNullable<StepOutput["parts"]>): NonNullable<Step
 /** As JSON sees it, so that what arrives does not depend on how it was sent: no `undefined`, no methods. */
 function plainJson(data: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const plain: unknown = JSON.parse(JSON.stringify(data));
-  if (typeof plain !== "object" || plain === null || Array.isArray(plain)) throw new TypeError("data must be an object");
+  if (typeof plain !== "object" || plain === null || Array.isArray(plain))
+    throw new TypeError("data must be an object");
   return plain as Record<string, unknown>;
 }

@@ -40,10 +40,12 @@ export class Microservice {
   }
 
   async #work(message: MicroserviceCommunication): Promise<ReturnType<typeof answerTo>> {
-    if (message.requestType === "ping" || message.requestType === "shutdownRequest") return answerTo(message, message.metadata);
+    if (message.requestType === "ping" || message.requestType === "shutdownRequest")
+      return answerTo(message, message.metadata);
     try {
       const result = await this.#ledger.work(readStep(message, this.#identity));
-      if (result.problem !== undefined) this.#log.error({ ...result.problem, message: undefined }, result.problem.message);
+      if (result.problem !== undefined)
+        this.#log.error({ ...result.problem, message: undefined }, result.problem.message);
       return answerStep(message, result);
     } catch (error) {
       this.#log.error({ error }, "a message is no step of this microservice");

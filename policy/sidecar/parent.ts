@@ -25,7 +25,8 @@ export function listenToParent(microservice: Microservice, log: Logger): void {
   process.on("message", (message: ChannelMessage) => {
     microservice.answer(message.body).then(
       ({ body }) => process.send?.({ correlationId: message.correlationId, body }),
-      (error: unknown) => log.error({ error, correlationId: message.correlationId }, "a message cannot be read"),
+      (error: unknown) =>
+        log.error({ error, correlationId: message.correlationId }, "a message cannot be read"),
     );
   });
 }

@@ -3,10 +3,10 @@ import { CodedError } from "../contract/problem.js";
 import { Bus, type Incoming, type Verdict } from "../platform/bus.js";
 import { busOptions } from "../platform/config.js";
 import { createLogger, type Logger, problemOf } from "../platform/log.js";
-import { endWithParent, listenToParent } from "./parent.js";
 import { readEnvironment } from "./environment.js";
 import { Ledger } from "./ledger.js";
 import { Microservice, type Reply } from "./microservice.js";
+import { endWithParent, listenToParent } from "./parent.js";
 import type { Handler } from "./step.js";
 
 /** A broker that is away for longer leaves the message to be handed out again. */
@@ -30,7 +30,7 @@ const PREFETCH = 16;
  */
 export function serve(handlers: Readonly<Record<string, Handler>>): void {
   endWithParent();
-  const log = createLogger(process.env["SERVICE_NAME"] ?? "microservice");
+  const log = createLogger(process.env.SERVICE_NAME ?? "microservice");
   start(handlers, log).catch((error: unknown) => {
     log.fatal({ error }, `cannot start: ${problemOf(error).message}`);
     process.exit(1);
@@ -39,23 +39,43 @@ export function serve(handlers: Readonly<Record<string, Handler>>): void {
 
 async function start(handlers: Readonly<Record<string, Handler>>, log: Logger): Promise<void> {
   const config = readEnvironment();
-  const identity = { job: config.JOB_NAME, steward: config.DATA_STEWARD_NAME, dataFolder: config.DATA_FOLDER };
+  const identity = {
+    job: config.JOB_NAME,
+    steward: config.DATA_STEWARD_NAME,
+    dataFolder: config.DATA_FOLDER,
+  };
   const bus = await Bus.connect(busOptions(config));
   const microservice = new Microservice(new Ledger(handlers), identity, log);
   listenToParent(microservice, log);
-  await bus.consume(config.JOB_QUEUE, (incoming) => handle(microservice, bus, incoming, log), { prefetch: PREFETCH, queue: "existing" });
+  await bus.consume(config.JOB_QUEUE, (incoming) => handle(microservice, bus, incoming, log), {
+    prefetch: PREFETCH,
+    queue: "existing",
+  });
 }
 
-async function handle(microservice: Microservice, bus: Bus, incoming: Incoming, log: Logger): Promise<Verdict> {
+async function handle(
+  microservice: Microservice,
+  bus: Bus,
+  incoming: Incoming,
+  log: Logger,
+): Promise<Verdict> {
   const reply = await microservice.answer(incoming.body);
   const verdict = await send(bus, reply, incoming.correlationId ?? reply.correlationId, log);
   if (reply.last && verdict === "ack") setImmediate(() => void bus.close().then(() => process.exit(0)));
   return verdict;
 }
 
-async function send(bus: Bus, { address, body }: Reply, correlationId: string, log: Logger): Promise<Verdict> {
+async function send(
+  bus: Bus,
+  { address, body }: Reply,
+  correlationId: string,
+  log: Logger,
+): Promise<Verdict> {
   try {
-    await bus.publish(address, MESSAGE.microserviceCommunication, body, { correlationId, patience: PATIENCE_MS });
+    await bus.publish(address, MESSAGE.microserviceCommunication, body, {
+      correlationId,
+      patience: PATIENCE_MS,
+    });
     return "ack";
   } catch (error) {
     // The asker's queue is gone, or no answer was wanted: nothing more to do. Else the ledger answers again when the broker is back.

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { Matrix } from "ml-matrix";
 
@@ -9,6 +10,11 @@ export interface Table {
   readonly columns: readonly string[];
   /** people x columns */
   readonly values: Matrix;
+}
+
+/** Tells whether two tables are about the same people in the same order, without telling who they are. */
+export function fingerprint({ people }: Table): string {
+  return createHash("sha256").update(people.join("\n")).digest("hex");
 }
 
 /**
@@ -27,5 +33,9 @@ export function readTable(file: string): Table {
     return { person: fields[0] ?? "", numbers };
   });
   if (rows.length === 0 || columns.length === 0) throw new Error(`${file}: no rows or no columns`);
-  return { people: rows.map((row) => row.person), columns, values: new Matrix(rows.map((row) => row.numbers)) };
+  return {
+    people: rows.map((row) => row.person),
+    columns,
+    values: new Matrix(rows.map((row) => row.numbers)),
+  };
 }

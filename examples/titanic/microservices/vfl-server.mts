@@ -1,16 +1,22 @@
 /** The server of vertical federated learning: it knows the labels, joins the clients' embeddings and predicts. */
 import { join } from "node:path";
-import { serve } from "dynamos-fabric/microservice";
-import { Matrix } from "ml-matrix";
-import { readTable } from "./table.mts";
+import { CodedError, serve } from "dynamos-fabric/microservice";
+import type { Matrix } from "ml-matrix";
+import { fingerprint, readTable } from "./table.mts";
 import { batch, EMBEDDING, joinColumns, type Linear, linear, pack, train, unpack } from "./vfl.mts";
 
 let labels: Matrix | undefined;
+/** Of the people the labels are about. */
+let people = "";
 let learner: { readonly layer: Linear; readonly learnt: number } | undefined;
 
 serve({
   train({ round, request, data, parts, steward, dataFolder }) {
-    const { seed, learningRate, batches = 1 } = request as {
+    const {
+      seed,
+      learningRate,
+      batches = 1,
+    } = request as {
       seed: number;
       learningRate: { server: number };
       batches?: number;
@@ -18,11 +24,23 @@ serve({
     // By name, so that the order in which answers came does not matter.
     const clients = Object.keys(parts).sort();
     if (round === 1) {
-      labels = readTable(join(dataFolder, "titanic.csv")).values;
+      const table = readTable(join(dataFolder, "titanic.csv"));
+      labels = table.values;
+      people = fingerprint(table);
       learner = { layer: linear(EMBEDDING * clients.length, 1, `${seed}/${steward}`), learnt: 0 };
     }
     if (labels === undefined || learner?.learnt !== round - 1)
       throw new Error(`round ${round} cannot follow ${learner?.learnt ?? 0} learnt rounds`);
+
+    // Rows that are about different people would be learnt from without a complaint.
+    const { embed = {} } = data as { embed?: Record<string, { people?: string }> };
+    const strangers = clients.filter((client) => embed[client]?.people !== people);
+    if (strangers.length > 0)
+      throw new CodedError({
+        code: "VFL-PEOPLE",
+        message: `the rows of ${strangers.join(", ")} are not about the same people in the same order as the labels`,
+        remedy: "align the tables by their first column",
+      });
 
     const truth = batch(labels, round, batches).getColumn(0);
     const embeddings = clients.map((client) => {

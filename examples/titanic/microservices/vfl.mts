@@ -93,13 +93,19 @@ function sigmoid(score: number): number {
 export function batch(table: Matrix, round: number, batches: number): Matrix {
   if (batches === 1) return table;
   const first = (round - 1) % batches;
-  const rows = Array.from({ length: Math.ceil((table.rows - first) / batches) }, (_, i) => first + i * batches);
+  const rows = Array.from(
+    { length: Math.ceil((table.rows - first) / batches) },
+    (_, i) => first + i * batches,
+  );
   return new Matrix(rows.map((row) => table.getRow(row)));
 }
 
 /** Puts matrices of the same number of rows side by side. */
 export function joinColumns(parts: readonly Matrix[]): Matrix {
-  const joined = new Matrix(parts[0]?.rows ?? 0, parts.reduce((sum, part) => sum + part.columns, 0));
+  const joined = new Matrix(
+    parts[0]?.rows ?? 0,
+    parts.reduce((sum, part) => sum + part.columns, 0),
+  );
   let from = 0;
   for (const part of parts) {
     joined.setSubMatrix(part, 0, from);

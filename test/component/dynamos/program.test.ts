@@ -20,19 +20,41 @@ const value = <T>(output: pulumi.Output<T>): Promise<T> => new Promise((done) =>
 /** `type::name` of a URN. */
 const short = (urn: string): string => urn.split("::").slice(2).map((part) => part.split("$").at(-1) ?? "").join("::");
 
+/** What mocks do not tell: the requests themselves. Hooks they do not know at all. */
+function watchRequests(): void {
+  interface Monitor {
+    registerResource: (request: Request, answer: unknown) => unknown;
+    registerResourceHook: (request: unknown, answer: (error: null, response: unknown) => void) => void;
+  }
+  interface Request {
+    getType(): string;
+    getName(): string;
+    getParent(): string;
+    getDeletedwith(): string;
+    getDependenciesList(): string[];
+    getObject(): { toJavaScript(): Record<string, unknown> };
+  }
+  const monitor = pulumi.runtime.getMonitor() as unknown as Monitor;
+  const register = monitor.registerResource.bind(monitor);
+  monitor.registerResource = (request, answer) => {
+    made.push({
+      type: request.getType(),
+      name: request.getName(),
+      parent: short(request.getParent()),
+      dependencies: request.getDependenciesList().map(short).sort(),
+      deletedWith: short(request.getDeletedwith()),
+      inputs: request.getObject().toJavaScript(),
+    });
+    return register(request, answer);
+  };
+  monitor.registerResourceHook = (_request, answer) => answer(null, {});
+}
+
 beforeAll(async () => {
   await pulumi.runtime.setMocks(
     {
-      newResource: ({ type, name, inputs, registerRequest }) => {
-        made.push({
-          type,
-          name,
-          parent: short(registerRequest?.getParent() ?? ""),
-          dependencies: (registerRequest?.getDependenciesList() ?? []).map(short).sort(),
-          deletedWith: short(registerRequest?.getDeletedwith() ?? ""),
-          inputs,
-        });
-        const known = { hosts: {}, ports: { http: 4001 }, revision: 1, sha256: "0", gateway: "10.0.0.1", subnet: "10.0.0.0/24" };
+      newResource: ({ name, inputs }) => {
+        const known = { hosts: {}, ports: { http: 4001 }, revision: 1, sha256: "0", gateway: "10.0.0.1", subnet: "10.0.0.0/24", managementIp: "2001:db8::1", addresses: ["10.0.0.2"], mac: "02:00:00:00:00:01" };
         return { id: `${name}-id`, state: { ...inputs, ...known } };
       },
       call: () => ({}),
@@ -41,6 +63,7 @@ beforeAll(async () => {
     "dev",
     false,
   );
+  watchRequests();
   const file = parse(readFileSync("Pulumi.dev.yaml", "utf8")) as { config: Record<string, unknown> };
   pulumi.runtime.setAllConfig({ "dynamos-fabric:marketplace": JSON.stringify(file.config["dynamos-fabric:marketplace"]) });
   outputs = await deploy();

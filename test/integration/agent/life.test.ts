@@ -1,6 +1,6 @@
+import { randomUUID } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { jobQueue, KEY, MESSAGE } from "../../../policy/contract/names.js";
@@ -14,7 +14,8 @@ const AGENT = "gamma";
 
 beforeAll(async () => {
   market = await openProbeMarket();
-  for (const name of [AGENT, "delta", "epsilon", "zeta", "eta"]) await market.store.put(KEY.agreement(name), agreement(name));
+  for (const name of [AGENT, "delta", "epsilon", "zeta", "eta"])
+    await market.store.put(KEY.agreement(name), agreement(name));
   agent = await market.startAgent(AGENT);
 }, 120_000);
 
@@ -27,7 +28,8 @@ async function begin(at = AGENT): Promise<OpenRound> {
 
 /** The pid of a job's microservice, as noted in the agent's working folder. */
 function pidOf(at: RunningAgent, job: string, service = "probe"): number {
-  return (JSON.parse(readFileSync(join(at.workFolder, job, `${service}.pid`), "utf8")) as { pid: number }).pid;
+  return (JSON.parse(readFileSync(join(at.workFolder, job, `${service}.pid`), "utf8")) as { pid: number })
+    .pid;
 }
 
 function runs(pid: number): boolean {
@@ -43,7 +45,12 @@ describe("a microservice", () => {
   it("is not started by a composition, and is reused from step to step", async () => {
     const opened = await begin();
     expect(existsSync(join(agent.workFolder, opened.job))).toBe(false);
-    expect((await work(market, AGENT, opened)).data).toMatchObject({ worked: 1, role: "dataProvider", steward: AGENT, job: opened.job });
+    expect((await work(market, AGENT, opened)).data).toMatchObject({
+      worked: 1,
+      role: "dataProvider",
+      steward: AGENT,
+      job: opened.job,
+    });
     const pid = pidOf(agent, opened.job);
     const next = await market.openRound(opened.job, 2, claimsOf(AGENT));
     expect((await work(market, AGENT, next)).data).toMatchObject({ worked: 2, round: 2 });
@@ -62,23 +69,49 @@ describe("a microservice", () => {
   it("gets nothing of the agent's environment that it does not need", async () => {
     const opened = await begin();
     const { data } = await work(market, AGENT, opened, { do: "environment" });
-    const allowed = ["AMQP_HOST", "AMQP_PASSWORD_FILE", "AMQP_PORT", "AMQP_USER", "DATA_FOLDER", "DATA_STEWARD_NAME", "HOME", "JOB_NAME", "JOB_QUEUE", "LANG", "LOG_LEVEL", "NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE", "PATH", "SERVICE_NAME", "TMPDIR"];
-    expect(allowed).toEqual(expect.arrayContaining(data?.["names"] as string[]));
-    expect(data?.["cwd"]).toBe(join(agent.workFolder, opened.job, "probe"));
-    expect(data?.["files"]).toEqual([]);
+    const allowed = [
+      "AMQP_HOST",
+      "AMQP_PASSWORD_FILE",
+      "AMQP_PORT",
+      "AMQP_USER",
+      "DATA_FOLDER",
+      "DATA_STEWARD_NAME",
+      "HOME",
+      "JOB_NAME",
+      "JOB_QUEUE",
+      "LANG",
+      "LOG_LEVEL",
+      "NODE_CHANNEL_FD",
+      "NODE_CHANNEL_SERIALIZATION_MODE",
+      "PATH",
+      "SERVICE_NAME",
+      "TMPDIR",
+    ];
+    expect(allowed).toEqual(expect.arrayContaining(data?.names as string[]));
+    expect(data?.cwd).toBe(join(agent.workFolder, opened.job, "probe"));
+    expect(data?.files).toEqual([]);
   });
 
   it("answers an error as an answer, with its own code if it has one", async () => {
     const [plain, coded, list] = [await begin(), await begin(), await begin()];
-    expect((await work(market, AGENT, plain, { do: "throw" })).problem).toMatchObject({ code: "JOB-FAILED", message: "round 1: the columns do not fit" });
-    expect((await work(market, AGENT, coded, { do: "code" })).problem).toMatchObject({ code: "VFL-ROWS", remedy: "align them" });
+    expect((await work(market, AGENT, plain, { do: "throw" })).problem).toMatchObject({
+      code: "JOB-FAILED",
+      message: "round 1: the columns do not fit",
+    });
+    expect((await work(market, AGENT, coded, { do: "code" })).problem).toMatchObject({
+      code: "VFL-ROWS",
+      remedy: "align them",
+    });
     expect((await work(market, AGENT, list, { do: "list" })).problem?.code).toBe("JOB-FAILED");
   });
 
   it("that dies is told at once, and stays dead for its job", async () => {
     const opened = await begin();
     const start = performance.now();
-    expect((await work(market, AGENT, opened, { do: "die" })).problem).toMatchObject({ code: "JOB-DIED", message: expect.stringContaining("exit code 7") });
+    expect((await work(market, AGENT, opened, { do: "die" })).problem).toMatchObject({
+      code: "JOB-DIED",
+      message: expect.stringContaining("exit code 7"),
+    });
     expect(performance.now() - start).toBeLessThan(10_000);
     expect((await work(market, AGENT, opened)).problem?.code).toBe("JOB-DIED");
   });
@@ -90,13 +123,19 @@ describe("a microservice", () => {
     await until("at work", () => agent.log().includes(`"job":"${opened.job}","microservice":"probe","pid":`));
     await sleep(300); // any moment of the step will do
     process.kill(pidOf(agent, opened.job), "SIGKILL");
-    expect((await answer).problem).toMatchObject({ code: "JOB-DIED", message: expect.stringContaining("SIGKILL") });
+    expect((await answer).problem).toMatchObject({
+      code: "JOB-DIED",
+      message: expect.stringContaining("SIGKILL"),
+    });
   });
 
   it("that answers garbage is told as such", async () => {
     const opened = await begin();
     const correlationId = randomUUID();
-    expect((await work(market, AGENT, opened, { do: "garbage", id: correlationId }, { correlationId })).problem?.code).toBe("JOB-GARBAGE");
+    expect(
+      (await work(market, AGENT, opened, { do: "garbage", id: correlationId }, { correlationId })).problem
+        ?.code,
+    ).toBe("JOB-GARBAGE");
   });
 
   it("that hangs is ended at the step's deadline", async () => {
@@ -115,7 +154,10 @@ describe("a microservice", () => {
     const opened = await begin("epsilon");
     await work(market, "epsilon", opened);
     const pid = pidOf(brief, opened.job);
-    await until("record gone", async () => (await market.store.get(KEY.agentJob("epsilon", "ada@uva.nl", opened.job))) === undefined);
+    await until(
+      "record gone",
+      async () => (await market.store.get(KEY.agentJob("epsilon", "ada@uva.nl", opened.job))) === undefined,
+    );
     expect(runs(pid)).toBe(false);
     expect(readdirSync(brief.workFolder)).toEqual([]);
     await brief.stop();
@@ -124,12 +166,17 @@ describe("a microservice", () => {
   it("has a queue of its own beside another of the same job", async () => {
     const opened = await begin();
     await work(market, AGENT, opened);
-    expect((await work(market, AGENT, opened, {}, { step: "elsewhere", service: "other" })).problem?.code).toBe("JOB-STEP-UNKNOWN");
+    expect(
+      (await work(market, AGENT, opened, {}, { step: "elsewhere", service: "other" })).problem?.code,
+    ).toBe("JOB-STEP-UNKNOWN");
     // Both queues take a message: the first under DYNAMOS's name, the second numbered on.
-    for (const queue of [jobQueue(opened.job, AGENT), `${opened.job}${AGENT}2`]) await market.bus.publish(queue, MESSAGE.microserviceCommunication, new Uint8Array([255]));
+    for (const queue of [jobQueue(opened.job, AGENT), `${opened.job}${AGENT}2`])
+      await market.bus.publish(queue, MESSAGE.microserviceCommunication, new Uint8Array([255]));
     await market.shutdown(AGENT, opened.job);
     for (const queue of [jobQueue(opened.job, AGENT), `${opened.job}${AGENT}2`])
-      await expect(market.bus.publish(queue, MESSAGE.microserviceCommunication, new Uint8Array())).rejects.toMatchObject({ code: "BUS-UNROUTABLE" });
+      await expect(
+        market.bus.publish(queue, MESSAGE.microserviceCommunication, new Uint8Array()),
+      ).rejects.toMatchObject({ code: "BUS-UNROUTABLE" });
   });
 });
 
@@ -137,7 +184,13 @@ describe("an agent", () => {
   it("answers a message that comes twice once, and does its work once", async () => {
     const opened = await begin();
     const correlationId = randomUUID();
-    const spec = { step: "work", service: "probe", requestType: "probe", request: { do: "sleep", ms: 500 }, correlationId };
+    const spec = {
+      step: "work",
+      service: "probe",
+      requestType: "probe",
+      request: { do: "sleep", ms: 500 },
+      correlationId,
+    };
     const answer = market.step(AGENT, opened, spec);
     await market.send(AGENT, opened, spec);
     await market.send(AGENT, opened, spec);
@@ -149,15 +202,25 @@ describe("an agent", () => {
   });
 
   it("lives on after messages that nobody can read", async () => {
-    for (const type of [MESSAGE.microserviceCommunication, MESSAGE.compositionRequest, "unheard-of"]) await market.bus.publish(`${AGENT}-in`, type, new Uint8Array([255, 1, 2]));
+    for (const type of [MESSAGE.microserviceCommunication, MESSAGE.compositionRequest, "unheard-of"])
+      await market.bus.publish(`${AGENT}-in`, type, new Uint8Array([255, 1, 2]));
     expect((await work(market, AGENT, await begin())).data).toMatchObject({ worked: 1 });
   });
 
   it("passes parts and numbers on as they are", async () => {
     const opened = await begin();
     const numbers = Float64Array.of(Math.PI, -0, 1e-308, Number.NaN, Number.POSITIVE_INFINITY);
-    const { parts } = await market.step(AGENT, opened, { step: "work", service: "probe", requestType: "probe", request: { do: "parts" }, parts: { beta: numbers, raw: Uint8Array.of(0, 255) } });
-    expect({ ...parts }).toEqual({ beta: numbers, raw: expect.objectContaining({ 0: 0, 1: 255, length: 2 }) });
+    const { parts } = await market.step(AGENT, opened, {
+      step: "work",
+      service: "probe",
+      requestType: "probe",
+      request: { do: "parts" },
+      parts: { beta: numbers, raw: Uint8Array.of(0, 255) },
+    });
+    expect({ ...parts }).toEqual({
+      beta: numbers,
+      raw: expect.objectContaining({ 0: 0, 1: 255, length: 2 }),
+    });
   });
 
   it("works by the job's queue alone where it is told to", async () => {
@@ -172,8 +235,15 @@ describe("an agent", () => {
     await work(market, "zeta", opened);
     // One that computes without a pause does not notice that its agent is gone.
     const busy = await begin("zeta");
-    await market.send("zeta", busy, { step: "work", service: "probe", requestType: "probe", request: { do: "spin" } });
-    await until("both started", () => [opened, busy].every(({ job }) => existsSync(join(first.workFolder, job, "probe.pid"))));
+    await market.send("zeta", busy, {
+      step: "work",
+      service: "probe",
+      requestType: "probe",
+      request: { do: "spin" },
+    });
+    await until("both started", () =>
+      [opened, busy].every(({ job }) => existsSync(join(first.workFolder, job, "probe.pid"))),
+    );
     const [idle, spinning] = [pidOf(first, opened.job), pidOf(first, busy.job)];
     await until("spinning", () => cpuTicks(spinning) > 100);
     await first.kill9();
@@ -191,7 +261,9 @@ describe("an agent", () => {
   it("that ends in good order answers what is at work and leaves nothing", async () => {
     const opened = await begin();
     const answer = work(market, AGENT, opened, { do: "sleep", ms: 60_000 });
-    await until("microservice at work", () => agent.log().includes(`"job":"${opened.job}","microservice":"probe","pid":`));
+    await until("microservice at work", () =>
+      agent.log().includes(`"job":"${opened.job}","microservice":"probe","pid":`),
+    );
     await sleep(300); // any moment of the step will do
     expect(await agent.stop()).toBe(0);
     expect((await answer).problem?.code).toBe("JOB-ENDED");

@@ -11,7 +11,12 @@ import type { GrantClaims } from "../../../policy/contract/grants.js";
 import { agentQueue, KEY, MESSAGE, ORCHESTRATOR_QUEUE } from "../../../policy/contract/names.js";
 import { type Parts, packParts, unpackParts } from "../../../policy/contract/parts.js";
 import type { Problem } from "../../../policy/contract/problem.js";
-import { decode, encode, type MicroserviceCommunication, packRequest } from "../../../policy/contract/wire.js";
+import {
+  decode,
+  encode,
+  type MicroserviceCommunication,
+  packRequest,
+} from "../../../policy/contract/wire.js";
 import { Bus } from "../../../policy/platform/bus.js";
 import { GrantSigner } from "../../../policy/platform/grants.js";
 import { Pending } from "../../../policy/platform/pending.js";
@@ -35,6 +40,7 @@ export interface StepAnswer {
   readonly parts: Parts;
   readonly problem: Problem | undefined;
   readonly computeMs: number;
+  readonly startMs: number;
 }
 
 export interface OpenRound {
@@ -77,10 +83,23 @@ export class Market {
   }
 
   static async open(experiment: string): Promise<Market> {
-    if (!existsSync(join(PROJECT, "dist/policy/agent/main.js"))) throw new Error("dist is missing: npm run build");
+    if (!existsSync(join(PROJECT, "dist/policy/agent/main.js")))
+      throw new Error("dist is missing: npm run build");
     const [broker, server] = await Promise.all([startBroker(), startStore()]);
-    const bus = await Bus.connect({ host: broker.host, port: broker.port, user: "guest", password: "guest", service: "test" });
-    const market = new Market(broker, server, bus, await Store.connect({ endpoint: server.endpoint }), experiment);
+    const bus = await Bus.connect({
+      host: broker.host,
+      port: broker.port,
+      user: "guest",
+      password: "guest",
+      service: "test",
+    });
+    const market = new Market(
+      broker,
+      server,
+      bus,
+      await Store.connect({ endpoint: server.endpoint }),
+      experiment,
+    );
     writeFileSync(join(market.folder, "password"), "guest", { mode: 0o600 });
     await market.signer.publish(market.store);
     await bus.consume(ORCHESTRATOR_QUEUE, async (incoming) => {
@@ -108,7 +127,7 @@ export class Market {
       detached: true,
       stdio: ["ignore", "pipe", "pipe"],
       env: {
-        PATH: process.env["PATH"],
+        PATH: process.env.PATH,
         SERVICE_NAME: `agent-${name}`,
         AMQP_HOST: this.broker.host,
         AMQP_PORT: String(this.broker.port),
@@ -125,7 +144,8 @@ export class Market {
       },
     });
     let text = "";
-    for (const stream of [child.stdout, child.stderr]) stream?.on("data", (chunk: Buffer) => (text += chunk.toString()));
+    for (const stream of [child.stdout, child.stderr])
+      stream?.on("data", (chunk: Buffer) => (text += chunk.toString()));
     const ended = new Promise<number | null>((done) => child.once("exit", (code) => done(code)));
     const end = (signal: NodeJS.Signals): Promise<number | null> => {
       if (child.exitCode === null && child.signalCode === null) child.kill(signal);
@@ -149,7 +169,11 @@ export class Market {
   }
 
   /** Composes a job at these agents; resolves when each has recorded it. */
-  async compose(agents: readonly string[], requestType: string, job: string = `job-${randomUUID().slice(0, 8)}`): Promise<string> {
+  async compose(
+    agents: readonly string[],
+    requestType: string,
+    job: string = `job-${randomUUID().slice(0, 8)}`,
+  ): Promise<string> {
     for (const agent of agents) {
       const body = encode.compositionRequest({
         archetypeId: "trainThroughClients",
@@ -161,20 +185,33 @@ export class Market {
         jobName: job,
       });
       await this.bus.publish(agentQueue(agent), MESSAGE.compositionRequest, body);
-      await until(`${agent} composed ${job}`, async () => (await this.store.get(KEY.agentJob(agent, USER.userName, job))) !== undefined);
+      await until(
+        `${agent} composed ${job}`,
+        async () => (await this.store.get(KEY.agentJob(agent, USER.userName, job))) !== undefined,
+      );
     }
     return job;
   }
 
   /** Decides as the enforcer would, and opens a round in one transaction. */
-  async openRound(job: string, round: number, claims: Pick<GrantClaims, "requestType" | "dataProviders" | "computeProviders">): Promise<OpenRound> {
+  async openRound(
+    job: string,
+    round: number,
+    claims: Pick<GrantClaims, "requestType" | "dataProviders" | "computeProviders">,
+  ): Promise<OpenRound> {
     const agreements = await this.revisions(claims.dataProviders);
     const grant = this.sign({ job, round, agreements, ...claims });
     const token = await this.openRecord(job, round, agreements);
     return { job, round, grant, token };
   }
 
-  sign(claims: Pick<GrantClaims, "job" | "round" | "agreements" | "requestType" | "dataProviders" | "computeProviders">, now?: number): string {
+  sign(
+    claims: Pick<
+      GrantClaims,
+      "job" | "round" | "agreements" | "requestType" | "dataProviders" | "computeProviders"
+    >,
+    now?: number,
+  ): string {
     return this.signer.sign({ sub: USER.userName, archetype: "trainThroughClients", ...claims }, now);
   }
 
@@ -206,9 +243,25 @@ export class Market {
       type: MESSAGE.microserviceCommunication,
       requestType,
       ...(spec.data === undefined ? {} : { data: spec.data }),
-      metadata: { grant: open.grant, round: String(open.round), token: String(open.token), step: spec.step, service: spec.service },
-      originalRequest: packRequest({ type: requestType, data: spec.request ?? {}, user: USER, requestMetadata: { jobId: open.job } }),
-      requestMetadata: { jobId: open.job, correlationId, destinationQueue: agentQueue(agent), returnAddress: ORCHESTRATOR_QUEUE },
+      metadata: {
+        grant: open.grant,
+        round: String(open.round),
+        token: String(open.token),
+        step: spec.step,
+        service: spec.service,
+      },
+      originalRequest: packRequest({
+        type: requestType,
+        data: spec.request ?? {},
+        user: USER,
+        requestMetadata: { jobId: open.job },
+      }),
+      requestMetadata: {
+        jobId: open.job,
+        correlationId,
+        destinationQueue: agentQueue(agent),
+        returnAddress: ORCHESTRATOR_QUEUE,
+      },
       result: packParts(spec.parts ?? {}),
     });
     await this.bus.publish(agentQueue(agent), MESSAGE.microserviceCommunication, body, { correlationId });
@@ -221,7 +274,10 @@ export class Market {
       requestMetadata: { jobId: job },
     });
     await this.bus.publish(agentQueue(agent), MESSAGE.microserviceCommunication, body);
-    await until(`${agent} ended ${job}`, async () => (await this.store.get(KEY.agentJob(agent, USER.userName, job))) === undefined);
+    await until(
+      `${agent} ended ${job}`,
+      async () => (await this.store.get(KEY.agentJob(agent, USER.userName, job))) === undefined,
+    );
   }
 
   /** A document of the experiment's folder. */
@@ -231,11 +287,12 @@ export class Market {
 }
 
 function read(message: MicroserviceCommunication): StepAnswer {
-  const { error, computeMs } = message.metadata;
+  const { error, computeMs, startMs } = message.metadata;
   return {
     data: message.data,
     parts: unpackParts(message.result),
     problem: error === undefined ? undefined : (JSON.parse(error) as Problem),
     computeMs: Number(computeMs ?? 0),
+    startMs: Number(startMs ?? 0),
   };
 }

@@ -30,7 +30,13 @@ export async function openProbeMarket(): Promise<Market> {
   };
   for (const [name, entry] of Object.entries(services)) {
     const invalidArchetypes = name === "barred" ? ["trainThroughClients"] : [];
-    await market.store.put(KEY.microservice(name), { name, label: "dataProvider", allowedOutputs: [], invalidArchetypes, entry });
+    await market.store.put(KEY.microservice(name), {
+      name,
+      label: "dataProvider",
+      allowedOutputs: [],
+      invalidArchetypes,
+      entry,
+    });
   }
   return market;
 }
@@ -38,18 +44,33 @@ export async function openProbeMarket(): Promise<Market> {
 export const agreement = (name: string, note = "") => ({
   name,
   note,
-  relations: { [USER.userName]: { ID: USER.id, requestTypes: ["probe"], allowedArchetypes: ["trainThroughClients"], allowedComputeProviders: [name] } },
+  relations: {
+    [USER.userName]: {
+      ID: USER.id,
+      requestTypes: ["probe"],
+      allowedArchetypes: ["trainThroughClients"],
+      allowedComputeProviders: [name],
+    },
+  },
   computeProviders: [name],
   archetypes: ["trainThroughClients"],
 });
 
-export const claimsOf = (agent: string): Pick<GrantClaims, "requestType" | "dataProviders" | "computeProviders"> => ({
+export const claimsOf = (
+  agent: string,
+): Pick<GrantClaims, "requestType" | "dataProviders" | "computeProviders"> => ({
   requestType: "probe",
   dataProviders: [agent],
   computeProviders: [agent],
 });
 
 /** One step of the probe. */
-export function work(market: Market, agent: string, open: OpenRound, request: Record<string, unknown> = {}, more: { correlationId?: string; service?: string; step?: string } = {}): Promise<StepAnswer> {
+export function work(
+  market: Market,
+  agent: string,
+  open: OpenRound,
+  request: Record<string, unknown> = {},
+  more: { correlationId?: string; service?: string; step?: string } = {},
+): Promise<StepAnswer> {
   return market.step(agent, open, { step: "work", service: "probe", requestType: "probe", request, ...more });
 }

@@ -25,23 +25,39 @@ describe("an agent refuses", () => {
   it("a grant that another key signed", async () => {
     const opened = await open(await compose());
     const forger = new GrantSigner();
-    const grant = forger.sign({ sub: "ada@uva.nl", archetype: "trainThroughClients", job: opened.job, round: 1, agreements: await market.revisions([AGENT]), ...claimsOf(AGENT) });
+    const grant = forger.sign({
+      sub: "ada@uva.nl",
+      archetype: "trainThroughClients",
+      job: opened.job,
+      round: 1,
+      agreements: await market.revisions([AGENT]),
+      ...claimsOf(AGENT),
+    });
     expect(code(await work(market, AGENT, { ...opened, grant }))).toBe("AGT-GRANT-KEY");
   });
 
   it("a grant whose content was altered, no grant, and words", async () => {
     const opened = await open(await compose());
     const [header, , signature] = opened.grant.split(".");
-    const payload = JSON.parse(Buffer.from(opened.grant.split(".")[1] ?? "", "base64url").toString()) as Record<string, unknown>;
-    const altered = Buffer.from(JSON.stringify({ ...payload, exp: Number(payload["exp"]) + 1e6 })).toString("base64url");
-    expect(code(await work(market, AGENT, { ...opened, grant: `${header}.${altered}.${signature}` }))).toBe("AGT-GRANT-INVALID");
+    const payload = JSON.parse(
+      Buffer.from(opened.grant.split(".")[1] ?? "", "base64url").toString(),
+    ) as Record<string, unknown>;
+    const altered = Buffer.from(JSON.stringify({ ...payload, exp: Number(payload.exp) + 1e6 })).toString(
+      "base64url",
+    );
+    expect(code(await work(market, AGENT, { ...opened, grant: `${header}.${altered}.${signature}` }))).toBe(
+      "AGT-GRANT-INVALID",
+    );
     expect(code(await work(market, AGENT, { ...opened, grant: "" }))).toBe("AGT-GRANT-MISSING");
     expect(code(await work(market, AGENT, { ...opened, grant: "1234" }))).toBe("AGT-GRANT-INVALID");
   });
 
   it("a grant that has expired", async () => {
     const opened = await open(await compose());
-    const grant = market.sign({ job: opened.job, round: 1, agreements: await market.revisions([AGENT]), ...claimsOf(AGENT) }, Date.now() - 120_000);
+    const grant = market.sign(
+      { job: opened.job, round: 1, agreements: await market.revisions([AGENT]), ...claimsOf(AGENT) },
+      Date.now() - 120_000,
+    );
     expect(code(await work(market, AGENT, { ...opened, grant }))).toBe("AGT-GRANT-EXPIRED");
   });
 
@@ -49,10 +65,20 @@ describe("an agent refuses", () => {
     const [opened, other] = [await open(await compose()), await open(await compose())];
     expect(code(await work(market, AGENT, { ...opened, grant: other.grant }))).toBe("AGT-GRANT-JOB");
     const agreements = await market.revisions([AGENT]);
-    const sign = (claims: Partial<Parameters<Market["sign"]>[0]>) => market.sign({ job: opened.job, round: 1, agreements, ...claimsOf(AGENT), ...claims });
+    const sign = (claims: Partial<Parameters<Market["sign"]>[0]>) =>
+      market.sign({ job: opened.job, round: 1, agreements, ...claimsOf(AGENT), ...claims });
     expect(code(await work(market, AGENT, { ...opened, grant: sign({ round: 2 }) }))).toBe("AGT-GRANT-ROUND");
-    expect(code(await work(market, AGENT, { ...opened, grant: sign(claimsOf("omega")) }))).toBe("AGT-GRANT-PARTY");
-    const eve = market.signer.sign({ sub: "eve", archetype: "trainThroughClients", job: opened.job, round: 1, agreements, ...claimsOf(AGENT) });
+    expect(code(await work(market, AGENT, { ...opened, grant: sign(claimsOf("omega")) }))).toBe(
+      "AGT-GRANT-PARTY",
+    );
+    const eve = market.signer.sign({
+      sub: "eve",
+      archetype: "trainThroughClients",
+      job: opened.job,
+      round: 1,
+      agreements,
+      ...claimsOf(AGENT),
+    });
     expect(code(await work(market, AGENT, { ...opened, grant: eve }))).toBe("AGT-GRANT-USER");
     // The same round with its own grant is worked for: it was not the round that was wrong.
     expect(code(await work(market, AGENT, opened))).toBeUndefined();
@@ -61,7 +87,9 @@ describe("an agent refuses", () => {
   it("a token that is not the round's revision, and a round nobody opened", async () => {
     const opened = await open(await compose());
     expect(code(await work(market, AGENT, { ...opened, token: opened.token - 1 }))).toBe("AGT-TOKEN-WRONG");
-    expect(code(await work(market, AGENT, { ...opened, token: opened.token + 1_000 }))).toBe("AGT-TOKEN-WRONG");
+    expect(code(await work(market, AGENT, { ...opened, token: opened.token + 1_000 }))).toBe(
+      "AGT-TOKEN-WRONG",
+    );
     const agreements = await market.revisions([AGENT]);
     const grant = market.sign({ job: opened.job, round: 2, agreements, ...claimsOf(AGENT) });
     expect(code(await work(market, AGENT, { ...opened, round: 2, grant }))).toBe("AGT-TOKEN-UNKNOWN");
@@ -79,7 +107,10 @@ describe("an agent refuses", () => {
   it("a round opened with other agreements than were decided on", async () => {
     const job = await compose();
     const agreements = await market.revisions([AGENT]);
-    const token = await market.openRecord(job, 1, { ...agreements, [`${AGENT}beta`]: (await market.revisions([`${AGENT}beta`]))[`${AGENT}beta`] ?? 0 });
+    const token = await market.openRecord(job, 1, {
+      ...agreements,
+      [`${AGENT}beta`]: (await market.revisions([`${AGENT}beta`]))[`${AGENT}beta`] ?? 0,
+    });
     const grant = market.sign({ job, round: 1, agreements, ...claimsOf(AGENT) });
     expect(code(await work(market, AGENT, { job, round: 1, token, grant }))).toBe("AGT-TOKEN-AGREEMENTS");
   });
@@ -90,13 +121,19 @@ describe("an agent refuses", () => {
     const opened = await open(await compose());
     expect(code(await work(market, AGENT, opened, {}, { step: "dream" }))).toBe("AGT-STEP-UNKNOWN");
     expect(code(await work(market, AGENT, opened, {}, { service: "other" }))).toBe("AGT-STEP-UNKNOWN");
-    expect(code(await work(market, AGENT, opened, {}, { step: "forbidden", service: "barred" }))).toBe("AGT-SERVICE-ARCHETYPE");
+    expect(code(await work(market, AGENT, opened, {}, { step: "forbidden", service: "barred" }))).toBe(
+      "AGT-SERVICE-ARCHETYPE",
+    );
   });
 
   it("a program outside the experiment's folder, and one that is not there", async () => {
     const opened = await open(await compose());
-    expect(code(await work(market, AGENT, opened, {}, { step: "escape", service: "outside" }))).toBe("JOB-ENTRY");
-    expect(code(await work(market, AGENT, opened, {}, { step: "nowhere", service: "missing" }))).toBe("JOB-ENTRY");
+    expect(code(await work(market, AGENT, opened, {}, { step: "escape", service: "outside" }))).toBe(
+      "JOB-ENTRY",
+    );
+    expect(code(await work(market, AGENT, opened, {}, { step: "nowhere", service: "missing" }))).toBe(
+      "JOB-ENTRY",
+    );
   });
 });
 

@@ -7,6 +7,7 @@ import sys
 from datetime import datetime, timedelta, timezone
 
 from fabrictestbed.external_api.orchestrator_client import OrchestratorClient, OrchestratorHTTPError
+from fim.graph.abc_property_graph import ABCPropertyGraph
 from fim.slivers.instance_catalog import InstanceCatalog
 from fim.user import Capacities, ExperimentTopology, UserData
 
@@ -120,6 +121,10 @@ def run(command):
         topology = ExperimentTopology(graph_string=command["graph"])
         topology.validate()
         return show_topology(topology)
+    if do == "dictionaries":
+        topology = ExperimentTopology(graph_string=command["graph"])
+        services = [s for s in topology.network_services.values() if str(s.type) != "OVS"]
+        return {e.node_id: ABCPropertyGraph.sliver_to_dict(e.get_sliver()) for e in [*topology.nodes.values(), *services]}
     if do == "renew_by_hours":
         end = (datetime.now(timezone.utc) + timedelta(hours=command["hours"])).strftime(TIME)
         orchestrator.renew(token=token, slice_id=command["slice_id"], new_lease_end_time=end)

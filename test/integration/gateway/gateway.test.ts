@@ -20,29 +20,45 @@ describe("bad input", () => {
     ["a thousand levels", `${"[".repeat(1000)}${"]".repeat(1000)}`, 400, "GW-INVALID"],
   ])("%s", async (_what, body, status, code) => {
     const answer = await market.ask(body);
-    expect(answer).toMatchObject({ status, body: { status: "failed", code, message: expect.any(String), remedy: expect.any(String) } });
+    expect(answer).toMatchObject({
+      status,
+      body: { status: "failed", code, message: expect.any(String), remedy: expect.any(String) },
+    });
     expect(answer.ms).toBeLessThan(1000);
   });
 
   it("names each field that is wrong", async () => {
     const { status, body } = await market.ask({ type: "sum", user: { id: 1 }, dataProviders: [] });
     expect(status).toBe(400);
-    expect(body.problems.map((p: { path: string }) => p.path).sort()).toEqual(["dataProviders", "user.id", "user.userName"]);
+    expect(body.problems.map((p: { path: string }) => p.path).sort()).toEqual([
+      "dataProviders",
+      "user.id",
+      "user.userName",
+    ]);
   });
 
   it("names the field of the data that does not follow the request type's schema, before anything starts", async () => {
     const compositions = market.agent("hub").compositions.length;
-    const { status, body } = await market.ask(request(3, { data_request: { type: "sum", data: { rounds: 0, other: true } } }));
+    const { status, body } = await market.ask(
+      request(3, { data_request: { type: "sum", data: { rounds: 0, other: true } } }),
+    );
     expect(status).toBe(400);
     expect(body.code).toBe("GW-INVALID");
-    expect(body.problems.map((p: { path: string }) => p.path).sort()).toEqual(["data_request.data.other", "data_request.data.rounds"]);
+    expect(body.problems.map((p: { path: string }) => p.path).sort()).toEqual([
+      "data_request.data.other",
+      "data_request.data.rounds",
+    ]);
     expect(market.agent("hub").compositions).toHaveLength(compositions);
   });
 
   it("answers unknown routes and methods with a code", async () => {
     const get = await fetch(`${market.gatewayUrl}/api/v1/requestApproval`);
     expect([get.status, await get.json()]).toMatchObject([404, { code: "GW-NOT-FOUND" }]);
-    const text = await fetch(`${market.gatewayUrl}/api/v1/requestApproval`, { method: "POST", body: "x", headers: { "content-type": "application/xml" } });
+    const text = await fetch(`${market.gatewayUrl}/api/v1/requestApproval`, {
+      method: "POST",
+      body: "x",
+      headers: { "content-type": "application/xml" },
+    });
     expect([text.status, await text.json()]).toMatchObject([415, { code: "GW-MEDIA-TYPE" }]);
     const job = await fetch(`${market.gatewayUrl}/api/v1/jobs/nothing`);
     expect([job.status, await job.json()]).toMatchObject([404, { code: "GW-JOB-NOT-FOUND" }]);
@@ -57,7 +73,12 @@ describe("the gateway", () => {
   });
 
   it("answers each of 32 concurrent jobs of one user with its own result", async () => {
-    market.agent("hub").script = (_step, message) => ({ data: { note: (message.originalRequest?.value.length ?? 0) % 1000, job: message.requestMetadata?.jobId } });
+    market.agent("hub").script = (_step, message) => ({
+      data: {
+        note: (message.originalRequest?.value.length ?? 0) % 1000,
+        job: message.requestMetadata?.jobId,
+      },
+    });
     const answers = await Promise.all(Array.from({ length: 32 }, (_, i) => market.ask(request(1 + (i % 3)))));
     for (const [i, { status, body }] of answers.entries()) {
       expect(status).toBe(200);
@@ -86,16 +107,26 @@ describe("the gateway", () => {
   it("drops answers that come late, and answers to nobody", async () => {
     const late = encode.requestApprovalResponse({ type: "requestApprovalResponse", jobId: "x" });
     await market.bus.publish("api-gateway-in", "requestApprovalResponse", late, { correlationId: "nobody" });
-    await market.bus.publish("api-gateway-in", "requestApprovalResponse", Buffer.from([255, 255, 255]), { correlationId: "nobody" });
+    await market.bus.publish("api-gateway-in", "requestApprovalResponse", Buffer.from([255, 255, 255]), {
+      correlationId: "nobody",
+    });
     await market.bus.publish("api-gateway-in", "something", Buffer.from("x"), { correlationId: "nobody" });
-    await market.bus.publish("api-gateway-in", "microserviceCommunication", encode.microserviceCommunication({ metadata: { event: "end" } }), { correlationId: "nobody" });
+    await market.bus.publish(
+      "api-gateway-in",
+      "microserviceCommunication",
+      encode.microserviceCommunication({ metadata: { event: "end" } }),
+      { correlationId: "nobody" },
+    );
     expect((await market.ask(approval())).status).toBe(200);
   });
 
   it("stops waiting for a job that gives no sign of life, and says how to go on", async () => {
     market.agent("hub").script = () => ({ silent: true });
     const { status, body } = await market.ask(request(2));
-    expect({ status, body }).toMatchObject({ status: 504, body: { status: "failed", code: "GW-JOB-SILENT" } });
+    expect({ status, body }).toMatchObject({
+      status: 504,
+      body: { status: "failed", code: "GW-JOB-SILENT" },
+    });
     const snapshot = (await (await fetch(`${market.gatewayUrl}/api/v1/jobs/${body.path}`)).json()) as object;
     expect(snapshot).toMatchObject({ jobId: body.path, status: "running" });
     market.agent("hub").script = () => ({});
@@ -106,7 +137,8 @@ describe("the gateway", () => {
     expect(status).toBe(202);
     const read = async () => {
       const seen: string[] = [];
-      for await (const { event } of events(`${market.gatewayUrl}/api/v1/jobs/${body.jobId}/events`)) seen.push(event);
+      for await (const { event } of events(`${market.gatewayUrl}/api/v1/jobs/${body.jobId}/events`))
+        seen.push(event);
       return seen;
     };
     const all = await Promise.all(Array.from({ length: 5 }, read));
@@ -122,7 +154,10 @@ describe("the gateway", () => {
     await market.broker.kill9();
     await until("the loss is seen", async () => (await fetch(`${market.gatewayUrl}/healthz`)).status === 503);
     const { status, body, ms } = await market.ask(approval());
-    expect({ status, body }).toMatchObject({ status: 503, body: { status: "failed", code: "GW-BROKER-DOWN" } });
+    expect({ status, body }).toMatchObject({
+      status: 503,
+      body: { status: "failed", code: "GW-BROKER-DOWN" },
+    });
     expect(ms).toBeLessThan(1000);
     expect(await waiting).toMatchObject({ status: 503, body: { code: "GW-BROKER-DOWN" } });
     await market.broker.restart();

@@ -9,38 +9,62 @@ afterAll(() => market?.close(), 30_000);
 
 describe("the operator's API", () => {
   it("takes nobody without the operator's token, but says that it is well", async () => {
-    const get = (path: string, authorization?: string) => fetch(`${market.apiUrl}${path}`, authorization === undefined ? {} : { headers: { authorization } });
+    const get = (path: string, authorization?: string) =>
+      fetch(`${market.apiUrl}${path}`, authorization === undefined ? {} : { headers: { authorization } });
     expect((await get("/healthz")).status).toBe(200);
-    for (const authorization of [undefined, "Bearer", "Bearer wrong", "Basic b3BlcmF0b3I6", "bearer operator-token-of-the-tes"]) {
+    for (const authorization of [
+      undefined,
+      "Bearer",
+      "Bearer wrong",
+      "Basic b3BlcmF0b3I6",
+      "bearer operator-token-of-the-tes",
+    ]) {
       for (const path of ["/api/v1/archetypes", "/api/v1/nothing", "/api/v1/jobs/1/events"]) {
         const answer = await get(path, authorization);
         expect(answer.status).toBe(401);
-        expect(await answer.json()).toMatchObject({ status: "failed", code: "ORC-NOT-ALLOWED", remedy: expect.any(String) });
+        expect(await answer.json()).toMatchObject({
+          status: "failed",
+          code: "ORC-NOT-ALLOWED",
+          remedy: expect.any(String),
+        });
       }
     }
-    const put = await fetch(`${market.apiUrl}/api/v1/policyEnforcer/agreements/one`, { method: "PUT", body: "{}", headers: { "content-type": "application/json" } });
+    const put = await fetch(`${market.apiUrl}/api/v1/policyEnforcer/agreements/one`, {
+      method: "PUT",
+      body: "{}",
+      headers: { "content-type": "application/json" },
+    });
     expect(put.status).toBe(401);
   });
 
-  it.each(["archetypes", "requestTypes", "microservices", "policyEnforcer/agreements"])("lists %s and gives each with its revision", async (path) => {
-    const { status, body } = await market.api("GET", path);
-    expect(status).toBe(200);
-    expect(body.documents.length).toBeGreaterThanOrEqual(2);
-    for (const { name, revision, document } of body.documents) {
-      const one = await market.api("GET", `${path}/${name}`);
-      expect(one.body).toEqual({ revision, document });
-      expect(one.headers.get("etag")).toBe(`"${revision}"`);
-    }
-  });
+  it.each(["archetypes", "requestTypes", "microservices", "policyEnforcer/agreements"])(
+    "lists %s and gives each with its revision",
+    async (path) => {
+      const { status, body } = await market.api("GET", path);
+      expect(status).toBe(200);
+      expect(body.documents.length).toBeGreaterThanOrEqual(2);
+      for (const { name, revision, document } of body.documents) {
+        const one = await market.api("GET", `${path}/${name}`);
+        expect(one.body).toEqual({ revision, document });
+        expect(one.headers.get("etag")).toBe(`"${revision}"`);
+      }
+    },
+  );
 
   it("writes, reads back and deletes a data set", async () => {
     const dataset = { name: "people", type: "csv", delimiter: ",", tables: ["people"] };
     const put = await market.api("PUT", "datasets/people", dataset);
     expect(put).toMatchObject({ status: 200, body: { document: dataset } });
-    expect((await market.api("GET", "datasets/people")).body).toEqual({ revision: put.body.revision, document: dataset });
+    expect((await market.api("GET", "datasets/people")).body).toEqual({
+      revision: put.body.revision,
+      document: dataset,
+    });
     const gone = await market.api("DELETE", "datasets/people");
     expect(gone.body.revision).toBeGreaterThan(put.body.revision);
-    expect(await market.api("GET", "datasets/people")).toMatchObject({ status: 404, body: { code: "ORC-DOCUMENT-NOT-FOUND", path: "people" } });
+    expect(await market.api("GET", "datasets/people")).toMatchObject({
+      status: 404,
+      body: { code: "ORC-DOCUMENT-NOT-FOUND", path: "people" },
+    });
     expect((await market.api("DELETE", "datasets/people")).status).toBe(404);
   });
 
@@ -55,9 +79,17 @@ describe("the operator's API", () => {
     expect(fresh.headers.get("etag")).toBe(`"${fresh.body.revision}"`);
     expect((await market.api("DELETE", path, undefined, { "if-match": `"${revision}"` })).status).toBe(412);
     expect((await market.api("PUT", path, agreement("one"), { "if-none-match": "*" })).status).toBe(412);
-    expect((await market.api("PUT", path, agreement("one"), { "if-match": "abc" })).body).toMatchObject({ code: "ORC-CONDITION" });
-    expect((await market.api("PUT", "policyEnforcer/agreements/new", agreement("new"), { "if-match": "*" })).status).toBe(412);
-    expect((await market.api("PUT", "policyEnforcer/agreements/new", agreement("new"), { "if-none-match": "*" })).status).toBe(200);
+    expect((await market.api("PUT", path, agreement("one"), { "if-match": "abc" })).body).toMatchObject({
+      code: "ORC-CONDITION",
+    });
+    expect(
+      (await market.api("PUT", "policyEnforcer/agreements/new", agreement("new"), { "if-match": "*" }))
+        .status,
+    ).toBe(412);
+    expect(
+      (await market.api("PUT", "policyEnforcer/agreements/new", agreement("new"), { "if-none-match": "*" }))
+        .status,
+    ).toBe(200);
     await market.api("DELETE", "policyEnforcer/agreements/new");
   });
 
@@ -66,19 +98,33 @@ describe("the operator's API", () => {
     const wrong = { ...agreement("one"), archetypes: "all", computeProviders: [1] };
     const { status, body } = await market.api("PUT", "policyEnforcer/agreements/one", wrong);
     expect(status).toBe(400);
-    expect(body.problems.map((p: { path: string }) => p.path)).toEqual(expect.arrayContaining(["archetypes", "computeProviders[0]"]));
-    expect(await market.api("PUT", "requestTypes/other", TYPES[0])).toMatchObject({ status: 400, body: { code: "DOC-NAME" } });
+    expect(body.problems.map((p: { path: string }) => p.path)).toEqual(
+      expect.arrayContaining(["archetypes", "computeProviders[0]"]),
+    );
+    expect(await market.api("PUT", "requestTypes/other", TYPES[0])).toMatchObject({
+      status: 400,
+      body: { code: "DOC-NAME" },
+    });
     expect((await market.api("PUT", "policyEnforcer/agreements/a%2Fb", agreement("a/b"))).status).toBe(400);
     expect((await market.api("GET", "policyEnforcer/agreements/a%2Fb")).status).toBe(404);
     expect((await market.api("GET", "policyEnforcer/agreements/one")).body.revision).toBe(revision);
   });
 
   it("lists agents online, jobs, and says that a job is unknown", async () => {
-    expect((await market.api("GET", "agents")).body.agents.map((a: { name: string }) => a.name)).toEqual(["hub", "one", "two"]);
+    expect((await market.api("GET", "agents")).body.agents.map((a: { name: string }) => a.name)).toEqual([
+      "hub",
+      "one",
+      "two",
+    ]);
     const { body } = await market.ask(request(2));
     const { jobs } = (await market.api("GET", "jobs")).body;
-    expect(jobs).toContainEqual(expect.objectContaining({ jobId: body.jobId, status: "completed", round: 2, user: "ada@uva.nl" }));
-    expect(await market.api("GET", "jobs/unknown")).toMatchObject({ status: 404, body: { code: "ORC-JOB-NOT-FOUND" } });
+    expect(jobs).toContainEqual(
+      expect.objectContaining({ jobId: body.jobId, status: "completed", round: 2, user: "ada@uva.nl" }),
+    );
+    expect(await market.api("GET", "jobs/unknown")).toMatchObject({
+      status: 404,
+      body: { code: "ORC-JOB-NOT-FOUND" },
+    });
   });
 
   it("says within a second that the store is away, and works again when it is back", async () => {
@@ -90,7 +136,8 @@ describe("the operator's API", () => {
     expect(asked).toMatchObject({ status: 503, body: { status: "failed", code: "STO-UNREACHABLE" } });
     expect(performance.now() - begin).toBeLessThan(2_000);
     await market.server.restart();
-    const again = async () => (await market.api("PUT", "policyEnforcer/agreements/one", agreement("one"))).status;
+    const again = async () =>
+      (await market.api("PUT", "policyEnforcer/agreements/one", agreement("one"))).status;
     await expect.poll(again, { timeout: 10_000 }).toBe(200);
   }, 30_000);
 });

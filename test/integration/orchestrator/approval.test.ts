@@ -2,8 +2,8 @@ import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { JobRecord } from "../../../policy/contract/documents.js";
 import { KEY } from "../../../policy/contract/names.js";
-import { until } from "../../support/servers.js";
 import { encode } from "../../../policy/contract/wire.js";
+import { until } from "../../support/servers.js";
 import { agreement, approval, Market } from "./market.js";
 
 let market: Market;
@@ -24,10 +24,23 @@ describe("an approval", () => {
     expect(body.jobId).toMatch(/^[0-9a-f]{32}$/);
     expect(body.revision).toBeGreaterThan(0);
     const record = (await market.store.get<JobRecord>(KEY.job(body.jobId)))?.value;
-    expect(record).toMatchObject({ user: "ada@uva.nl", requestType: "sum", archetype: "throughOther", dataProviders: ["one", "two"], computeProviders: ["hub"] });
-    const compositionOf = (agent: string) => market.agent(agent).compositions.find((c) => c.jobName === body.jobId);
-    await until("compositions", () => ["one", "two", "hub"].every((agent) => compositionOf(agent) !== undefined));
-    expect(compositionOf("hub")).toMatchObject({ role: "computeProvider", archetypeId: "throughOther", dataProviders: ["one", "two"] });
+    expect(record).toMatchObject({
+      user: "ada@uva.nl",
+      requestType: "sum",
+      archetype: "throughOther",
+      dataProviders: ["one", "two"],
+      computeProviders: ["hub"],
+    });
+    const compositionOf = (agent: string) =>
+      market.agent(agent).compositions.find((c) => c.jobName === body.jobId);
+    await until("compositions", () =>
+      ["one", "two", "hub"].every((agent) => compositionOf(agent) !== undefined),
+    );
+    expect(compositionOf("hub")).toMatchObject({
+      role: "computeProvider",
+      archetypeId: "throughOther",
+      dataProviders: ["one", "two"],
+    });
     expect(compositionOf("one")).toMatchObject({ role: "dataProvider", destinationQueue: "one-in" });
   });
 
@@ -35,17 +48,26 @@ describe("an approval", () => {
     const { status, body, ms } = await market.ask(approval({ user: { id: "9", userName: "eve@uva.nl" } }));
     expect(status).toBe(403);
     expect(body.status).toBe("refused");
-    expect(body.reasons.map((r: { code: string; party: string }) => [r.code, r.party])).toContainEqual(["POL-NO-AGREEMENT", "one"]);
+    expect(body.reasons.map((r: { code: string; party: string }) => [r.code, r.party])).toContainEqual([
+      "POL-NO-AGREEMENT",
+      "one",
+    ]);
     expect(body.revision).toBeGreaterThan(0);
     expect(ms).toBeLessThan(1000);
   });
 
   it("says within a second that a provider or a request type is unknown", async () => {
     const provider = await market.ask(approval({ dataProviders: ["one", "nope"] }));
-    expect(provider).toMatchObject({ status: 403, body: { status: "refused", reasons: [{ code: "POL-PROVIDER-UNKNOWN", party: "nope" }] } });
+    expect(provider).toMatchObject({
+      status: 403,
+      body: { status: "refused", reasons: [{ code: "POL-PROVIDER-UNKNOWN", party: "nope" }] },
+    });
     expect(provider.ms).toBeLessThan(1000);
     const type = await market.ask(approval({ type: "nope" }));
-    expect(type).toMatchObject({ status: 400, body: { status: "failed", code: "ORC-REQUEST-TYPE-UNKNOWN", path: "type" } });
+    expect(type).toMatchObject({
+      status: 400,
+      body: { status: "failed", code: "ORC-REQUEST-TYPE-UNKNOWN", path: "type" },
+    });
     expect(type.ms).toBeLessThan(1000);
   });
 
@@ -53,7 +75,10 @@ describe("an approval", () => {
     await market.agent("hub").offline();
     await until("offline", () => market.orchestrator.catalogue.agent("hub") === undefined);
     const { status, body } = await market.ask(approval());
-    expect({ status, body }).toMatchObject({ status: 503, body: { status: "failed", code: "ORC-AGENT-OFFLINE", path: "computeProviders" } });
+    expect({ status, body }).toMatchObject({
+      status: 503,
+      body: { status: "failed", code: "ORC-AGENT-OFFLINE", path: "computeProviders" },
+    });
     expect(body.message).toContain("hub");
     await market.agent("hub").online(market.store);
     await until("online", () => market.orchestrator.catalogue.agent("hub") !== undefined);
@@ -61,7 +86,11 @@ describe("an approval", () => {
   });
 
   it("falls to the next archetype when the providers agree on nobody to compute", async () => {
-    await market.api("PUT", "policyEnforcer/agreements/two", agreement("two", { allowedComputeProviders: [] }));
+    await market.api(
+      "PUT",
+      "policyEnforcer/agreements/two",
+      agreement("two", { allowedComputeProviders: [] }),
+    );
     const { body } = await market.ask(approval());
     expect(body).toMatchObject({ archetype: "computeToData", computeProviders: ["one", "two"] });
     await market.api("PUT", "policyEnforcer/agreements/two", agreement("two"));
@@ -93,8 +122,14 @@ describe("an approval", () => {
   it("makes one job of a request that is delivered twice", async () => {
     const before = (await market.store.list(KEY.jobPrefix)).entries.length;
     const correlationId = randomUUID();
-    const body = encode.requestApproval({ type: "sum", user: { id: "1", userName: "ada@uva.nl" }, dataProviders: ["one"] });
-    await Promise.all([1, 2, 3].map(() => market.bus.publish("orchestrator-in", "requestApproval", body, { correlationId })));
+    const body = encode.requestApproval({
+      type: "sum",
+      user: { id: "1", userName: "ada@uva.nl" },
+      dataProviders: ["one"],
+    });
+    await Promise.all(
+      [1, 2, 3].map(() => market.bus.publish("orchestrator-in", "requestApproval", body, { correlationId })),
+    );
     const count = async () => (await market.store.list(KEY.jobPrefix)).entries.length - before;
     await until("a job", async () => (await count()) > 0);
     // Another whole approval passes through the same queue after the three.

@@ -6,7 +6,18 @@ import type { JobEnd, RoundReport } from "../../../policy/contract/job.js";
 import { KEY, ORCHESTRATOR_QUEUE } from "../../../policy/contract/names.js";
 import { decode, encode } from "../../../policy/contract/wire.js";
 import { until } from "../../support/servers.js";
-import { agreement, approval, events, Market, PROVIDERS, request, type ScriptedAgent, TOKEN, USER } from "./market.js";
+import {
+  agreement,
+  approval,
+  events,
+  type JsonBody,
+  Market,
+  PROVIDERS,
+  request,
+  type ScriptedAgent,
+  TOKEN,
+  USER,
+} from "./market.js";
 
 const ALL = [...PROVIDERS, "hub"];
 const OPERATOR = { authorization: `Bearer ${TOKEN}` };
@@ -33,11 +44,21 @@ async function send(jobId: string, change: object, times = 1): Promise<JobEnd | 
   const ends: JobEnd[] = [];
   const consumer = await market.bus.consume(returnAddress, async ({ body }) => {
     const { metadata, data } = decode("microserviceCommunication", body);
-    if (metadata["event"] === "end") ends.push(data as unknown as JobEnd);
+    if (metadata.event === "end") ends.push(data as unknown as JobEnd);
     return "ack";
   });
-  const message = encode.request({ type: "sum", data: { rounds: 2 }, user: USER, requestMetadata: { jobId, returnAddress }, ...change });
-  await Promise.all(Array.from({ length: times }, () => market.bus.publish(ORCHESTRATOR_QUEUE, "Request", message, { correlationId })));
+  const message = encode.request({
+    type: "sum",
+    data: { rounds: 2 },
+    user: USER,
+    requestMetadata: { jobId, returnAddress },
+    ...change,
+  });
+  await Promise.all(
+    Array.from({ length: times }, () =>
+      market.bus.publish(ORCHESTRATOR_QUEUE, "Request", message, { correlationId }),
+    ),
+  );
   await until("the end", () => ends.length > 0);
   await consumer.stop();
   await market.bus.deleteQueue(returnAddress);
@@ -47,11 +68,18 @@ async function send(jobId: string, change: object, times = 1): Promise<JobEnd | 
 /** Readers give numbers, the hub adds them up and gives each reader its share of the sum back. */
 function scriptSum(): void {
   for (const name of PROVIDERS) {
-    market.agent(name).script = () => ({ data: { rows: 3 }, parts: { numbers: Float64Array.of(1, 2, name === "one" ? 3 : 4) }, computeMs: 0.1 });
+    market.agent(name).script = () => ({
+      data: { rows: 3 },
+      parts: { numbers: Float64Array.of(1, 2, name === "one" ? 3 : 4) },
+      computeMs: 0.1,
+    });
   }
   market.agent("hub").script = (_step, message, parts) => {
-    const sum = Object.values(parts).reduce((total, part) => total + (part as Float64Array).reduce((a, b) => a + b), 0);
-    return { data: { sum, from: Object.keys(parts).sort(), rows: message.data?.["read"] }, computeMs: 0.2 };
+    const sum = Object.values(parts).reduce(
+      (total, part) => total + (part as Float64Array).reduce((a, b) => a + b),
+      0,
+    );
+    return { data: { sum, from: Object.keys(parts).sort(), rows: message.data?.read }, computeMs: 0.2 };
   };
 }
 
@@ -61,48 +89,78 @@ describe("a job", () => {
     const { status, body } = await market.ask(request(20));
     expect({ status, body }).toMatchObject({
       status: 200,
-      body: { status: "completed", rounds: 20, archetype: "throughOther", result: { sum: 13, from: ["one", "two"], rows: { one: { rows: 3 }, two: { rows: 3 } } } },
+      body: {
+        status: "completed",
+        rounds: 20,
+        archetype: "throughOther",
+        result: { sum: 13, from: ["one", "two"], rows: { one: { rows: 3 }, two: { rows: 3 } } },
+      },
     });
     const { jobId } = body;
-    for (const name of ALL) expect(stepsOf(market.agent(name), jobId).map((s) => s.round)).toEqual(Array.from({ length: 20 }, (_, i) => i + 1));
+    for (const name of ALL)
+      expect(stepsOf(market.agent(name), jobId).map((s) => s.round)).toEqual(
+        Array.from({ length: 20 }, (_, i) => i + 1),
+      );
     const rounds = (await market.store.list<RoundRecord>(KEY.roundPrefix(jobId))).entries;
     expect(rounds.map((e) => e.value.round)).toEqual(Array.from({ length: 20 }, (_, i) => i + 1));
-    const tokens = stepsOf(market.agent("hub"), jobId).map((s) => Number(s.message.metadata["token"]));
+    const tokens = stepsOf(market.agent("hub"), jobId).map((s) => Number(s.message.metadata.token));
     expect(tokens).toEqual(rounds.map((e) => e.revision));
     expect(Object.keys(rounds[0]?.value.agreements ?? {}).sort()).toEqual(["hub", "one", "two"]);
     await until("shutdowns", () => ALL.every((name) => market.agent(name).shutdowns.includes(jobId)));
-    await until("the end in the store", async () => (await market.store.get<JobEnd>(KEY.jobEnd(jobId))) !== undefined);
-    expect((await market.store.get<JobEnd>(KEY.jobEnd(jobId)))?.value).toEqual({ status: "completed", rounds: 20 });
+    await until(
+      "the end in the store",
+      async () => (await market.store.get<JobEnd>(KEY.jobEnd(jobId))) !== undefined,
+    );
+    expect((await market.store.get<JobEnd>(KEY.jobEnd(jobId)))?.value).toEqual({
+      status: "completed",
+      rounds: 20,
+    });
   });
 
   it("reports durations that add up to the round's within 10 %", async () => {
-    for (const name of PROVIDERS) market.agent(name).script = async () => (await sleep(15), { computeMs: 12 });
-    market.agent("hub").script = async () => (await sleep(10), { data: { done: true }, computeMs: 8 });
+    for (const name of PROVIDERS)
+      market.agent(name).script = async () => (await sleep(15), { computeMs: 12 });
+    market.agent("hub").script = async () => (
+      await sleep(10), { data: { done: true }, computeMs: 8, startMs: 1 }
+    );
     const { body } = await market.ask(request(10));
     const { reports } = (await market.api("GET", `jobs/${body.jobId}`)).body as { reports: RoundReport[] };
     expect(reports).toHaveLength(10);
     for (const { durations } of reports) {
       const steps = Object.values(durations.steps);
       expect(Object.keys(durations.steps)).toEqual(["read", "add"]);
-      for (const step of steps) expect(step.compute + step.transfer).toBeCloseTo(step.total, 6);
-      expect(durations.steps["read"]?.compute).toBe(12);
-      const sum = durations.validate + durations.open + durations.report + steps.reduce((a, s) => a + s.total, 0);
+      for (const step of steps) expect(step.start + step.compute + step.transfer).toBeCloseTo(step.total, 6);
+      expect(durations.steps.read).toMatchObject({ start: 0, compute: 12 });
+      expect(durations.steps.add).toMatchObject({ start: 1, compute: 8 });
+      const sum =
+        durations.validate + durations.open + durations.report + steps.reduce((a, s) => a + s.total, 0);
       expect(Math.abs(sum - durations.total)).toBeLessThanOrEqual(0.1 * durations.total);
     }
   });
 
   it("runs a request type without workflow as a chain of its services, once", async () => {
-    const { body } = await market.ask(request(1, { type: "chain", data_request: { type: "chain", data: {} } }));
+    const { body } = await market.ask(
+      request(1, { type: "chain", data_request: { type: "chain", data: {} } }),
+    );
     expect(body).toMatchObject({ status: "completed", rounds: 1, result: { by: "hub", step: "adder" } });
   });
 
   it("keeps data at home where the data providers compute: each gets its own answers only", async () => {
-    await market.api("PUT", "policyEnforcer/agreements/two", agreement("two", { allowedArchetypes: ["computeToData"] }));
+    await market.api(
+      "PUT",
+      "policyEnforcer/agreements/two",
+      agreement("two", { allowedArchetypes: ["computeToData"] }),
+    );
     for (const name of PROVIDERS) {
-      market.agent(name).script = (step, _message, parts) => (step === "read" ? { parts: { secret: Float64Array.of(1) } } : { data: { got: Object.keys(parts) } });
+      market.agent(name).script = (step, _message, parts) =>
+        step === "read" ? { parts: { secret: Float64Array.of(1) } } : { data: { got: Object.keys(parts) } };
     }
     const { body } = await market.ask(request(2));
-    expect(body).toMatchObject({ status: "completed", archetype: "computeToData", result: { one: { got: ["one"] }, two: { got: ["two"] } } });
+    expect(body).toMatchObject({
+      status: "completed",
+      archetype: "computeToData",
+      result: { one: { got: ["one"] }, two: { got: ["two"] } },
+    });
     expect(stepsOf(market.agent("hub"), body.jobId)).toEqual([]);
     await market.api("PUT", "policyEnforcer/agreements/two", agreement("two"));
   });
@@ -112,8 +170,11 @@ describe("a job", () => {
     let change = 0;
     market.agent("hub").script = async (_step, message) => {
       job = message.requestMetadata?.jobId ?? "";
-      if (message.metadata["round"] !== "7") return { data: {} };
-      const { body } = await market.api("PUT", "policyEnforcer/agreements/two", { ...agreement("two"), relations: {} });
+      if (message.metadata.round !== "7") return { data: {} };
+      const { body } = await market.api("PUT", "policyEnforcer/agreements/two", {
+        ...agreement("two"),
+        relations: {},
+      });
       change = body.revision;
       return { data: { round: 7 } };
     };
@@ -127,7 +188,10 @@ describe("a job", () => {
     const rounds = (await market.store.list<RoundRecord>(KEY.roundPrefix(job))).entries;
     expect(rounds.filter((e) => e.revision > change)).toEqual([]);
     const { reports } = (await market.api("GET", `jobs/${job}`)).body as { reports: RoundReport[] };
-    expect(reports.map((r) => r.status)).toEqual([...Array.from({ length: 7 }, () => "completed"), "refused"]);
+    expect(reports.map((r) => r.status)).toEqual([
+      ...Array.from({ length: 7 }, () => "completed"),
+      "refused",
+    ]);
     expect(reports.at(-1)?.revision).toBe(body.revision);
     await market.api("PUT", "policyEnforcer/agreements/two", agreement("two"));
   });
@@ -136,7 +200,8 @@ describe("a job", () => {
     // Changes that grant the same, all the time: some fall between the two.
     let going = true;
     const changes = (async () => {
-      for (let i = 0; going; i += 1) await market.store.put(KEY.agreement("one"), agreement("one", { ID: String(i) }));
+      for (let i = 0; going; i += 1)
+        await market.store.put(KEY.agreement("one"), agreement("one", { ID: String(i) }));
     })();
     const { body } = await market.ask(request(10));
     going = false;
@@ -146,17 +211,23 @@ describe("a job", () => {
     if (body.status === "failed") expect(body.code).toBe("ORC-ROUND-CONFLICT");
     else expect(body).toMatchObject({ status: "completed", rounds: 10 });
     const history = await market.store.history<unknown>(KEY.agreement("one"), 1);
-    for (const { value, revision } of (await market.store.list<RoundRecord>(KEY.roundPrefix(body.jobId))).entries) {
+    for (const { value, revision } of (await market.store.list<RoundRecord>(KEY.roundPrefix(body.jobId)))
+      .entries) {
       const current = history.findLast((c) => c.key === KEY.agreement("one") && c.revision < revision);
-      expect(value.agreements["one"]).toBe(current?.revision);
+      expect(value.agreements.one).toBe(current?.revision);
     }
   }, 30_000);
 
   it("fails with the agent's problem, and stops there", async () => {
     market.agent("two").script = (_step, message) =>
-      message.metadata["round"] === "3" ? { problem: { code: "JOB-DIED", message: "exit code 1", remedy: "look at its log" } } : {};
+      message.metadata.round === "3"
+        ? { problem: { code: "JOB-DIED", message: "exit code 1", remedy: "look at its log" } }
+        : {};
     const { status, body } = await market.ask(request(5));
-    expect({ status, body }).toMatchObject({ status: 502, body: { status: "failed", code: "JOB-DIED", path: "two/read", rounds: 2, remedy: "look at its log" } });
+    expect({ status, body }).toMatchObject({
+      status: 502,
+      body: { status: "failed", code: "JOB-DIED", path: "two/read", rounds: 2, remedy: "look at its log" },
+    });
     expect(stepsOf(market.agent("hub"), body.jobId).map((s) => s.round)).toEqual([1, 2]);
   });
 
@@ -166,7 +237,10 @@ describe("a job", () => {
       return { silent: true };
     };
     const { status, body } = await market.ask(request(5));
-    expect({ status, body }).toMatchObject({ status: 503, body: { status: "failed", code: "ORC-AGENT-GONE", path: "agents/hub", rounds: 0 } });
+    expect({ status, body }).toMatchObject({
+      status: 503,
+      body: { status: "failed", code: "ORC-AGENT-GONE", path: "agents/hub", rounds: 0 },
+    });
     await market.agent("hub").online(market.store);
     await until("online", () => market.orchestrator.catalogue.agent("hub") !== undefined);
   });
@@ -174,7 +248,9 @@ describe("a job", () => {
   it("runs a job id once, for the user and type it was approved for", async () => {
     const { body } = await market.ask(request(2));
     expect((await send(body.jobId, {}))?.problem).toMatchObject({ code: "ORC-JOB-EXISTS" });
-    expect((await send(body.jobId, { user: { id: "2", userName: "eve@uva.nl" } }))?.problem).toMatchObject({ code: "ORC-JOB-NOT-YOURS" });
+    expect((await send(body.jobId, { user: { id: "2", userName: "eve@uva.nl" } }))?.problem).toMatchObject({
+      code: "ORC-JOB-NOT-YOURS",
+    });
     expect((await send(body.jobId, { type: "chain" }))?.problem).toMatchObject({ code: "ORC-TYPE-MISMATCH" });
     expect((await send("0".repeat(32), {}))?.problem).toMatchObject({ code: "ORC-JOB-UNKNOWN" });
     expect((await send("x/rounds/000001", {}))?.problem).toMatchObject({ code: "ORC-JOB-UNKNOWN" });
@@ -198,43 +274,78 @@ describe("a job", () => {
     const { status, body, headers } = await market.ask(request(3), { prefer: "respond-async" });
     expect(status).toBe(202);
     expect(headers.get("location")).toBe(`/api/v1/jobs/${body.jobId}`);
-    const seen: { id: number; event: string; data: any }[] = [];
-    for await (const event of events(`${market.apiUrl}/api/v1/jobs/${body.jobId}/events`, OPERATOR)) seen.push(event);
-    expect(seen.map((e) => e.event)).toEqual(["round-open", "round", "round-open", "round", "round-open", "round", "end"]);
-    expect(seen[0]?.data).toMatchObject({ round: 1, agreements: { one: expect.any(Number) }, openedAt: expect.any(String) });
+    const seen: { id: number; event: string; data: JsonBody }[] = [];
+    for await (const event of events(`${market.apiUrl}/api/v1/jobs/${body.jobId}/events`, OPERATOR))
+      seen.push(event);
+    expect(seen.map((e) => e.event)).toEqual([
+      "round-open",
+      "round",
+      "round-open",
+      "round",
+      "round-open",
+      "round",
+      "end",
+    ]);
+    expect(seen[0]?.data).toMatchObject({
+      round: 1,
+      agreements: { one: expect.any(Number) },
+      openedAt: expect.any(String),
+    });
     expect(seen[0]?.data.token).toBeGreaterThan(seen[0]?.data.revision);
     const rest: string[] = [];
-    for await (const event of events(`${market.apiUrl}/api/v1/jobs/${body.jobId}/events`, { ...OPERATOR, "last-event-id": "5" })) rest.push(event.event);
+    for await (const event of events(`${market.apiUrl}/api/v1/jobs/${body.jobId}/events`, {
+      ...OPERATOR,
+      "last-event-id": "5",
+    }))
+      rest.push(event.event);
     expect(rest).toEqual(["round", "end"]);
     const atGateway: string[] = [];
-    for await (const event of events(`${market.gatewayUrl}/api/v1/jobs/${body.jobId}/events`)) atGateway.push(event.event);
+    for await (const event of events(`${market.gatewayUrl}/api/v1/jobs/${body.jobId}/events`))
+      atGateway.push(event.event);
     expect(atGateway).toEqual(["round", "round", "round", "end"]);
   });
 
   it("ends as ORC-RESTARTED when the orchestrator that ran it is no more", async () => {
     const job = randomBytes(16).toString("hex");
-    const record: JobRecord = { job, user: USER.userName, requestType: "sum", archetype: "throughOther", dataProviders: PROVIDERS, computeProviders: ["hub"], createdAt: "2026-01-01T00:00:00Z" };
+    const record: JobRecord = {
+      job,
+      user: USER.userName,
+      requestType: "sum",
+      archetype: "throughOther",
+      dataProviders: PROVIDERS,
+      computeProviders: ["hub"],
+      createdAt: "2026-01-01T00:00:00Z",
+    };
     await market.store.put(KEY.job(job), record);
     expect((await market.api("GET", `jobs/${job}`)).body).toMatchObject({ status: "approved" });
     const other = randomBytes(16).toString("hex");
     await market.store.put(KEY.job(other), { ...record, job: other });
     await market.store.put(KEY.round(other, 1), { job: other, round: 1, agreements: {}, openedAt: "" });
     await market.store.put(KEY.round(other, 2), { job: other, round: 2, agreements: {}, openedAt: "" });
-    expect((await market.api("GET", `jobs/${other}`)).body).toMatchObject({ status: "failed", end: { rounds: 1, problem: { code: "ORC-RESTARTED" } } });
-    await until("the end in the store", async () => (await market.store.get(KEY.jobEnd(other))) !== undefined);
+    expect((await market.api("GET", `jobs/${other}`)).body).toMatchObject({
+      status: "failed",
+      end: { rounds: 1, problem: { code: "ORC-RESTARTED" } },
+    });
+    await until(
+      "the end in the store",
+      async () => (await market.store.get(KEY.jobEnd(other))) !== undefined,
+    );
     await until("shutdowns", () => market.agent("hub").shutdowns.includes(other));
   });
 
   it("lives through a restart of the broker in the middle of a round", async () => {
     let restart: Promise<void> | undefined;
     market.agent("hub").script = async (_step, message) => {
-      if (message.metadata["round"] === "2") restart ??= market.broker.restart();
-      return { data: { round: Number(message.metadata["round"]) } };
+      if (message.metadata.round === "2") restart ??= market.broker.restart();
+      return { data: { round: Number(message.metadata.round) } };
     };
     const asked = market.ask(request(4));
     await until("the restart begins", () => restart !== undefined);
     await restart;
-    expect(await asked).toMatchObject({ status: 200, body: { status: "completed", rounds: 4, result: { round: 4 } } });
+    expect(await asked).toMatchObject({
+      status: 200,
+      body: { status: "completed", rounds: 4, result: { round: 4 } },
+    });
     expect((await market.ask(approval())).status).toBe(200);
   }, 90_000);
 });
@@ -243,14 +354,17 @@ describe("an orchestrator that comes back", () => {
   it("ends what ran before, and tells the one who waits", async () => {
     const killable = await market.startOrchestrator();
     await first.kill();
-    market.agent("hub").script = (_step, message) => (message.metadata["round"] === "3" ? { silent: true } : {});
+    market.agent("hub").script = (_step, message) => (message.metadata.round === "3" ? { silent: true } : {});
     const asked = market.ask(request(5));
     const working = () => market.agent("hub").steps.at(-1);
     await until("round 3", () => working()?.round === 3);
     const job = working()?.job ?? "";
     await killable.kill();
     await market.startOrchestrator();
-    expect(await asked).toMatchObject({ status: 503, body: { status: "failed", code: "ORC-RESTARTED", rounds: 2, jobId: job } });
+    expect(await asked).toMatchObject({
+      status: 503,
+      body: { status: "failed", code: "ORC-RESTARTED", rounds: 2, jobId: job },
+    });
     await until("shutdowns", () => ALL.every((name) => market.agent(name).shutdowns.includes(job)));
     market.agent("hub").script = () => ({});
     expect((await market.ask(request(2))).body).toMatchObject({ status: "completed" });

@@ -3,11 +3,22 @@
  * messages: a test says what a step answers, and sees every message an agent gets.
  */
 import type { AddressInfo } from "node:net";
-import type { Agreement, Archetype, Microservice, OnlineAgent, RequestType } from "../../../policy/contract/documents.js";
+import type {
+  Agreement,
+  Archetype,
+  Microservice,
+  OnlineAgent,
+  RequestType,
+} from "../../../policy/contract/documents.js";
 import { agentQueue, KEY, MESSAGE } from "../../../policy/contract/names.js";
 import { type Parts, packParts, unpackParts } from "../../../policy/contract/parts.js";
 import type { Problem } from "../../../policy/contract/problem.js";
-import { type CompositionRequest, decode, encode, type MicroserviceCommunication } from "../../../policy/contract/wire.js";
+import {
+  type CompositionRequest,
+  decode,
+  encode,
+  type MicroserviceCommunication,
+} from "../../../policy/contract/wire.js";
 import { Enforcer } from "../../../policy/enforcer/enforcer.js";
 import { createMetrics } from "../../../policy/enforcer/metrics.js";
 import { type Gateway, type GatewayOptions, startGateway } from "../../../policy/gateway/gateway.js";
@@ -18,28 +29,42 @@ import { createLogger } from "../../../policy/platform/log.js";
 import { type Presence, Store } from "../../../policy/platform/store.js";
 import { startBroker, startStore, type TestBroker, type TestStore } from "../../support/servers.js";
 
+/** An answer's body, as the tests read it. */
+// biome-ignore lint/suspicious/noExplicitAny: tests look at any field of it, and compare
+export type JsonBody = Record<string, any>;
+
 export const USER = { id: "1", userName: "ada@uva.nl" };
 export const TOKEN = "operator-token-of-the-test";
 export const PROVIDERS = ["one", "two"];
 
-export const log = createLogger("test", process.env["TEST_LOG"] ?? "fatal");
+export const log = createLogger("test", process.env.TEST_LOG ?? "fatal");
 
 /** What a scripted agent answers to a step. */
 export interface Answer {
   readonly data?: Record<string, unknown>;
   readonly parts?: Parts;
   readonly computeMs?: number;
+  readonly startMs?: number;
   readonly problem?: Problem;
   /** Say nothing at all. */
   readonly silent?: boolean;
 }
-export type Script = (step: string, message: MicroserviceCommunication, parts: Parts) => Promise<Answer> | Answer;
+export type Script = (
+  step: string,
+  message: MicroserviceCommunication,
+  parts: Parts,
+) => Promise<Answer> | Answer;
 
 /** An agent of the test. */
 export class ScriptedAgent {
   readonly name: string;
   readonly compositions: CompositionRequest[] = [];
-  readonly steps: { readonly step: string; readonly round: number; readonly job: string; readonly message: MicroserviceCommunication }[] = [];
+  readonly steps: {
+    readonly step: string;
+    readonly round: number;
+    readonly job: string;
+    readonly message: MicroserviceCommunication;
+  }[] = [];
   /** Jobs it was told to end. */
   readonly shutdowns: string[] = [];
   script: Script = (step) => ({ data: { by: this.name, step } });
@@ -66,7 +91,13 @@ export class ScriptedAgent {
   }
 
   async online(store: Store): Promise<void> {
-    const value: OnlineAgent = { name: this.name, ActiveSince: "now", ConfigUpdated: "now", routingKey: agentQueue(this.name), dns: `${this.name}:8080` };
+    const value: OnlineAgent = {
+      name: this.name,
+      ActiveSince: "now",
+      ConfigUpdated: "now",
+      routingKey: agentQueue(this.name),
+      dns: `${this.name}:8080`,
+    };
     this.#presence = await store.presence(KEY.online(this.name), value, 5);
   }
 
@@ -77,12 +108,12 @@ export class ScriptedAgent {
   async #communicate(message: MicroserviceCommunication, correlationId: string): Promise<void> {
     const { requestMetadata, metadata } = message;
     const job = requestMetadata?.jobId ?? "";
-    if (metadata["event"] === "shutdown") {
+    if (metadata.event === "shutdown") {
       this.shutdowns.push(job);
       return;
     }
-    const step = metadata["step"] ?? "";
-    this.steps.push({ step, round: Number(metadata["round"]), job, message });
+    const step = metadata.step ?? "";
+    this.steps.push({ step, round: Number(metadata.round), job, message });
     const answer = await this.script(step, message, unpackParts(message.result));
     if (answer.silent === true) return;
     const body = encode.microserviceCommunication({
@@ -91,11 +122,15 @@ export class ScriptedAgent {
       ...(answer.data === undefined ? {} : { data: answer.data }),
       metadata: {
         ...(answer.computeMs === undefined ? {} : { computeMs: String(answer.computeMs) }),
+        ...(answer.startMs === undefined ? {} : { startMs: String(answer.startMs) }),
         ...(answer.problem === undefined ? {} : { error: JSON.stringify(answer.problem) }),
       },
       result: packParts(answer.parts ?? {}),
     });
-    await this.#bus.publish(requestMetadata?.returnAddress ?? "", MESSAGE.microserviceCommunication, body, { correlationId, patience: 20_000 });
+    await this.#bus.publish(requestMetadata?.returnAddress ?? "", MESSAGE.microserviceCommunication, body, {
+      correlationId,
+      patience: 20_000,
+    });
   }
 }
 
@@ -211,7 +246,12 @@ export class Market {
   }
 
   async startEnforcer(): Promise<void> {
-    this.enforcer = await Enforcer.start({ bus: await this.newBus("enforcer"), store: await this.newStore(), log, metrics: createMetrics() });
+    this.enforcer = await Enforcer.start({
+      bus: await this.newBus("enforcer"),
+      store: await this.newStore(),
+      log,
+      metrics: createMetrics(),
+    });
   }
 
   /** An orchestrator as a process of its own would be: with its own connections. Its API listens too. */
@@ -237,14 +277,22 @@ export class Market {
   }
 
   async #startGateway(options: Partial<GatewayOptions>): Promise<void> {
-    this.gateway = await startGateway({ bus: await this.newBus("gateway"), store: await this.newStore(), log, ...options });
+    this.gateway = await startGateway({
+      bus: await this.newBus("gateway"),
+      store: await this.newStore(),
+      log,
+      ...options,
+    });
     await this.gateway.http.listen({ host: "127.0.0.1", port: 0 });
     this.gatewayUrl = urlOf(this.gateway.http.server.address());
     this.#closers.push(() => this.gateway.close());
   }
 
   /** `POST /api/v1/requestApproval` */
-  async ask(body: unknown, headers: Record<string, string> = {}): Promise<{ status: number; body: Record<string, any>; headers: Headers; ms: number }> {
+  async ask(
+    body: unknown,
+    headers: Record<string, string> = {},
+  ): Promise<{ status: number; body: JsonBody; headers: Headers; ms: number }> {
     const begin = performance.now();
     const response = await fetch(`${this.gatewayUrl}/api/v1/requestApproval`, {
       method: "POST",
@@ -252,14 +300,28 @@ export class Market {
       body: typeof body === "string" ? body : JSON.stringify(body),
     });
     const text = await response.text();
-    return { status: response.status, body: JSON.parse(text), headers: response.headers, ms: performance.now() - begin };
+    return {
+      status: response.status,
+      body: JSON.parse(text),
+      headers: response.headers,
+      ms: performance.now() - begin,
+    };
   }
 
   /** A request to the orchestrator's API with the operator's token. */
-  async api(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<{ status: number; body: Record<string, any>; headers: Headers }> {
+  async api(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: Record<string, string> = {},
+  ): Promise<{ status: number; body: JsonBody; headers: Headers }> {
     const response = await fetch(`${this.apiUrl}/api/v1/${path}`, {
       method,
-      headers: { authorization: `Bearer ${TOKEN}`, ...(body === undefined ? {} : { "content-type": "application/json" }), ...headers },
+      headers: {
+        authorization: `Bearer ${TOKEN}`,
+        ...(body === undefined ? {} : { "content-type": "application/json" }),
+        ...headers,
+      },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     return { status: response.status, body: JSON.parse(await response.text()), headers: response.headers };
@@ -275,7 +337,12 @@ export class Market {
   }
 }
 
-export const approval = (change: Record<string, unknown> = {}) => ({ type: "sum", user: USER, dataProviders: PROVIDERS, ...change });
+export const approval = (change: Record<string, unknown> = {}) => ({
+  type: "sum",
+  user: USER,
+  dataProviders: PROVIDERS,
+  ...change,
+});
 export const request = (rounds: number, change: Record<string, unknown> = {}) =>
   approval({ data_request: { type: "sum", data: { rounds }, requestMetadata: {} }, ...change });
 
@@ -285,16 +352,29 @@ function urlOf(address: string | AddressInfo | null): string {
 }
 
 /** Server-sent events of a stream, as they come. */
-export async function* events(url: string, headers: Record<string, string> = {}): AsyncGenerator<{ id: number; event: string; data: any }> {
+export async function* events(
+  url: string,
+  headers: Record<string, string> = {},
+): AsyncGenerator<{ id: number; event: string; data: JsonBody }> {
   const response = await fetch(url, { headers });
   if (response.status !== 200 || response.body === null) throw new Error(`${url}: ${response.status}`);
   let text = "";
   for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {
     text += chunk;
     for (let end = text.indexOf("\n\n"); end >= 0; end = text.indexOf("\n\n")) {
-      const fields = new Map(text.slice(0, end).split("\n").map((line) => [line.slice(0, line.indexOf(": ")), line.slice(line.indexOf(": ") + 2)] as const));
+      const fields = new Map(
+        text
+          .slice(0, end)
+          .split("\n")
+          .map((line) => [line.slice(0, line.indexOf(": ")), line.slice(line.indexOf(": ") + 2)] as const),
+      );
       text = text.slice(end + 2);
-      if (fields.has("event")) yield { id: Number(fields.get("id")), event: fields.get("event") ?? "", data: JSON.parse(fields.get("data") ?? "null") };
+      if (fields.has("event"))
+        yield {
+          id: Number(fields.get("id")),
+          event: fields.get("event") ?? "",
+          data: JSON.parse(fields.get("data") ?? "null"),
+        };
     }
   }
 }

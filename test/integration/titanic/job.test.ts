@@ -15,10 +15,14 @@ let agents: RunningAgent[];
 
 beforeAll(async () => {
   market = await Market.open(TITANIC);
-  await market.store.put(KEY.requestType("vflTrainRequest"), market.document("requestTypes/vflTrainRequest.json"));
+  await market.store.put(
+    KEY.requestType("vflTrainRequest"),
+    market.document("requestTypes/vflTrainRequest.json"),
+  );
   for (const name of ["vflClient", "vflServer"])
     await market.store.put(KEY.microservice(name), market.document(`microservices/${name}.json`));
-  for (const party of PARTIES) await market.store.put(KEY.agreement(party), market.document(`agreements/${party}.json`));
+  for (const party of PARTIES)
+    await market.store.put(KEY.agreement(party), market.document(`agreements/${party}.json`));
   agents = await Promise.all(PARTIES.map((party) => market.startAgent(party)));
 }, 120_000);
 
@@ -35,11 +39,22 @@ async function round(job: string, number: number, request: Record<string, unknow
   const start = performance.now();
   const open = await market.openRound(job, number, CLAIMS);
   let compute = 0;
-  const each = async (names: readonly string[], step: string, service: string, more: (name: string) => { parts?: Parts; data?: Record<string, unknown> }) => {
+  const each = async (
+    names: readonly string[],
+    step: string,
+    service: string,
+    more: (name: string) => { parts?: Parts; data?: Record<string, unknown> },
+  ) => {
     const given = await Promise.all(
-      names.map(async (name): Promise<[string, StepAnswer]> => [name, await market.step(name, open, { step, service, request, ...more(name) })]),
+      names.map(
+        async (name): Promise<[string, StepAnswer]> => [
+          name,
+          await market.step(name, open, { step, service, request, ...more(name) }),
+        ],
+      ),
     );
-    for (const [name, { problem }] of given) if (problem !== undefined) throw new Error(`${name}/${step} ${problem.code}: ${problem.message}`);
+    for (const [name, { problem }] of given)
+      if (problem !== undefined) throw new Error(`${name}/${step} ${problem.code}: ${problem.message}`);
     compute += Math.max(...given.map(([, answer]) => answer.computeMs));
     return given;
   };
@@ -62,10 +77,13 @@ describe("a federated training over real agents and microservices", () => {
     for (let number = 1; number <= rounds; number += 1) done.push(await round(job, number, request));
 
     const alone = trainAlone({ rounds, seed: 7, client: 0.2, server: 0.2 });
-    expect(done.map(({ data }) => [data?.["accuracy"], data?.["loss"]])).toEqual(alone.map(({ accuracy, loss }) => [accuracy, loss]));
+    expect(done.map(({ data }) => [data?.accuracy, data?.loss])).toEqual(
+      alone.map(({ accuracy, loss }) => [accuracy, loss]),
+    );
 
     const steady = done.slice(10);
-    const middle = (values: number[]): number => values.sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
+    const middle = (values: number[]): number =>
+      values.sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
     console.log(
       `first round ${done[0]?.total.toFixed(0)} ms; then p50 ${middle(steady.map((r) => r.total)).toFixed(1)} ms a round, ` +
         `computation ${middle(steady.map((r) => r.compute)).toFixed(1)} ms, overhead ${middle(steady.map((r) => r.total - r.compute)).toFixed(1)} ms`,
@@ -76,7 +94,9 @@ describe("a federated training over real agents and microservices", () => {
       expect(agent.log()).toContain("microservice ended");
       expect(readdirSync(agent.workFolder)).toEqual([]);
     }
-    await expect(market.bus.publish(jobQueue(job, "server"), "microserviceCommunication", new Uint8Array())).rejects.toMatchObject({ code: "BUS-UNROUTABLE" });
+    await expect(
+      market.bus.publish(jobQueue(job, "server"), "microserviceCommunication", new Uint8Array()),
+    ).rejects.toMatchObject({ code: "BUS-UNROUTABLE" });
   }, 60_000);
 
   it("ends a job when its coordinator records the end in the store", async () => {
@@ -84,7 +104,10 @@ describe("a federated training over real agents and microservices", () => {
     await round(job, 1, { rounds: 1, seed: 1, learningRate: { client: 0.2, server: 0.2 } });
     await market.store.put(KEY.jobEnd(job), { status: "completed", rounds: 1 });
     for (const party of PARTIES)
-      await until(`${party} ended`, async () => (await market.store.get(KEY.agentJob(party, "ada@uva.nl", job))) === undefined);
+      await until(
+        `${party} ended`,
+        async () => (await market.store.get(KEY.agentJob(party, "ada@uva.nl", job))) === undefined,
+      );
     for (const agent of agents) expect(readdirSync(agent.workFolder)).toEqual([]);
   }, 30_000);
 });

@@ -36,9 +36,23 @@ describe("resolveEntry", () => {
     symlinkSync(outside, join(root, "microservices/link.mts"));
     symlinkSync(root, `${root}-alias`);
     expect(resolveEntry(root, "microservices/good.mts")).toBe(join(root, "microservices/good.mts"));
-    expect(resolveEntry(`${root}-alias`, "microservices/../microservices/good.mts")).toBe(join(root, "microservices/good.mts"));
-    for (const entry of ["", ".", "..", outside, "microservices/link.mts", "../evil.mts", "microservices/none.mts", "a\0b"])
-      expect(codeOf(() => resolveEntry(root, entry)), entry).toBe("JOB-ENTRY");
+    expect(resolveEntry(`${root}-alias`, "microservices/../microservices/good.mts")).toBe(
+      join(root, "microservices/good.mts"),
+    );
+    for (const entry of [
+      "",
+      ".",
+      "..",
+      outside,
+      "microservices/link.mts",
+      "../evil.mts",
+      "microservices/none.mts",
+      "a\0b",
+    ])
+      expect(
+        codeOf(() => resolveEntry(root, entry)),
+        entry,
+      ).toBe("JOB-ENTRY");
   });
 });
 
@@ -62,7 +76,14 @@ describe("Handled", () => {
 describe("messages", () => {
   const asked = MicroserviceCommunication.fromPartial({
     requestType: "vfl",
-    metadata: { grant: "secret", round: "3", token: "77", step: "embed", service: "vflClient", role: "admin" },
+    metadata: {
+      grant: "secret",
+      round: "3",
+      token: "77",
+      step: "embed",
+      service: "vflClient",
+      role: "admin",
+    },
     originalRequest: packRequest({ type: "vfl", user: { userName: "ada" } }),
     requestMetadata: { jobId: "job-1", correlationId: "c", returnAddress: "orchestrator-in" },
     result: new Uint8Array([1]),
@@ -77,27 +98,56 @@ describe("messages", () => {
   });
 
   it("are refused when they name no round, no request or no safe job", () => {
-    const changed = (change: Partial<MicroserviceCommunication>) => codeOf(() => readAsked({ ...asked, ...change }, "alpha"));
-    for (const round of ["0", "-1", "1.5", "", "x"]) expect(changed({ metadata: { ...asked.metadata, round } })).toBe("BUS-MALFORMED");
+    const changed = (change: Partial<MicroserviceCommunication>) =>
+      codeOf(() => readAsked({ ...asked, ...change }, "alpha"));
+    for (const round of ["0", "-1", "1.5", "", "x"])
+      expect(changed({ metadata: { ...asked.metadata, round } })).toBe("BUS-MALFORMED");
     expect(changed({ originalRequest: undefined })).toBe("BUS-MALFORMED");
     for (const jobId of ["", "..", "../etc", "a/b", ".hidden", "x".repeat(129)])
-      expect(changed({ requestMetadata: { jobId, jobName: "", correlationId: "", destinationQueue: "", returnAddress: "" } })).toBe("AGT-JOB-NAME");
+      expect(
+        changed({
+          requestMetadata: { jobId, jobName: "", correlationId: "", destinationQueue: "", returnAddress: "" },
+        }),
+      ).toBe("AGT-JOB-NAME");
     expect(safeName("jake.jongejans-9ea2e074", "job")).toBe("jake.jongejans-9ea2e074");
   });
 
   it("reach the microservice without the grant, with the role the agent found", () => {
     const passed = forMicroservice(asked, "dataProvider", "alpha-in", "c");
-    expect(passed.metadata).toEqual({ round: "3", step: "embed", service: "vflClient", role: "dataProvider" });
-    expect(passed.requestMetadata).toMatchObject({ returnAddress: "alpha-in", correlationId: "c", jobId: "job-1" });
+    expect(passed.metadata).toEqual({
+      round: "3",
+      step: "embed",
+      service: "vflClient",
+      role: "dataProvider",
+    });
+    expect(passed.requestMetadata).toMatchObject({
+      returnAddress: "alpha-in",
+      correlationId: "c",
+      jobId: "job-1",
+    });
   });
 
   it("go back with the microservice's answer or a problem, to the address that asked", () => {
-    const answer = MicroserviceCommunication.fromPartial({ data: { a: 1 }, metadata: { computeMs: "2", token: "evil" }, result: new Uint8Array([9]) });
+    const answer = MicroserviceCommunication.fromPartial({
+      data: { a: 1 },
+      metadata: { computeMs: "2", token: "evil" },
+      result: new Uint8Array([9]),
+    });
     const back = forCoordinator(asked, "alpha", "c", answer);
-    expect(back).toMatchObject({ data: { a: 1 }, result: new Uint8Array([9]), requestMetadata: { destinationQueue: "orchestrator-in", correlationId: "c" } });
-    expect(back.metadata).toEqual({ round: "3", step: "embed", service: "vflClient", agent: "alpha", computeMs: "2" });
+    expect(back).toMatchObject({
+      data: { a: 1 },
+      result: new Uint8Array([9]),
+      requestMetadata: { destinationQueue: "orchestrator-in", correlationId: "c" },
+    });
+    expect(back.metadata).toEqual({
+      round: "3",
+      step: "embed",
+      service: "vflClient",
+      agent: "alpha",
+      computeMs: "2",
+    });
     const problem = { code: "JOB-DIED", message: "it died" };
-    expect(JSON.parse(forCoordinator(asked, "alpha", "c", problem).metadata["error"] ?? "")).toEqual(problem);
+    expect(JSON.parse(forCoordinator(asked, "alpha", "c", problem).metadata.error ?? "")).toEqual(problem);
   });
 });
 
@@ -109,16 +159,37 @@ describe("answers", () => {
 
   it("settle who waits", async () => {
     const { answers, answer } = waiting();
-    expect(settleBytes(answers, "c", MicroserviceCommunication.encode(MicroserviceCommunication.fromPartial({ type: "x" })).finish())).toBe(true);
+    expect(
+      settleBytes(
+        answers,
+        "c",
+        MicroserviceCommunication.encode(MicroserviceCommunication.fromPartial({ type: "x" })).finish(),
+      ),
+    ).toBe(true);
     expect((await answer).type).toBe("x");
     expect(settleBytes(answers, "c", new Uint8Array())).toBe(false);
   });
 
   it.each([
-    ["bytes that are no message", (answers: Pending<MicroserviceCommunication>) => settleBytes(answers, "c", new Uint8Array([255, 255]))],
-    ["parts that are none", (answers: Pending<MicroserviceCommunication>) => settleAnswer(answers, "c", MicroserviceCommunication.fromPartial({ result: new Uint8Array([1, 2]) }))],
-    ["an error that is no problem", (answers: Pending<MicroserviceCommunication>) => settleAnswer(answers, "c", MicroserviceCommunication.fromPartial({ metadata: { error: "{}" } }))],
-    ["an error that is no JSON", (answers: Pending<MicroserviceCommunication>) => settleAnswer(answers, "c", MicroserviceCommunication.fromPartial({ metadata: { error: "oops" } }))],
+    [
+      "bytes that are no message",
+      (answers: Pending<MicroserviceCommunication>) => settleBytes(answers, "c", new Uint8Array([255, 255])),
+    ],
+    [
+      "parts that are none",
+      (answers: Pending<MicroserviceCommunication>) =>
+        settleAnswer(answers, "c", MicroserviceCommunication.fromPartial({ result: new Uint8Array([1, 2]) })),
+    ],
+    [
+      "an error that is no problem",
+      (answers: Pending<MicroserviceCommunication>) =>
+        settleAnswer(answers, "c", MicroserviceCommunication.fromPartial({ metadata: { error: "{}" } })),
+    ],
+    [
+      "an error that is no JSON",
+      (answers: Pending<MicroserviceCommunication>) =>
+        settleAnswer(answers, "c", MicroserviceCommunication.fromPartial({ metadata: { error: "oops" } })),
+    ],
   ])("end with JOB-GARBAGE: %s", async (_, settle) => {
     const { answers, answer } = waiting();
     expect(settle(answers)).toBe(true);
@@ -143,7 +214,10 @@ describe.runIf(process.platform === "linux")("left-overs", () => {
     const [own, other] = [spawn("sleep", ["60"]), spawn("sleep", ["60"])];
     try {
       mkdirSync(join(work, "job-1/probe"), { recursive: true });
-      writeFileSync(join(work, "job-1/probe.pid"), JSON.stringify({ pid: own.pid, start: startTicks(own.pid ?? 0) }));
+      writeFileSync(
+        join(work, "job-1/probe.pid"),
+        JSON.stringify({ pid: own.pid, start: startTicks(own.pid ?? 0) }),
+      );
       writeFileSync(join(work, "job-1/other.pid"), JSON.stringify({ pid: other.pid, start: "1" }));
       writeFileSync(join(work, "job-1/torn.pid"), "{");
       const ended = new Promise((done) => own.once("exit", (_code, signal) => done(signal)));

@@ -13,7 +13,13 @@ const grant: GrantClaims = {
   computeProviders: ["beta"],
   agreements: { alpha: 1 },
 };
-const service: Microservice = { name: "counter", label: "dataProvider", allowedOutputs: [], invalidArchetypes: [], entry: "microservices/counter.mts" };
+const service: Microservice = {
+  name: "counter",
+  label: "dataProvider",
+  allowedOutputs: [],
+  invalidArchetypes: [],
+  entry: "microservices/counter.mts",
+};
 const type: RequestType = {
   name: "count",
   requiredServices: ["counter"],
@@ -29,7 +35,11 @@ const ask = (agent: string, step: string, name = "counter") => ({ agent, step, s
 
 describe("permitStep", () => {
   it("permits a step by the role the grant gives, with the program the document names", () => {
-    expect(permitStep(ask("alpha", "count"), grant, type, service)).toEqual({ role: "dataProvider", service: "counter", entry: "microservices/counter.mts" });
+    expect(permitStep(ask("alpha", "count"), grant, type, service)).toEqual({
+      role: "dataProvider",
+      service: "counter",
+      entry: "microservices/counter.mts",
+    });
     expect(permitStep(ask("beta", "sum"), grant, type, service)).toMatchObject({ role: "computeProvider" });
   });
 
@@ -40,16 +50,33 @@ describe("permitStep", () => {
     ["AGT-STEP-UNKNOWN", permitStep(ask("alpha", "count", "other"), grant, type, service)],
     ["AGT-STEP-UNKNOWN", permitStep(ask("alpha", "count"), grant, undefined, service)],
     ["AGT-SERVICE-UNKNOWN", permitStep(ask("alpha", "count"), grant, type, undefined)],
-    ["AGT-SERVICE-ARCHETYPE", permitStep(ask("alpha", "count"), grant, type, { ...service, invalidArchetypes: ["computeToData"] })],
-    ["AGT-SERVICE-ENTRY", permitStep(ask("alpha", "count"), grant, type, { name: "counter", label: "dataProvider", allowedOutputs: [], invalidArchetypes: [] })],
+    [
+      "AGT-SERVICE-ARCHETYPE",
+      permitStep(ask("alpha", "count"), grant, type, { ...service, invalidArchetypes: ["computeToData"] }),
+    ],
+    [
+      "AGT-SERVICE-ENTRY",
+      permitStep(ask("alpha", "count"), grant, type, {
+        name: "counter",
+        label: "dataProvider",
+        allowedOutputs: [],
+        invalidArchetypes: [],
+      }),
+    ],
   ])("refuses with %s", (code, outcome) => {
     expect(outcome).toMatchObject({ code });
   });
 
   it("takes a request type without a workflow as a chain of its services", () => {
     const chain: RequestType = { name: "count", requiredServices: ["counter"] };
-    expect(permitStep(ask("alpha", "counter"), grant, chain, service)).toMatchObject({ role: "dataProvider" });
-    expect(permitStep(ask("beta", "counter"), grant, chain, { ...service, label: "aggregate" })).toMatchObject({ role: "computeProvider" });
-    expect(permitStep(ask("alpha", "other"), grant, chain, service)).toMatchObject({ code: "AGT-STEP-UNKNOWN" });
+    expect(permitStep(ask("alpha", "counter"), grant, chain, service)).toMatchObject({
+      role: "dataProvider",
+    });
+    expect(
+      permitStep(ask("beta", "counter"), grant, chain, { ...service, label: "aggregate" }),
+    ).toMatchObject({ role: "computeProvider" });
+    expect(permitStep(ask("alpha", "other"), grant, chain, service)).toMatchObject({
+      code: "AGT-STEP-UNKNOWN",
+    });
   });
 });

@@ -1,6 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type AgreementState, type Evidence, type RoundClaim, verifyRound } from "../../../policy/agent/verify.js";
+import {
+  type AgreementState,
+  type Evidence,
+  type RoundClaim,
+  verifyRound,
+} from "../../../policy/agent/verify.js";
 import type { GrantClaims } from "../../../policy/contract/grants.js";
 
 const AGENT = "clientone";
@@ -18,7 +23,10 @@ const honest: fc.Arbitrary<Case> = fc
     wait: fc.integer({ min: 1, max: 5 }),
     later: fc.array(fc.tuple(fc.integer({ min: 1, max: 5 }), fc.boolean()), { maxLength: 4 }),
     round: fc.integer({ min: 1, max: 1000 }),
-    others: fc.dictionary(fc.constantFrom("server", "clienttwo", "clientone2"), fc.integer({ min: 1, max: 99 })),
+    others: fc.dictionary(
+      fc.constantFrom("server", "clienttwo", "clientone2"),
+      fc.integer({ min: 1, max: 99 }),
+    ),
     computes: fc.boolean(),
   })
   .map(({ gaps, wait, later, round, others, computes }) => {
@@ -62,14 +70,23 @@ const verify = ({ claim, grant, evidence }: Case) => verifyRound(claim, grant, e
 
 describe("verifyRound", () => {
   it("lets every honest round in, whatever happened to the agreement before the decision or after the token", () => {
-    fc.assert(fc.property(honest, (one) => expect(verify(one)).toBeUndefined()));
+    fc.assert(
+      fc.property(honest, (one) => {
+        expect(verify(one)).toBeUndefined();
+      }),
+    );
   });
 
   it("does not ask for the history while the agreement is the one decided on", () => {
     fc.assert(
       fc.property(honest, (one) => {
         const now = one.grant.agreements[AGENT] ?? 0;
-        expect(verify({ ...one, evidence: { ...one.evidence, agreementNow: now, agreementHistory: [], historySeen: 0 } })).toBeUndefined();
+        expect(
+          verify({
+            ...one,
+            evidence: { ...one.evidence, agreementNow: now, agreementHistory: [], historySeen: 0 },
+          }),
+        ).toBeUndefined();
       }),
     );
   });
@@ -79,15 +96,31 @@ describe("verifyRound", () => {
     ["AGT-GRANT-ROUND", (one) => ({ ...one, grant: { ...one.grant, round: one.grant.round + 1 } })],
     ["AGT-GRANT-TYPE", (one) => ({ ...one, grant: { ...one.grant, requestType: "sql" } })],
     ["AGT-GRANT-USER", (one) => ({ ...one, grant: { ...one.grant, sub: "eve" } })],
-    ["AGT-GRANT-PARTY", (one) => ({ ...one, grant: { ...one.grant, dataProviders: ["clientone2"], computeProviders: ["server"] } })],
+    [
+      "AGT-GRANT-PARTY",
+      (one) => ({
+        ...one,
+        grant: { ...one.grant, dataProviders: ["clientone2"], computeProviders: ["server"] },
+      }),
+    ],
     ["AGT-TOKEN-UNKNOWN", (one) => ({ ...one, evidence: { ...one.evidence, record: undefined } })],
     ["AGT-TOKEN-WRONG", (one) => ({ ...one, claim: { ...one.claim, token: one.claim.token + 1 } })],
     ["AGT-TOKEN-UNKNOWN", (one) => ({ ...one, claim: { ...one.claim, token: Number.NaN } })],
     ["AGT-TOKEN-OLD", (one) => ({ ...one, evidence: { ...one.evidence, newestRound: one.claim.round + 1 } })],
-    ["AGT-TOKEN-AGREEMENTS", (one) => ({ ...one, grant: { ...one.grant, agreements: { ...one.grant.agreements, [AGENT]: 1 } } })],
-    ["AGT-TOKEN-AGREEMENTS", (one) => ({ ...one, grant: { ...one.grant, agreements: { ...one.grant.agreements, stranger: 1 } } })],
+    [
+      "AGT-TOKEN-AGREEMENTS",
+      (one) => ({ ...one, grant: { ...one.grant, agreements: { ...one.grant.agreements, [AGENT]: 1 } } }),
+    ],
+    [
+      "AGT-TOKEN-AGREEMENTS",
+      (one) => ({ ...one, grant: { ...one.grant, agreements: { ...one.grant.agreements, stranger: 1 } } }),
+    ],
   ])("refuses %s when that one thing differs", (code, change) => {
-    fc.assert(fc.property(honest, (one) => expect(verify(change(one))).toBe(code)));
+    fc.assert(
+      fc.property(honest, (one) => {
+        expect(verify(change(one))).toBe(code);
+      }),
+    );
   });
 
   it("refuses a data provider without an agreement, or with revision 0, but not one that only computes", () => {
@@ -96,9 +129,16 @@ describe("verifyRound", () => {
         const { [AGENT]: _, ...others } = one.grant.agreements;
         const agreements = zero ? { ...others, [AGENT]: 0 } : others;
         const record = one.evidence.record === undefined ? undefined : { ...one.evidence.record, agreements };
-        const without = { ...one, grant: { ...one.grant, agreements }, evidence: { ...one.evidence, record, agreementNow: 0 } };
+        const without = {
+          ...one,
+          grant: { ...one.grant, agreements },
+          evidence: { ...one.evidence, record, agreementNow: 0 },
+        };
         expect(verify(without)).toBe("AGT-AGREEMENT-MISSING");
-        const only = { ...without, grant: { ...without.grant, dataProviders: ["clienttwo"], computeProviders: [AGENT] } };
+        const only = {
+          ...without,
+          grant: { ...without.grant, dataProviders: ["clienttwo"], computeProviders: [AGENT] },
+        };
         expect(verify(only)).toBeUndefined();
       }),
     );
@@ -116,7 +156,9 @@ describe("verifyRound", () => {
         const agreementHistory = [...before, between, ...after];
         const last = agreementHistory.at(-1) ?? between;
         const agreementNow = last.present ? last.revision : 0;
-        expect(verify({ ...one, evidence: { ...one.evidence, agreementHistory, agreementNow } })).toBe("AGT-AGREEMENT-CHANGED");
+        expect(verify({ ...one, evidence: { ...one.evidence, agreementHistory, agreementNow } })).toBe(
+          "AGT-AGREEMENT-CHANGED",
+        );
       }),
     );
   });
@@ -128,7 +170,9 @@ describe("verifyRound", () => {
         const behind = { ...one.evidence, agreementNow, historySeen: one.claim.token - 1 };
         expect(verify({ ...one, evidence: behind })).toBe("AGT-AGREEMENT-UNSEEN");
         const begun = one.evidence.agreementHistory.filter(({ revision }) => revision > one.claim.token);
-        expect(verify({ ...one, evidence: { ...one.evidence, agreementNow, agreementHistory: begun } })).toBe("AGT-AGREEMENT-UNSEEN");
+        expect(verify({ ...one, evidence: { ...one.evidence, agreementNow, agreementHistory: begun } })).toBe(
+          "AGT-AGREEMENT-UNSEEN",
+        );
       }),
     );
   });

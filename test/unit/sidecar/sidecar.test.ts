@@ -1,8 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { MicroserviceCommunication } from "../../../policy/contract/generated/dynamos.js";
 import { packParts, unpackParts } from "../../../policy/contract/parts.js";
 import { CodedError } from "../../../policy/contract/problem.js";
-import { decode, packRequest } from "../../../policy/contract/wire.js";
+import {
+  type Draft,
+  decode,
+  encode,
+  type MicroserviceCommunication,
+  packRequest,
+} from "../../../policy/contract/wire.js";
 import { createLogger } from "../../../policy/platform/log.js";
 import { Ledger } from "../../../policy/sidecar/ledger.js";
 import { Microservice } from "../../../policy/sidecar/microservice.js";
@@ -55,7 +60,8 @@ describe("Ledger", () => {
 
   it("refuses a step it does not have and a round long past; it keeps no more than two rounds", async () => {
     const ledger = new Ledger({ count: () => ({}) });
-    for (const step of ["other", "constructor", "toString"]) expect((await ledger.work(input(1, step))).problem?.code).toBe("JOB-STEP-UNKNOWN");
+    for (const step of ["other", "constructor", "toString"])
+      expect((await ledger.work(input(1, step))).problem?.code).toBe("JOB-STEP-UNKNOWN");
     for (let round = 1; round <= 4; round += 1) await ledger.work(input(round));
     expect((await ledger.work(input(3))).problem).toBeUndefined();
     expect((await ledger.work(input(2))).problem?.code).toBe("JOB-ROUND-PAST");
@@ -71,18 +77,20 @@ describe("Ledger", () => {
 
 describe("Microservice", () => {
   const make = (handlers: Record<string, Handler>) =>
-    new Microservice(new Ledger(handlers), { job: "job-1", steward: "alpha", dataFolder: "/data" }, createLogger("test", "fatal"));
-  const message = (change: Parameters<typeof MicroserviceCommunication.fromPartial>[0] = {}): Uint8Array =>
-    MicroserviceCommunication.encode(
-      MicroserviceCommunication.fromPartial({
-        type: "microserviceCommunication",
-        requestType: "count",
-        metadata: { round: "2", step: "count", role: "dataProvider" },
-        originalRequest: packRequest({ type: "count", data: { rate: 0.5, nested: { list: [1, "a", null] } } }),
-        requestMetadata: { returnAddress: "alpha-in", correlationId: "c", jobId: "job-1" },
-        ...change,
-      }),
-    ).finish();
+    new Microservice(
+      new Ledger(handlers),
+      { job: "job-1", steward: "alpha", dataFolder: "/data" },
+      createLogger("test", "fatal"),
+    );
+  const message = (change: Draft<MicroserviceCommunication> = {}): Uint8Array =>
+    encode.microserviceCommunication({
+      type: "microserviceCommunication",
+      requestType: "count",
+      metadata: { round: "2", step: "count", role: "dataProvider" },
+      originalRequest: packRequest({ type: "count", data: { rate: 0.5, nested: { list: [1, "a", null] } } }),
+      requestMetadata: { returnAddress: "alpha-in", correlationId: "c", jobId: "job-1" },
+      ...change,
+    });
   const ask = async (handlers: Record<string, Handler>, body: Uint8Array) => {
     const reply = await make(handlers).answer(body);
     return { reply, answer: decode("microserviceCommunication", reply.body) };
@@ -90,7 +98,10 @@ describe("Microservice", () => {
 
   it("gives the handler what came, and sends back what it says", async () => {
     let seen: StepInput | undefined;
-    const body = message({ data: { embed: { beta: { rows: 3 } } }, result: packParts({ beta: Float64Array.of(1, 2) }) });
+    const body = message({
+      data: { embed: { beta: { rows: 3 } } },
+      result: packParts({ beta: Float64Array.of(1, 2) }),
+    });
     const { reply, answer } = await ask(
       {
         count: (given) => {
@@ -100,24 +111,36 @@ describe("Microservice", () => {
       },
       body,
     );
-    expect(seen).toMatchObject({ round: 2, step: "count", request: { rate: 0.5, nested: { list: [1, "a", null] } }, data: { embed: { beta: { rows: 3 } } }, steward: "alpha", job: "job-1", role: "dataProvider" });
-    expect(seen?.parts["beta"]).toEqual(Float64Array.of(1, 2));
+    expect(seen).toMatchObject({
+      round: 2,
+      step: "count",
+      request: { rate: 0.5, nested: { list: [1, "a", null] } },
+      data: { embed: { beta: { rows: 3 } } },
+      steward: "alpha",
+      job: "job-1",
+      role: "dataProvider",
+    });
+    expect(seen?.parts.beta).toEqual(Float64Array.of(1, 2));
     expect(reply).toMatchObject({ address: "alpha-in", correlationId: "c", last: false });
     expect(answer.data).toEqual({ ok: true });
-    expect(unpackParts(answer.result)["beta"]).toEqual(Float64Array.of(3));
-    expect(Number(answer.metadata["computeMs"])).toBeGreaterThanOrEqual(0);
-    expect(answer.metadata["error"]).toBeUndefined();
+    expect(unpackParts(answer.result).beta).toEqual(Float64Array.of(3));
+    expect(Number(answer.metadata.computeMs)).toBeGreaterThanOrEqual(0);
+    expect(answer.metadata.error).toBeUndefined();
   });
 
   it("answers ping, and says when it is to end", async () => {
-    expect((await ask({}, message({ requestType: "ping" }))).answer.metadata["error"]).toBeUndefined();
+    expect((await ask({}, message({ requestType: "ping" }))).answer.metadata.error).toBeUndefined();
     expect((await ask({}, message({ requestType: "shutdownRequest" }))).reply.last).toBe(true);
   });
 
   it.each<[string, Record<string, Handler>, Uint8Array]>([
     ["JOB-STEP-UNKNOWN", {}, message()],
     ["JOB-FAILED", { count: () => Promise.reject(new Error("no")) }, message()],
-    ["MY-CODE", { count: () => Promise.reject(new CodedError({ code: "MY-CODE", message: "mine" })) }, message()],
+    [
+      "MY-CODE",
+      { count: () => Promise.reject(new CodedError({ code: "MY-CODE", message: "mine" })) },
+      message(),
+    ],
     ["JOB-FAILED", { count: () => ({ parts: { a: [1] as never } }) }, message()],
     ["JOB-FAILED", { count: () => ({ data: [1] as never }) }, message()],
     ["JOB-PARTS", { count: () => ({ parts: { "": new Uint8Array() } }) }, message()],
@@ -126,12 +149,14 @@ describe("Microservice", () => {
     ["BUS-MALFORMED", {}, message({ result: new Uint8Array([1, 2, 3]) })],
   ])("answers %s as a coded error without a stack", async (code, handlers, body) => {
     const { answer } = await ask(handlers, body);
-    const problem = JSON.parse(answer.metadata["error"] ?? "null") as Record<string, unknown>;
-    expect(problem["code"]).toBe(code);
+    const problem = JSON.parse(answer.metadata.error ?? "null") as Record<string, unknown>;
+    expect(problem.code).toBe(code);
     expect(Object.keys(problem)).not.toContain("stack");
   });
 
   it("rejects bytes that are no message", async () => {
-    await expect(make({}).answer(new Uint8Array([255, 255]))).rejects.toMatchObject({ code: "BUS-MALFORMED" });
+    await expect(make({}).answer(new Uint8Array([255, 255]))).rejects.toMatchObject({
+      code: "BUS-MALFORMED",
+    });
   });
 });

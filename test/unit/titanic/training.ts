@@ -39,7 +39,12 @@ export function trainAlone({ rounds, seed, client, server, batches = 1 }: Traini
   for (let round = 1; round <= rounds; round += 1) {
     const inputs = tables.map((table) => batch(table, round, batches));
     const truth = batch(labels, round, batches).getColumn(0);
-    const trained = train(head, joinColumns(clients.map((layer, i) => forward(layer, at(inputs, i)))), truth, server);
+    const trained = train(
+      head,
+      joinColumns(clients.map((layer, i) => forward(layer, at(inputs, i)))),
+      truth,
+      server,
+    );
     head = trained.layer;
     clients = clients.map((layer, i) => {
       const from = i * EMBEDDING;

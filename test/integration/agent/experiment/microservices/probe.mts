@@ -12,7 +12,7 @@ serve({
     if (file !== "") appendFileSync(file, `${process.pid} ${round}\n`);
     switch (what) {
       case "sleep":
-        await sleep(Number(request["ms"]));
+        await sleep(Number(request.ms));
         break;
       case "die":
         process.exit(7);
@@ -25,11 +25,13 @@ serve({
         throw new CodedError({ code: "VFL-ROWS", message: "the rows do not fit", remedy: "align them" });
       case "garbage":
         // As a microservice of another make might answer.
-        process.send?.({ correlationId: String(request["id"]), body: new Uint8Array([255, 255, 255]) });
+        process.send?.({ correlationId: String(request.id), body: new Uint8Array([255, 255, 255]) });
         await sleep(60_000);
         break;
       case "environment":
-        return { data: { names: Object.keys(process.env).sort(), cwd: process.cwd(), files: readdirSync(".") } };
+        return {
+          data: { names: Object.keys(process.env).sort(), cwd: process.cwd(), files: readdirSync(".") },
+        };
       case "parts":
         return { parts };
       case "list":
