@@ -1,4 +1,4 @@
-import { Etcd3, type IKeyValue, type Watcher } from "etcd3";
+import { fetch, type Response } from "undici";
 import { InfraError } from "../../infra/problem.js";
 import { KEY } from "../../policy/contract/names.js";
 
@@ -37,67 +37,96 @@ export function judgeHistory(events: readonly HistoryEvent[], job: string, chang
 }
 
 /**
- * Reads all that happened in the store from revision `from` on, from etcd itself: nothing that the services say of themselves.
- * Throws EXP-HISTORY-COMPACTED when etcd no longer holds it.
+ * Reads all that happened in the store from revision `from` on, from etcd itself, over its JSON gateway: nothing that the services say of themselves,
+ * and none of the code by which they speak to it. Throws EXP-HISTORY when etcd cannot tell.
  */
 export async function readHistory(endpoint: string, from: number): Promise<readonly HistoryEvent[]> {
-  const client = new Etcd3({ hosts: `http://${endpoint}` });
+  const etcd = new Gateway(endpoint);
+  // A write of our own: when the watch shows it, it has shown all that came before.
+  const fence = `/experiment/fence/${process.pid}-${Date.now()}`;
+  const stop = new AbortController();
+  const late = setTimeout(() => stop.abort(), HISTORY_MS);
   try {
-    const head = await client.getAll().prefix("/").limit(1).exec();
-    const until = Number(head.header.revision);
-    return await replay(client, from, until);
+    const until = await etcd.put(fence);
+    const events: HistoryEvent[] = [];
+    for await (const event of etcd.watch(from, stop.signal)) {
+      if (event.revision >= until) break;
+      events.push(event);
+    }
+    return events;
+  } catch (cause) {
+    if (cause instanceof InfraError) throw cause;
+    throw unreadable(stop.signal.aborted ? `not within ${HISTORY_MS / 1000} s` : String(cause instanceof Error ? cause.message : cause));
   } finally {
-    client.close();
+    clearTimeout(late);
+    stop.abort();
+    await etcd.remove(fence).catch(() => undefined);
   }
 }
 
-async function replay(client: Etcd3, from: number, until: number): Promise<readonly HistoryEvent[]> {
-  if (from > until) return [];
-  const events: HistoryEvent[] = [];
-  // A write of our own after `until`: when the watch shows it, it has shown all that came before.
-  const fence = `/experiment/fence/${process.pid}-${until}`;
-  const watcher = await client.watch().prefix("/").startRevision(String(from)).create();
-  try {
-    const done = untilFence(watcher, fence, events);
-    await client.put(fence).value("");
-    await done;
-  } finally {
-    await watcher.cancel().catch(() => undefined);
-    await client.delete().key(fence);
-  }
-  return events.filter((e) => e.revision <= until);
+const HISTORY_MS = 30_000;
+
+interface WatchLine {
+  readonly result?: {
+    readonly compact_revision?: string;
+    readonly events?: readonly { readonly type?: string; readonly kv: { readonly key: string; readonly mod_revision: string } }[];
+  };
+  readonly error?: { readonly message?: string };
 }
 
-function untilFence(watcher: Watcher, fence: string, events: HistoryEvent[]): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const late = setTimeout(() => reject(tooSlow()), 20_000);
-    const note = (type: "put" | "delete") => (kv: IKeyValue) => {
-      const key = kv.key.toString();
-      if (key === fence) {
-        clearTimeout(late);
-        resolve();
-        return;
-      }
-      events.push({ type, key, revision: Number(kv.mod_revision) });
-    };
-    watcher.on("put", note("put"));
-    watcher.on("delete", note("delete"));
-    watcher.on("error", (error) => {
-      clearTimeout(late);
-      reject(compacted(error));
-    });
+/** The few calls of etcd's v3 JSON gateway that the checker needs. Keys and values travel in base64, numbers as text. */
+class Gateway {
+  readonly #url: string;
+
+  constructor(endpoint: string) {
+    this.#url = `http://${endpoint}/v3`;
+  }
+
+  async put(key: string): Promise<number> {
+    const answer = (await this.#post("kv/put", { key: base64(key), value: "" }).then((r) => r.json())) as { header?: { revision?: string } };
+    return Number(answer.header?.revision);
+  }
+
+  async remove(key: string): Promise<void> {
+    await this.#post("kv/deleterange", { key: base64(key) });
+  }
+
+  /** All changes below `/` from a revision on, in order; never ends by itself. */
+  async *watch(from: number, signal: AbortSignal): AsyncGenerator<HistoryEvent> {
+    const range = { key: base64("/"), range_end: base64("0"), start_revision: String(from) };
+    const response = await this.#post("watch", { create_request: range }, signal);
+    const decoder = new TextDecoder();
+    let rest = "";
+    for await (const chunk of response.body ?? []) {
+      const lines = `${rest}${decoder.decode(chunk as Uint8Array, { stream: true })}`.split("\n");
+      rest = lines.pop() ?? "";
+      for (const line of lines) yield* eventsOf(JSON.parse(line) as WatchLine);
+    }
+    throw unreadable("the watch ended");
+  }
+
+  async #post(path: string, body: object, signal?: AbortSignal): Promise<Response> {
+    const response = await fetch(`${this.#url}/${path}`, { method: "POST", body: JSON.stringify(body), ...(signal === undefined ? {} : { signal }) });
+    if (!response.ok) throw unreadable(`HTTP ${response.status} ${await response.text()}`);
+    return response;
+  }
+}
+
+function eventsOf({ result, error }: WatchLine): HistoryEvent[] {
+  if (error !== undefined) throw unreadable(error.message ?? "an error without a message");
+  if (result?.compact_revision !== undefined) throw unreadable(`what came before revision ${result.compact_revision} was compacted`);
+  return (result?.events ?? []).map(({ type, kv }) => ({
+    type: type === "DELETE" ? "delete" : "put",
+    key: Buffer.from(kv.key, "base64").toString(),
+    revision: Number(kv.mod_revision),
+  }));
+}
+
+const base64 = (text: string): string => Buffer.from(text).toString("base64");
+
+const unreadable = (why: string): InfraError =>
+  new InfraError({
+    code: "EXP-HISTORY",
+    message: `etcd cannot tell its history: ${why}`,
+    remedy: "run the experiment again; the store of a local stack keeps its whole history while it runs",
   });
-}
-
-const compacted = (cause: Error): InfraError =>
-  new InfraError(
-    {
-      code: "EXP-HISTORY-COMPACTED",
-      message: `etcd cannot tell its history: ${cause.message}`,
-      remedy: "run the experiment again; the store of a local stack keeps its whole history while it runs",
-    },
-    { cause },
-  );
-
-const tooSlow = (): InfraError =>
-  new InfraError({ code: "EXP-HISTORY-SLOW", message: "etcd did not tell its history within 20 s", remedy: "is the machine overloaded? Run it again" });

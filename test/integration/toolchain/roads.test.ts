@@ -85,7 +85,7 @@ describe.runIf(existsSync("/usr/bin/apt-get"))("broker and store from Debian's p
 
     // Both run from there, the broker's scripts and Erlang included.
     const path = process.env.PATH;
-    process.env.PATH = dirname(tools.etcd.path);
+    process.env.PATH = `${dirname(tools.etcd.path)}:${path}`;
     try {
       const servers = await Promise.all([startBroker(), startStore()]);
       for (const server of servers) await server.stop();
