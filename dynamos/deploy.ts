@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { FabricSlice } from "../infra/fabric/slice.js";
-import { LocalProcess, statusOf } from "../infra/local/index.js";
+import { connect, LocalProcess, statusOf } from "../infra/local/index.js";
 import { InfraError, problemLine } from "../infra/problem.js";
 import { Marketplace } from "./marketplace.js";
 import { preflightOrThrow } from "./preflight.js";
@@ -45,7 +45,7 @@ export async function deploy(): Promise<DeployOutputs> {
   const emulator = new LocalProcess(`${stack}-${EMULATOR}`, { state, spec: emulatorService() });
   const slice = new FabricSlice(
     stack,
-    { endpoint: { kind: "local", state, service: EMULATOR }, lease: spec.lease, nodes: sliceNodes(spec), state },
+    { endpoint: { kind: "local", state, service: EMULATOR }, lease: spec.lease, nodes: sliceNodes(spec), state, beforeRemove: stopServices(state) },
     { dependsOn: emulator, transformations: [goesWith(emulator)] },
   );
   const market = new Marketplace(stack, {
@@ -88,6 +88,15 @@ function nodesOf(agents: readonly { readonly party: string; readonly node: strin
 function goesWith(emulator: pulumi.Resource): pulumi.ResourceTransformation {
   return ({ resource, props, opts }) =>
     resource instanceof pulumi.CustomResource ? { props, opts: pulumi.mergeOptions(opts, { deletedWith: emulator }) } : undefined;
+}
+
+/** Before a node's machine goes, what runs on it ends in good order: an agent lets its jobs finish and goes offline. */
+function stopServices(state: string): NonNullable<ConstructorParameters<typeof FabricSlice>[1]["beforeRemove"]> {
+  return async ({ leaving }) => {
+    const folder = join(findProject(), state);
+    const busy = new Set(statusOf(folder).services.map((s) => s.node));
+    for (const node of leaving.filter((name) => busy.has(name))) await connect(folder)?.stopNode(node);
+  };
 }
 
 /** One line at a preview after a reboot or a kill, beside the engine's own about each process. */

@@ -70,7 +70,10 @@ function tellDrift(state: string, file: ExperimentDocument, resource: Agreement 
         live: found && { sha256: documentHash(found.document), revision: found.revision },
         remembered: found !== undefined || (await api.remembers(file.kind, file.name, revision)),
       });
-      if (verdict.kind === "drift") await pulumi.log.warn(problemLine({ ...verdict.problem, file: file.file }), resource);
+      if (verdict.kind === "drift") {
+        const { path: _named, ...problem } = verdict.problem; // the file says which
+        await pulumi.log.warn(problemLine({ ...problem, file: file.file }), resource);
+      }
     } catch (error) {
       await pulumi.log.warn(`${file.file}: not compared with the running marketplace: ${error instanceof Error ? error.message : String(error)}`, resource);
     }

@@ -11,7 +11,8 @@ function problem() {
   if (major < 22 || (major === 22 && minor < 12)) {
     return `TOOL-NODE-OLD  Node ${process.versions.node} is older than 22.12; use \`npm run up\`, which brings its own, or install Node 22 or newer`;
   }
-  if (!existsSync(program)) return "TOOL-NOT-BUILT  dist/ is missing; run `npm run up` (or `npm ci && npm run build`)";
+  if (!existsSync(program))
+    return "TOOL-NOT-BUILT  dist/ is missing; run `npm run up` (or `npm ci && npm run build`)";
   // Our own command has just built it, and a test may have edited a source since.
   if (process.env.DYNAMOS_FABRIC_STATE !== undefined) return undefined;
   if (!require("../infra/toolchain/source-hash.cjs").isBuilt(root)) {

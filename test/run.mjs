@@ -23,7 +23,12 @@ const checks = {
     const file = join(root, "docs", "marketplace.schema.json");
     if (said.code !== 0) return said;
     const same = existsSync(file) && readFileSync(file, "utf8").trim() === said.stdout.trim();
-    return same ? said : { code: 1, text: "stale; run `npm run schema` (dynamos-fabric schema > docs/marketplace.schema.json)" };
+    return same
+      ? said
+      : {
+          code: 1,
+          text: "stale; run `npm run schema` (dynamos-fabric schema > docs/marketplace.schema.json)",
+        };
   },
 };
 
@@ -74,7 +79,11 @@ async function runVitest(suite, args) {
   try {
     const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${file}`];
     const only = filters(suite, args);
-    const { code } = await run(bin("vitest"), ["run", ...only, ...reporters], ["ignore", "inherit", "inherit"]);
+    const { code } = await run(
+      bin("vitest"),
+      ["run", ...only, ...reporters],
+      ["ignore", "inherit", "inherit"],
+    );
     const report = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : { testResults: [] };
     return count(suite, report, code, only.length > 1);
   } finally {
@@ -85,7 +94,9 @@ async function runVitest(suite, args) {
 /** Words choose files inside the suite's folder: vitest joins filters by "or", and a bare word would reach other suites. */
 function filters(suite, args) {
   const isOption = (arg) => arg.startsWith("-");
-  const words = args.filter((arg) => !isOption(arg)).map((word) => (word.startsWith("test/") ? word : `test/${suite}/${word}`));
+  const words = args
+    .filter((arg) => !isOption(arg))
+    .map((word) => (word.startsWith("test/") ? word : `test/${suite}/${word}`));
   return [...(words.length > 0 ? words : [`test/${suite}/`]), ...args.filter(isOption)];
 }
 
@@ -116,7 +127,9 @@ function count(suite, report, code, filtered) {
     console.log(`✗ ${suite}: no test ran`);
     result.failed += 1;
   } else if (code !== 0 && result.failed === 0) {
-    console.log(`✗ ${suite}: vitest ended with ${code} although no test failed (an error outside of the tests, above)`);
+    console.log(
+      `✗ ${suite}: vitest ended with ${code} although no test failed (an error outside of the tests, above)`,
+    );
     result.failed += 1;
   }
   return result;
@@ -142,7 +155,9 @@ for (const suite of chosen) {
   const result = await suites[suite](args);
   for (const key of Object.keys(total)) total[key] += result[key];
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
-  lines.push(`${suite.padEnd(12)}${String(result.passed).padStart(6)} passed${String(result.failed).padStart(5)} failed${String(result.skipped).padStart(5)} skipped${seconds.padStart(8)} s`);
+  lines.push(
+    `${suite.padEnd(12)}${String(result.passed).padStart(6)} passed${String(result.failed).padStart(5)} failed${String(result.skipped).padStart(5)} skipped${seconds.padStart(8)} s`,
+  );
 }
 console.log(`\n${lines.join("\n")}`);
 console.log(`${total.passed} passed, ${total.failed} failed`);

@@ -38,7 +38,9 @@ async function agreed(users: readonly string[]): Promise<boolean> {
   if (process.stdin.isTTY !== true) return false;
   const ask = createInterface({ input: process.stdin, output: process.stderr });
   try {
-    const answer = await ask.question(`${users.length} processes of a running stack use it; remove it all the same? [y/N] `);
+    const answer = await ask.question(
+      `${users.length} processes of a running stack use it; remove it all the same? [y/N] `,
+    );
     return /^y(es)?$/i.test(answer.trim());
   } finally {
     ask.close();

@@ -3,7 +3,6 @@ import { InfraError } from "../../infra/problem.js";
 import { stateFolder } from "../../infra/toolchain/engine.js";
 import type { CommandContext } from "./context.js";
 import { readSpec } from "./stack-config.js";
-import { up } from "./up.js";
 
 /** The stack that a command line names: its project is the nearest folder upwards with a Pulumi.yaml. */
 export function commandContext(options: { readonly stack: string; readonly cwd: string }): CommandContext {
@@ -24,6 +23,8 @@ export function commandContext(options: { readonly stack: string; readonly cwd: 
       return readSpec(project, stack);
     },
     up: async () => {
+      // Most commands never get here: the engine's modules are loaded when they do.
+      const { up } = await import("./up.js");
       const code = await up(context, [], { proof: false });
       if (code === 0) return;
       throw new InfraError({

@@ -16,8 +16,13 @@ import { isLocal, readMarketplace } from "./stack-config.js";
 export function registerDown(program: Command, context: () => CommandContext): void {
   program
     .command("down")
-    .description("take the stack down and remove its state, logs apart; further options go to `pulumi destroy`")
-    .option("--force", "end what runs on this machine and forget the stack even if the engine cannot destroy it")
+    .description(
+      "take the stack down and remove its state, logs apart; further options go to `pulumi destroy`",
+    )
+    .option(
+      "--force",
+      "end what runs on this machine and forget the stack even if the engine cannot destroy it",
+    )
     .allowUnknownOption()
     .argument("[engine options...]")
     .action(async (args: string[], options: { force?: boolean }) => {
@@ -62,7 +67,11 @@ async function destroy(
   const resources = stackOnDisk(place(context))?.resourceCount();
   if (resources === 0) return 0;
   if (resources === undefined) {
-    progress.line(local ? "the engine's state is lost; ending what runs" : "the engine's state is lost: a slice on FABRIC, if any, stays");
+    progress.line(
+      local
+        ? "the engine's state is lost; ending what runs"
+        : "the engine's state is lost: a slice on FABRIC, if any, stays",
+    );
     return 0;
   }
   // All of a stack on this machine is in its state folder: not worth five minutes of installing an engine to destroy it.

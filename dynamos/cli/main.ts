@@ -17,11 +17,23 @@ import { registerUp } from "./up.js";
 /** Adds a subcommand; `context` is called when it runs. */
 export type Register = (program: Command, context: () => CommandContext) => void;
 
-/** The subcommands, in the order of `--help`. */
-const commands: readonly Register[] = [registerUp, registerPreview, registerDown, registerExperiment, registerClean];
+/** The subcommands, in the order of `--help`. Only the one that is called is loaded: some bring half a second of modules. */
+const commands: Readonly<Record<string, () => Promise<Register>>> = {
+  up: async () => (await import("./up.js")).registerUp,
+  preview: async () => (await import("./preview.js")).registerPreview,
+  down: async () => (await import("./down.js")).registerDown,
+  status: async () => (await import("./status.js")).registerStatus,
+  logs: async () => (await import("./logs.js")).registerLogs,
+  experiment: async () => (await import("./experiment.js")).registerExperiment,
+  sites: async () => (await import("./sites.js")).registerSites,
+  schema: async () => (await import("./schema.js")).registerSchema,
+  clean: async () => (await import("./clean.js")).registerClean,
+};
 
 async function main(args: readonly string[]): Promise<void> {
-  const { version }: { version: string } = JSON.parse(readFileSync(join(packageFolder(), "package.json"), "utf8"));
+  const { version }: { version: string } = JSON.parse(
+    readFileSync(join(packageFolder(), "package.json"), "utf8"),
+  );
   const program = new Command("dynamos-fabric")
     .description("a data marketplace with enforced policies: on this machine, on FABRIC, or on a cluster")
     .version(version)
@@ -30,7 +42,11 @@ async function main(args: readonly string[]): Promise<void> {
     .showSuggestionAfterError()
     .exitOverride();
   const global = (): { stack: string; cwd: string } => program.opts();
-  for (const register of commands) register(program, () => commandContext(global()));
+  const called = Object.keys(commands).filter((name) => args.includes(name));
+  for (const [name, load] of Object.entries(commands)) {
+    // A name may also be an argument of another command: then both are loaded, and commander chooses.
+    if (called.length === 0 || called.includes(name)) (await load())(program, () => commandContext(global()));
+  }
   // A subcommand must not leave by itself either, or its usage errors had the exit code 1.
   for (const command of program.commands) command.exitOverride().showSuggestionAfterError();
   try {

@@ -10,7 +10,9 @@ import { checkFirst } from "./up.js";
 export function registerPreview(program: Command, context: () => CommandContext): void {
   program
     .command("preview")
-    .description("show what `up` would change; further options, such as --diff and --json, go to `pulumi preview`")
+    .description(
+      "show what `up` would change; further options, such as --diff and --json, go to `pulumi preview`",
+    )
     .allowUnknownOption()
     .argument("[engine options...]")
     .action(async (args: string[]) => {

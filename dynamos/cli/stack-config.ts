@@ -7,7 +7,10 @@ import { type MarketplaceSpec, resolveSpec } from "../spec.js";
 const key = "dynamos-fabric:marketplace";
 
 /** The configuration object as written, or `undefined` when the stack has none (a program of one's own). */
-export function readMarketplace(project: string, stack: string): { readonly file: string; readonly config: unknown } {
+export function readMarketplace(
+  project: string,
+  stack: string,
+): { readonly file: string; readonly config: unknown } {
   const file = `Pulumi.${stack}.yaml`;
   const path = join(project, file);
   if (!existsSync(path)) return { file, config: undefined };

@@ -34,7 +34,8 @@ export async function up(
   const engine = await prepareEngine({ ...place(context), progress });
   await repairStack(engine, progress);
   const code = await watch(engine, ["up", "--yes", "--skip-preview", ...args]);
-  if (code === 0 && (options.proof ?? true)) await afterUp(context);
+  const { config } = readMarketplace(context.project, context.stack);
+  if (code === 0 && config !== undefined && (options.proof ?? true)) await afterUp(context);
   return code;
 }
 
@@ -45,15 +46,26 @@ export async function checkFirst({ project, stack }: CommandContext): Promise<vo
 }
 
 /** The programs this stack needs: broker and store only where they run on this machine. */
-async function installTools({ project, stack }: CommandContext, progress: Progress): Promise<readonly Tool[]> {
+async function installTools(
+  { project, stack }: CommandContext,
+  progress: Progress,
+): Promise<readonly Tool[]> {
   const { config } = readMarketplace(project, stack);
-  const tools = await ensure(isLocal(config) ? ["pulumi", "rabbitmq-server", "epmd", "etcd"] : ["pulumi"], progress);
+  const tools = await ensure(
+    isLocal(config) ? ["pulumi", "rabbitmq-server", "epmd", "etcd"] : ["pulumi"],
+    progress,
+  );
   return Object.values(tools);
 }
 
 /** `tools: engine in the cache, …; broker and store on PATH`: which road each took, in one line. */
 export function toolsLine(tools: readonly Tool[]): string {
-  const labels: Record<Tool["name"], string> = { pulumi: "engine", "rabbitmq-server": "broker", epmd: "", etcd: "store" };
+  const labels: Record<Tool["name"], string> = {
+    pulumi: "engine",
+    "rabbitmq-server": "broker",
+    epmd: "",
+    etcd: "store",
+  };
   const roads = new Map<string, string[]>();
   for (const { name, road } of tools) {
     if (labels[name] !== "") roads.set(road, [...(roads.get(road) ?? []), labels[name]]);

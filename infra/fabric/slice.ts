@@ -126,7 +126,8 @@ function updateHooks(
     async (hook) => {
       const change = changeOf(hook);
       if (change === undefined || (keepsTopology(change) && change.lease === undefined)) return;
-      await pulumi.log.info(describeChange(change, leaseEndOf(hook.oldOutputs)), slice());
+      // Not awaited: the log waits for the slice's URN, which is known once its registration answers, and that waits for this hook.
+      void pulumi.log.info(describeChange(change, leaseEndOf(hook.oldOutputs)), slice());
     },
     { onDryRun: true },
   );

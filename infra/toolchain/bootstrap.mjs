@@ -5,7 +5,15 @@
 //   bootstrap.mjs --test [arguments]      bootstrap.mjs --bench [arguments]
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { createRequire } from "node:module";
 import { constants, homedir } from "node:os";
 import { delimiter, dirname, isAbsolute, join, resolve } from "node:path";
@@ -28,7 +36,11 @@ async function step(label, program, args) {
   const started = Date.now();
   const live = process.stderr.isTTY;
   const seconds = () => Math.round((Date.now() - started) / 1000);
-  const child = spawn(program, args, { cwd: root, stdio: ["ignore", "pipe", "pipe"], env: childEnvironment() });
+  const child = spawn(program, args, {
+    cwd: root,
+    stdio: ["ignore", "pipe", "pipe"],
+    env: childEnvironment(),
+  });
   let text = "";
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding("utf8").on("data", (chunk) => {
@@ -70,8 +82,12 @@ function cacheFolder() {
 function startOf(pid) {
   if (existsSync("/proc/self/stat")) {
     try {
-      const fields = readFileSync(`/proc/${pid}/stat`, "utf8").replace(/^.*\) /s, "").split(" ");
-      return fields[0] === "Z" ? undefined : `${fields[19]}-${readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()}`;
+      const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
+        .replace(/^.*\) /s, "")
+        .split(" ");
+      return fields[0] === "Z"
+        ? undefined
+        : `${fields[19]}-${readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()}`;
     } catch {
       return undefined;
     }
@@ -85,14 +101,20 @@ function startOf(pid) {
  * way as infra/local/claim.ts, which is not built yet when this runs.
  */
 async function withLock(work) {
-  const folder = join(cacheFolder(), "locks", `clone-${createHash("sha256").update(root).digest("hex").slice(0, 16)}`);
+  const folder = join(
+    cacheFolder(),
+    "locks",
+    `clone-${createHash("sha256").update(root).digest("hex").slice(0, 16)}`,
+  );
   const own = `${process.pid}@${startOf(process.pid)}`;
   const claim = () => {
     try {
       mkdirSync(folder, { recursive: true, mode: 0o700 });
       writeFileSync(join(folder, own), "");
     } catch (error) {
-      throw new Failure(`TOOL-CACHE  the cache folder ${cacheFolder()} cannot be written (${error.code}); set DYNAMOS_FABRIC_CACHE to a folder of yours`);
+      throw new Failure(
+        `TOOL-CACHE  the cache folder ${cacheFolder()} cannot be written (${error.code}); set DYNAMOS_FABRIC_CACHE to a folder of yours`,
+      );
     }
     for (const name of readdirSync(folder)) {
       const [pid, start] = name.split("@");
@@ -125,12 +147,30 @@ function dependenciesAreThere() {
     const there = JSON.parse(readFileSync(join(modules, ".package-lock.json"), "utf8")).packages;
     for (const [path, wanted] of Object.entries(asked)) {
       if (path === "") continue;
-      if (there[path] === undefined ? !wanted.optional && !wanted.devOptional : there[path].version !== wanted.version) return false;
+      if (
+        there[path] === undefined
+          ? !wanted.optional && !wanted.devOptional
+          : there[path].version !== wanted.version
+      )
+        return false;
     }
     return Object.keys(there).every((path) => path in asked);
   } catch {
     return false;
   }
+}
+
+/**
+ * Whether `npm ci` refuses only because the lock file lacks packages of other platforms. A registry that does not serve all of them
+ * makes npm write such a lock; `npm install` takes everything else from it as `npm ci` does.
+ */
+function onlyOptionalMissing(text) {
+  const complaints = [...text.matchAll(/^npm error (Missing|Invalid): (\S+?)@\S* /gm)];
+  const asked = Object.values(JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8")).packages);
+  const optional = new Set(asked.flatMap((entry) => Object.keys(entry.optionalDependencies ?? {})));
+  return (
+    complaints.length > 0 && complaints.every(([, what, name]) => what === "Missing" && optional.has(name))
+  );
 }
 
 const offline = /ENOTFOUND|EAI_AGAIN|ETIMEDOUT|ECONNREFUSED|ENETUNREACH|ERR_SOCKET_TIMEOUT|EHOSTUNREACH/;
@@ -139,13 +179,31 @@ async function installDependencies() {
   if (dependenciesAreThere()) return;
   const npm = process.env.npm_execpath;
   const [program, first] = npm && /\.c?js$/.test(npm) ? [process.execPath, [npm]] : ["npm", []];
-  const run = await step("dependencies: npm ci", program, [...first, "ci", "--no-audit", "--no-fund", "--loglevel=error"]);
+  const quiet = ["--no-audit", "--no-fund", "--loglevel=error"];
+  let run = await step("dependencies: npm ci", program, [...first, "ci", ...quiet]);
+  if (run.code !== 0 && onlyOptionalMissing(run.text)) {
+    run = await step("dependencies: npm install", program, [...first, "install", "--no-save", ...quiet]);
+  }
   if (run.code === 0) return say(`dependencies: installed (${run.seconds} s)`);
   if (offline.test(run.text)) {
-    throw new Failure("TOOL-NO-NETWORK  the npm registry cannot be reached; connect this machine and run the same command again");
+    throw new Failure(
+      "TOOL-NO-NETWORK  the npm registry cannot be reached; connect this machine and run the same command again",
+    );
   }
-  say(run.text.trim().split("\n").slice(-12).join("\n"));
-  throw new Failure("TOOL-NPM-CI  the dependencies could not be installed (npm's own words are above); mend that and run the same command again");
+  const words = run.text.split("\n").filter((line) => /^npm error (?!A complete log)\S/.test(line));
+  say(words.slice(0, 12).join("\n"));
+  if (
+    words.some((line) =>
+      /can only install packages when your package\.json and package-lock\.json/.test(line),
+    )
+  ) {
+    throw new Failure(
+      "TOOL-LOCK-STALE  package-lock.json does not fit package.json (npm's words are above); run `npm install` and commit both",
+    );
+  }
+  throw new Failure(
+    "TOOL-NPM-CI  the dependencies could not be installed (npm's own words are above); mend that and run the same command again",
+  );
 }
 
 /** The Node to run on: the one among the dependencies, else ours if it will do. */
@@ -163,7 +221,11 @@ function chooseNode() {
 
 async function build(node) {
   if (built.isBuilt(root)) return;
-  const run = await step("build: tsc", node, [join(modules, "typescript", "bin", "tsc"), "-p", "tsconfig.build.json"]);
+  const run = await step("build: tsc", node, [
+    join(modules, "typescript", "bin", "tsc"),
+    "-p",
+    "tsconfig.build.json",
+  ]);
   if (run.code !== 0) {
     say(run.text.trim().split("\n").slice(0, 20).join("\n"));
     throw new Failure("TOOL-BUILD  the sources do not compile (the compiler's words are above)");
@@ -181,7 +243,8 @@ function removeOrphans() {
       const path = folder === "" ? entry.name : `${folder}/${entry.name}`;
       if (entry.isDirectory()) walk(path);
       else if (/\.[cm]?js$/.test(path) && !wanted.has(path)) {
-        for (const name of [path, `${path}.map`, path.replace(/js$/, "d.ts")]) rmSync(join(root, "dist", name), { force: true });
+        for (const name of [path, `${path}.map`, path.replace(/js$/, "d.ts")])
+          rmSync(join(root, "dist", name), { force: true });
       }
     }
   };
@@ -217,7 +280,9 @@ async function runProgram(node, args) {
   }
   return await new Promise((settle) => {
     child.once("error", (error) => {
-      say(`error: TOOL-NODE-MISSING  ${node} could not be started (${error.message}); remove node_modules and run the same command again`);
+      say(
+        `error: TOOL-NODE-MISSING  ${node} could not be started (${error.message}); remove node_modules and run the same command again`,
+      );
       settle(1);
     });
     child.once("exit", (code, signal) => settle(code ?? 128 + constants.signals[signal]));

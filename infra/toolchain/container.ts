@@ -43,7 +43,12 @@ export async function containerRuntime(env: Environment): Promise<string | undef
 }
 
 /** Fetches the images and writes launchers into `folder/bin`. */
-export async function writeLaunchers(folder: string, runtime: string, env: Environment, step: Step): Promise<void> {
+export async function writeLaunchers(
+  folder: string,
+  runtime: string,
+  env: Environment,
+  step: Step,
+): Promise<void> {
   for (const image of Object.values(images)) {
     step.update(image);
     const pull = await execute(runtime, ["pull", image], { env, timeoutMs: 900_000 });

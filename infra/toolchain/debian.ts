@@ -54,7 +54,10 @@ export function quotePaths(script: string): string {
   return script
     .replace("`dirname $SCRIPT_PATH`", '`dirname "$SCRIPT_PATH"`')
     .replace(/`readlink( -f)? \$SCRIPT_PATH/g, '`readlink$1 "$SCRIPT_PATH"')
-    .replace(/\. \$\{RABBITMQ_SCRIPTS_DIR\}\/rabbitmq-defaults/, '. "${RABBITMQ_SCRIPTS_DIR}/rabbitmq-defaults"');
+    .replace(
+      /\. \$\{RABBITMQ_SCRIPTS_DIR\}\/rabbitmq-defaults/,
+      '. "${RABBITMQ_SCRIPTS_DIR}/rabbitmq-defaults"',
+    );
 }
 
 /**
@@ -135,11 +138,17 @@ async function installedPackages(env: Environment): Promise<Set<string>> {
   return new Set(list.stdout.split("\n").flatMap((line) => /^installed (\S+)$/.exec(line)?.[1] ?? []));
 }
 
-const unreachable = /Could not (resolve|connect)|Temporary failure|Connection (failed|timed out)|Network is unreachable/;
+const unreachable =
+  /Could not (resolve|connect)|Temporary failure|Connection (failed|timed out)|Network is unreachable/;
 
 function aptProblem(message: string, run: Executed): InfraError {
   const lines = run.stderr.split("\n").filter((line) => /^(E|Err|W):/.test(line));
-  const detail = (lines.find((line) => line.startsWith("E:")) ?? lines[0] ?? run.stderr.trim().split("\n").at(-1) ?? "").trim();
+  const detail = (
+    lines.find((line) => line.startsWith("E:")) ??
+    lines[0] ??
+    run.stderr.trim().split("\n").at(-1) ??
+    ""
+  ).trim();
   if (run.code === 124 || unreachable.test(run.stderr)) {
     return new InfraError({
       code: "TOOL-NO-NETWORK",
@@ -150,6 +159,7 @@ function aptProblem(message: string, run: Executed): InfraError {
   return new InfraError({
     code: "TOOL-PACKAGES",
     message: `${message} (${detail})`,
-    remedy: "install rabbitmq-server and etcd yourself, so that they are on PATH, and run the same command again",
+    remedy:
+      "install rabbitmq-server and etcd yourself, so that they are on PATH, and run the same command again",
   });
 }

@@ -4,7 +4,9 @@
  *
  * Call it once, early. The watch keeps no process alive by itself.
  */
-export function endWithParent(options: { readonly everyMs?: number; readonly before?: () => void } = {}): void {
+export function endWithParent(
+  options: { readonly everyMs?: number; readonly before?: () => void } = {},
+): void {
   const parent = process.ppid;
   const timer = setInterval(() => {
     // Node asks the kernel each time; an orphan gets another parent (pid 1 or a subreaper).

@@ -62,7 +62,17 @@ export async function buildEngine(folder: string, env: Environment, step: Step):
   let built = 0;
   const outcome = await execute(
     "go",
-    ["build", "-v", "-mod=mod", "-modcacherw", "-ldflags", version, "-o", join(folder, "bin", "pulumi"), target],
+    [
+      "build",
+      "-v",
+      "-mod=mod",
+      "-modcacherw",
+      "-ldflags",
+      version,
+      "-o",
+      join(folder, "bin", "pulumi"),
+      target,
+    ],
     {
       cwd: source,
       env: goEnv,
@@ -109,7 +119,11 @@ async function requireGo(env: Environment, folder: string): Promise<void> {
 
 /** A user who works with Go has caches: they are used. Nobody else's home gets 3 GB of them: ours go when the build is done. */
 async function goCaches(folder: string, env: Environment): Promise<Record<string, string>> {
-  const answer = await execute("go", ["env", "GOCACHE", "GOMODCACHE"], { cwd: folder, env, timeoutMs: 30_000 });
+  const answer = await execute("go", ["env", "GOCACHE", "GOMODCACHE"], {
+    cwd: folder,
+    env,
+    timeoutMs: 30_000,
+  });
   const [build, modules] = answer.stdout.split("\n");
   if (answer.code === 0 && build && modules && existsSync(build) && existsSync(modules)) return {};
   return {
@@ -119,10 +133,16 @@ async function goCaches(folder: string, env: Environment): Promise<Record<string
   };
 }
 
-const noNetwork = /dial tcp|no such host|network is unreachable|i\/o timeout|connection refused|TLS handshake|GOPROXY=off/;
+const noNetwork =
+  /dial tcp|no such host|network is unreachable|i\/o timeout|connection refused|TLS handshake|GOPROXY=off/;
 
 function goProblem(stderr: string): InfraError {
-  const last = stderr.trim().split("\n").filter((line) => !line.startsWith("go: downloading")).at(-1) ?? "";
+  const last =
+    stderr
+      .trim()
+      .split("\n")
+      .filter((line) => !line.startsWith("go: downloading"))
+      .at(-1) ?? "";
   if (noNetwork.test(stderr)) {
     return new InfraError({
       code: "TOOL-NO-NETWORK",

@@ -11,12 +11,25 @@ export const engineNpmVersion = "3.265.0";
  * Installs the official engine into `folder` (`bin/`). Answers `undefined` when done, else in few words why it could not be,
  * which is no error: there are other roads.
  */
-export async function downloadEngine(folder: string, env: Environment, step: Step): Promise<string | undefined> {
+export async function downloadEngine(
+  folder: string,
+  env: Environment,
+  step: Step,
+): Promise<string | undefined> {
   const home = join(folder, "download");
   mkdirSync(home, { recursive: true });
   const npm = await execute(
     "npm",
-    ["install", "--prefix", home, "--no-audit", "--no-fund", "--no-save", "--loglevel=error", `pulumi@${engineNpmVersion}`],
+    [
+      "install",
+      "--prefix",
+      home,
+      "--no-audit",
+      "--no-fund",
+      "--no-save",
+      "--loglevel=error",
+      `pulumi@${engineNpmVersion}`,
+    ],
     { cwd: home, env, timeoutMs: 60_000 },
   );
   if (npm.code !== 0) return npm.code === 124 ? "npm took over 60 s" : "npm could not fetch it";

@@ -65,7 +65,14 @@ export async function prepareEngine(options: EngineOptions): Promise<Engine> {
   // Two commands may begin at once: both must end up with the same passphrase and salt.
   return await withLock(join(state, "prepare.lock"), async () => {
     const passphrase = makePassphrase(state);
-    const env = engineEnvironment({ environment, tool, state, backend, passphrase, ownSecrets: first.ownSecrets });
+    const env = engineEnvironment({
+      environment,
+      tool,
+      state,
+      backend,
+      passphrase,
+      ownSecrets: first.ownSecrets,
+    });
     const engine: Engine = { tool, project, projectName, stack, state, configFile, env, onDisk };
     const known = config(copiedSalt() ?? onDisk.salt());
     const salt = onDisk.exists && known.salt !== undefined ? known.salt : await makeStack(engine, known.text);
@@ -80,7 +87,9 @@ export function stateFolder(project: string, stack: string, state?: string): str
 }
 
 /** What is on disk of a stack, without an engine; `undefined` when nothing can be read (lost or damaged). */
-export function stackOnDisk(options: Pick<EngineOptions, "project" | "stack" | "state">): StackState | undefined {
+export function stackOnDisk(
+  options: Pick<EngineOptions, "project" | "stack" | "state">,
+): StackState | undefined {
   const state = stateFolder(options.project, options.stack, options.state);
   const onDisk = new StackState(join(state, "backend"), readProject(options.project).name, options.stack);
   try {
@@ -96,7 +105,10 @@ export function stackOnDisk(options: Pick<EngineOptions, "project" | "stack" | "
 const configured = new Set(["up", "preview", "refresh", "destroy", "import", "config", "watch"]);
 
 /** The engine's arguments for this stack, e.g. `["up", "--yes"]` becomes `up --stack dev --config-file … --yes`. */
-export function engineArguments(engine: Pick<Engine, "stack" | "configFile">, args: readonly string[]): string[] {
+export function engineArguments(
+  engine: Pick<Engine, "stack" | "configFile">,
+  args: readonly string[],
+): string[] {
   const words = args.findIndex((arg) => arg.startsWith("-"));
   const [command, rest] = words < 0 ? [args, []] : [args.slice(0, words), args.slice(words)];
   const file = configured.has(command[0] ?? "") ? ["--config-file", engine.configFile] : [];
@@ -107,14 +119,22 @@ export function engineArguments(engine: Pick<Engine, "stack" | "configFile">, ar
 export async function pulumi(
   engine: Engine,
   args: readonly string[],
-  options: { readonly onLine?: (line: string) => void; readonly env?: Environment; readonly timeoutMs?: number } = {},
+  options: {
+    readonly onLine?: (line: string) => void;
+    readonly env?: Environment;
+    readonly timeoutMs?: number;
+  } = {},
 ): Promise<Executed> {
-  return await execute(engine.tool.path, [...engineArguments(engine, args), "--non-interactive", "--color", "never"], {
-    cwd: engine.project,
-    env: { ...engine.env, ...options.env },
-    ...(options.onLine === undefined ? {} : { onLine: options.onLine }),
-    ...(options.timeoutMs === undefined ? {} : { timeoutMs: options.timeoutMs }),
-  });
+  return await execute(
+    engine.tool.path,
+    [...engineArguments(engine, args), "--non-interactive", "--color", "never"],
+    {
+      cwd: engine.project,
+      env: { ...engine.env, ...options.env },
+      ...(options.onLine === undefined ? {} : { onLine: options.onLine }),
+      ...(options.timeoutMs === undefined ? {} : { timeoutMs: options.timeoutMs }),
+    },
+  );
 }
 
 function checkStackName(stack: string): string {
@@ -129,7 +149,12 @@ function checkStackName(stack: string): string {
 function readProject(folder: string): { name: string; configFolder: string } {
   const file = join(folder, "Pulumi.yaml");
   const project: unknown = existsSync(file) ? parse(readFileSync(file, "utf8")) : undefined;
-  if (typeof project !== "object" || project === null || !("name" in project) || typeof project.name !== "string") {
+  if (
+    typeof project !== "object" ||
+    project === null ||
+    !("name" in project) ||
+    typeof project.name !== "string"
+  ) {
     throw new InfraError({
       code: "TOOL-NO-PROJECT",
       message: `no Pulumi.yaml with a name in ${folder}`,
@@ -158,7 +183,8 @@ function writePrivately(file: string, text: string): void {
 }
 
 /** What of the caller's environment would send the engine elsewhere. */
-const foreign = /^PULUMI_(STACK|CONFIG|CONFIG_SECRET_KEYS|NODEJS_.*|BACKEND_URL|ACCESS_TOKEN|HOME|CREDENTIALS_PATH)$/;
+const foreign =
+  /^PULUMI_(STACK|CONFIG|CONFIG_SECRET_KEYS|NODEJS_.*|BACKEND_URL|ACCESS_TOKEN|HOME|CREDENTIALS_PATH)$/;
 
 /** Where the stand-ins' programs are: beside this file, or in dist when this file runs from its source (in a test). */
 const builtToolchain = existsSync(join(__dirname, "language-host.js"))

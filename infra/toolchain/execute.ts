@@ -21,7 +21,11 @@ export interface ExecuteOptions {
  * Runs a program to its end without a terminal and keeps what it wrote. Never throws: a program that is missing
  * has code 127. It is a process group of its own, so that a time limit ends its children too.
  */
-export async function execute(program: string, args: readonly string[], options: ExecuteOptions = {}): Promise<Executed> {
+export async function execute(
+  program: string,
+  args: readonly string[],
+  options: ExecuteOptions = {},
+): Promise<Executed> {
   const spawnOptions: SpawnOptions = { stdio: ["ignore", "pipe", "pipe"], detached: true };
   if (options.cwd !== undefined) spawnOptions.cwd = options.cwd;
   if (options.env !== undefined) spawnOptions.env = options.env;

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { Server, ServerCredentials, type sendUnaryData, type ServerUnaryCall } from "@grpc/grpc-js";
+import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData } from "@grpc/grpc-js";
 import { LanguageRuntimeService } from "@pulumi/pulumi/proto/language_grpc_pb";
 import {
   AboutResponse,
@@ -28,7 +28,10 @@ import { type ProgramRun, programArguments, programEnvironment, runOutcome } fro
 type Handler<Request, Response> = (request: Request) => Response | Promise<Response>;
 
 function unary<Request, Response>(handle: Handler<Request, Response>) {
-  return async (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>): Promise<void> => {
+  return async (
+    call: ServerUnaryCall<Request, Response>,
+    callback: sendUnaryData<Response>,
+  ): Promise<void> => {
     try {
       callback(null, await handle(call.request));
     } catch (error) {
@@ -67,14 +70,17 @@ function describe(request: RunRequest, info: ProgramInfo): ProgramRun {
 
 async function run(request: RunRequest): Promise<RunResponse> {
   const info = request.getInfo();
-  if (info === undefined) throw new Error("the engine named no program (RunRequest.info); is it older than 3.200?");
+  if (info === undefined)
+    throw new Error("the engine named no program (RunRequest.info); is it older than 3.200?");
   const response = new RunResponse();
   const program = describe(request, info);
   let entry: string;
   try {
     entry = createRequire(join(program.folder, "program.js")).resolve("@pulumi/pulumi/cmd/run");
   } catch {
-    response.setError(`no @pulumi/pulumi found from ${program.folder}; run npm install in the project's folder`);
+    response.setError(
+      `no @pulumi/pulumi found from ${program.folder}; run npm install in the project's folder`,
+    );
     return response;
   }
   const child = spawn(

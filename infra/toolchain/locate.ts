@@ -12,7 +12,12 @@ export interface Located {
 }
 
 /** Folders of the cache whose `bin` holds programs. */
-export const cacheUnits = { pulumi: "engine", "rabbitmq-server": "servers", epmd: "servers", etcd: "servers" } as const;
+export const cacheUnits = {
+  pulumi: "engine",
+  "rabbitmq-server": "servers",
+  epmd: "servers",
+  etcd: "servers",
+} as const;
 
 export function isExecutable(path: string): boolean {
   try {
@@ -56,7 +61,9 @@ function usable(name: ToolName, env: Environment): string | undefined {
     return isExecutable(host) || onPath("pulumi-language-nodejs", env) !== undefined ? path : undefined;
   }
   if (name === "rabbitmq-server") {
-    return onPath("epmd", env) === undefined || onPath("erl", env) === undefined ? undefined : unwrapped(path);
+    return onPath("epmd", env) === undefined || onPath("erl", env) === undefined
+      ? undefined
+      : unwrapped(path);
   }
   return path;
 }

@@ -31,7 +31,10 @@ export function terminalProgress(output: Output = process.stderr): Progress {
 }
 
 /** For callers that want no words. */
-export const silentProgress: Progress = { line: () => {}, step: () => ({ update: () => {}, done: () => {} }) };
+export const silentProgress: Progress = {
+  line: () => {},
+  step: () => ({ update: () => {}, done: () => {} }),
+};
 
 const firstAfterMs = 2_000;
 
@@ -45,7 +48,9 @@ function startStep(output: Output, label: string): Step {
     const now = Date.now();
     if (now < nextAt) return;
     nextAt = now + (live ? 1_000 : 20_000);
-    const text = [label, detail, `${Math.round((now - started) / 1000)} s`].filter((s) => s !== "").join(" · ");
+    const text = [label, detail, `${Math.round((now - started) / 1000)} s`]
+      .filter((s) => s !== "")
+      .join(" · ");
     output.write(live ? `\r\x1b[K${text.slice(0, (output.columns ?? 80) - 1)}` : `${text}\n`);
     shown = true;
   };

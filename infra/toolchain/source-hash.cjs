@@ -28,7 +28,10 @@ function sources(root) {
 function sourceHash(root) {
   const hash = createHash("sha256");
   for (const path of [...settings.filter((name) => existsSync(join(root, name))), ...sources(root)]) {
-    hash.update(`${path}\0`).update(readFileSync(join(root, path))).update("\0");
+    hash
+      .update(`${path}\0`)
+      .update(readFileSync(join(root, path)))
+      .update("\0");
   }
   return hash.digest("hex");
 }

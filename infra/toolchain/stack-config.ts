@@ -41,7 +41,11 @@ function readMapping(text: string, file: string): Document {
   const [error] = document.errors;
   if (error !== undefined) {
     const [at] = error.linePos ?? [];
-    throw configProblem(file, at ? `line ${at.line}, column ${at.col}` : undefined, error.message.split("\n")[0] ?? "");
+    throw configProblem(
+      file,
+      at ? `line ${at.line}, column ${at.col}` : undefined,
+      error.message.split("\n")[0] ?? "",
+    );
   }
   if (document.contents === null) {
     document.contents = document.createNode({});

@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { InfraError } from "../problem.js";
 import { identityOf, nameOfProcess } from "../local/os-process.js";
+import { InfraError } from "../problem.js";
 
 /** A lock of the engine's file backend (`pkg/backend/diy/lock.go`). */
 export interface StackLock {
@@ -33,7 +33,8 @@ export class StackState {
     const names = existsSync(this.#locks) ? readdirSync(this.#locks) : [];
     for (const name of names.filter((found) => found.endsWith(".json"))) {
       const file = join(this.#locks, name);
-      const remove = (): void => [file, `${file}.attrs`].forEach((path) => void rmSync(path, { force: true }));
+      const remove = (): void =>
+        [file, `${file}.attrs`].forEach((path) => void rmSync(path, { force: true }));
       let lock: StackLock;
       try {
         lock = JSON.parse(readFileSync(file, "utf8"));
@@ -91,7 +92,10 @@ export class StackState {
 interface Latest {
   readonly secrets_providers?: { readonly state?: { readonly salt?: string } };
   readonly resources?: readonly { readonly type?: string }[];
-  readonly pending_operations?: readonly { readonly type?: string; readonly resource?: { readonly urn?: string } }[];
+  readonly pending_operations?: readonly {
+    readonly type?: string;
+    readonly resource?: { readonly urn?: string };
+  }[];
 }
 
 /**

@@ -5,12 +5,12 @@ import { InfraError } from "../problem.js";
 import { cacheFolder, type Environment } from "./cache.js";
 import { containerRuntime, writeLaunchers } from "./container.js";
 import { unpackPackages } from "./debian.js";
-import { downloadEngine, engineNpmVersion } from "./engine-npm.js";
 import { buildEngine, engineGoVersion } from "./engine-go.js";
+import { downloadEngine, engineNpmVersion } from "./engine-npm.js";
 import { execute } from "./execute.js";
 import { withLock } from "./file-lock.js";
 import { cacheUnits, find, onPath, type ToolName } from "./locate.js";
-import { type Progress, silentProgress, type Step } from "./progress.js";
+import { type Progress, type Step, silentProgress } from "./progress.js";
 
 export { locate, type ToolName } from "./locate.js";
 
@@ -71,7 +71,9 @@ async function present(name: ToolName, env: Environment): Promise<Tool | undefin
   if (found?.where !== "PATH") return inCache(name, env);
   const tool: Tool = { name, path: found.path, road: "on PATH", standIns: false };
   if (name !== "pulumi") return tool;
-  const version = await execute(found.path, ["version"], { env: { ...env, PULUMI_SKIP_UPDATE_CHECK: "true" } });
+  const version = await execute(found.path, ["version"], {
+    env: { ...env, PULUMI_SKIP_UPDATE_CHECK: "true" },
+  });
   return isNewEnough(version.stdout) ? tool : inCache(name, env);
 }
 
@@ -126,7 +128,10 @@ async function install(unit: Unit, progress: Progress, env: Environment): Promis
       const step = progress.step(label);
       try {
         mkdirSync(work);
-        const record = unit === "engine" ? await makeEngine(work, progress, env, step) : await makeServers(work, env, step);
+        const record =
+          unit === "engine"
+            ? await makeEngine(work, progress, env, step)
+            : await makeServers(work, env, step);
         writeFileSync(join(work, "unit.json"), JSON.stringify(record));
         rmSync(target, { recursive: true, force: true });
         renameSync(work, target);
@@ -140,15 +145,25 @@ async function install(unit: Unit, progress: Progress, env: Environment): Promis
   );
 }
 
-async function makeEngine(work: string, progress: Progress, env: Environment, step: Step): Promise<UnitRecord> {
+async function makeEngine(
+  work: string,
+  progress: Progress,
+  env: Environment,
+  step: Step,
+): Promise<UnitRecord> {
   step.update("asking for the official program");
   const problem = await downloadEngine(work, env, step);
   if (problem === undefined) return { road: `official Pulumi ${engineNpmVersion}` };
-  progress.line(`engine: the official Pulumi is not to be had here (${problem}); building it from its Go module`);
+  progress.line(
+    `engine: the official Pulumi is not to be had here (${problem}); building it from its Go module`,
+  );
   rmSync(work, { recursive: true, force: true });
   mkdirSync(work);
   await buildEngine(work, env, step);
-  return { road: `built from Go module v${engineGoVersion}, with our stand-ins for its Node plugins`, standIns: true };
+  return {
+    road: `built from Go module v${engineGoVersion}, with our stand-ins for its Node plugins`,
+    standIns: true,
+  };
 }
 
 async function makeServers(work: string, env: Environment, step: Step): Promise<UnitRecord> {
@@ -158,7 +173,10 @@ async function makeServers(work: string, env: Environment, step: Step): Promise<
   }
   const runtime = await containerRuntime(env);
   if (runtime === undefined) {
-    const command = process.platform === "darwin" ? "`brew install rabbitmq etcd`" : "your system's packages of rabbitmq-server and etcd";
+    const command =
+      process.platform === "darwin"
+        ? "`brew install rabbitmq etcd`"
+        : "your system's packages of rabbitmq-server and etcd";
     throw new InfraError({
       code: "TOOL-NO-ROAD",
       message: "no RabbitMQ and etcd on PATH, no apt-get and no container runtime that answers",

@@ -32,7 +32,9 @@ export async function watch(engine: Engine, args: readonly string[]): Promise<nu
   try {
     return await new Promise<number>((settle, fail) => {
       child.once("error", fail);
-      child.once("exit", (code, signal) => settle(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
+      child.once("exit", (code, signal) =>
+        settle(code ?? 128 + (signal === null ? 0 : constants.signals[signal])),
+      );
     });
   } finally {
     for (const signal of stopping) process.removeListener(signal, pass);

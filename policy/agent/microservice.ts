@@ -58,7 +58,9 @@ export class MicroserviceOfJob {
     const { send = this.#toQueue } = await this.#started;
     const startMs = performance.now() - begin;
     const answer = await this.#ask(send, message, correlationId, Math.max(0, this.#options.stepMs - startMs));
-    return startMs < NO_START_MS ? answer : { ...answer, metadata: { ...answer.metadata, startMs: startMs.toFixed(3) } };
+    return startMs < NO_START_MS
+      ? answer
+      : { ...answer, metadata: { ...answer.metadata, startMs: startMs.toFixed(3) } };
   }
 
   /** Asks it to end, and waits a moment. The runner ends what does not. */

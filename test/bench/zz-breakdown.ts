@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { readExperiment } from "/work/main/dynamos/experiment.js";
 import { follow, submit } from "/work/main/dynamos/runs/request.js";
 import { parseSettings } from "/work/main/dynamos/runs/settings.js";
-import { startMarket, startSkeleton } from "/work/main/test/bench/zz-market.js";
+import { startMarket, startSkeleton } from "/work/main/test/bench/market.js";
 import { putDocuments } from "/work/main/test/bench/documents.js";
 import { bareEcho, bareTransaction } from "/work/main/test/bench/floors.js";
 import { block } from "/work/main/test/bench/measure.js";
@@ -18,8 +18,8 @@ async function main() {
     const sk = await startSkeleton(market);
     const echo = await bareEcho(market.brokerPort);
     const tx = await bareTransaction(market.store);
-    for (let k = 0; k < 2; k++) {
-      const accepted: any = await submit(market.gateway, { type: settings.request, user: settings.user, dataProviders: settings.dataProviders, data: { ...settings.data, rounds: 400, seed: 1 } });
+    for (let k = 0; k < 3; k++) {
+      const accepted: any = await submit(market.gateway, { type: settings.request, user: settings.user, dataProviders: settings.dataProviders, data: { ...settings.data, rounds: 200, seed: 1 } });
       const reports: any[] = [];
       await follow(market.gateway, accepted.jobId, (r) => reports.push(r));
       const rs = reports.slice(10).map((r) => r.durations);

@@ -45,7 +45,9 @@ describe("a microservice", () => {
   it("is not started by a composition, and is reused from step to step", async () => {
     const opened = await begin();
     expect(existsSync(join(agent.workFolder, opened.job))).toBe(false);
-    expect((await work(market, AGENT, opened)).data).toMatchObject({
+    const first = await work(market, AGENT, opened);
+    expect(first.startMs).toBeGreaterThan(20);
+    expect(first.data).toMatchObject({
       worked: 1,
       role: "dataProvider",
       steward: AGENT,
@@ -53,7 +55,9 @@ describe("a microservice", () => {
     });
     const pid = pidOf(agent, opened.job);
     const next = await market.openRound(opened.job, 2, claimsOf(AGENT));
-    expect((await work(market, AGENT, next)).data).toMatchObject({ worked: 2, round: 2 });
+    const second = await work(market, AGENT, next);
+    expect(second.data).toMatchObject({ worked: 2, round: 2 });
+    expect(second.startMs).toBe(0);
     expect(pidOf(agent, opened.job)).toBe(pid);
     await market.shutdown(AGENT, opened.job);
     expect(runs(pid)).toBe(false);
@@ -228,6 +232,26 @@ describe("an agent", () => {
     const opened = await begin("eta");
     expect((await work(market, "eta", opened)).data).toMatchObject({ worked: 1 });
   }, 20_000);
+
+  it("loses no step and does none twice when the broker is restarted under it", async () => {
+    const opened = await begin();
+    const answer = market.step(
+      AGENT,
+      opened,
+      {
+        step: "work",
+        service: "probe",
+        requestType: "probe",
+        request: { do: "sleep", ms: 2_000 },
+      },
+      80_000,
+    );
+    await until("at work", () => agent.log().includes(`"job":"${opened.job}","microservice":"probe","pid":`));
+    await market.broker.restart();
+    expect((await answer).data).toMatchObject({ worked: 1 });
+    const next = await market.openRound(opened.job, 2, claimsOf(AGENT));
+    expect((await work(market, AGENT, next)).data).toMatchObject({ worked: 2 });
+  }, 90_000);
 
   it("that is killed takes its microservices with it; restarted, it cleans up and says that the job is gone", async () => {
     const first = await market.startAgent("zeta");

@@ -37,53 +37,68 @@ async function until<T>(look: () => T | undefined, what: string): Promise<T> {
     await new Promise((settle) => setTimeout(settle, 25));
   }
 }
-const runs = (pid: number): boolean => existsSync(`/proc/${pid}`) && !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
+const runs = (pid: number): boolean =>
+  existsSync(`/proc/${pid}`) && !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
 const childrenOf = (pid: number): number[] =>
-  readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number).filter((child) => {
-    try {
-      return new RegExp(`^PPid:\\s+${pid}$`, "m").test(readFileSync(`/proc/${child}/status`, "utf8"));
-    } catch {
-      return false;
-    }
-  });
-
-describe.runIf(process.platform === "linux")("a run of the engine that is killed in the middle", { timeout: 120_000 }, () => {
-  const stack = new TestStack({ program });
-  const folder = join(stack.folder, "things");
-  mkdirSync(folder);
-  stack.config({ "test:folder": folder });
-  afterAll(() => stack.end());
-
-  it("leaves no process, and the next run takes it up again", async () => {
-    const engine = await stack.engine();
-    const run = spawn(engine.tool.path, [...engineArguments(engine, ["up", "--yes", "--skip-preview"]), "--non-interactive"], {
-      cwd: engine.project,
-      env: engine.env,
-      stdio: "ignore",
+  readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((child) => {
+      try {
+        return new RegExp(`^PPid:\\s+${pid}$`, "m").test(readFileSync(`/proc/${child}/status`, "utf8"));
+      } catch {
+        return false;
+      }
     });
-    if (run.pid === undefined) throw new Error("the engine did not start");
-    const started = await until(() => readdirSync(folder).find((name) => name.startsWith("creating-")), "the create begins");
-    const provider = Number(started.slice("creating-".length));
-    const children = childrenOf(run.pid);
-    const all = [...children, ...children.flatMap(childrenOf)];
-    expect(all).toContain(provider);
-    // The language host and the program it runs.
-    expect(all.length).toBeGreaterThanOrEqual(3);
 
-    await expect(repairStack(engine, silentProgress)).rejects.toMatchObject({ code: "TOOL-STACK-BUSY" });
-    run.kill("SIGKILL");
-    await until(() => (all.some(runs) ? undefined : true), `the ends of ${all.join(", ")}`);
-    writeFileSync(join(folder, "go"), "");
-    expect(readdirSync(folder).filter((name) => name.startsWith("made-"))).toEqual([]);
+describe.runIf(process.platform === "linux")(
+  "a run of the engine that is killed in the middle",
+  { timeout: 120_000 },
+  () => {
+    const stack = new TestStack({ program });
+    const folder = join(stack.folder, "things");
+    mkdirSync(folder);
+    stack.config({ "test:folder": folder });
+    afterAll(() => stack.end());
 
-    const lines: string[] = [];
-    await repairStack(await stack.engine(), { ...silentProgress, line: (text) => lines.push(text) });
-    expect(lines).toEqual(["a run was killed while creating one; taking it up again"]);
-    const up = await stack.up();
-    expect(up.code, up.text).toBe(0);
-    expect(up.text).not.toContain("warning");
-    expect(up.resources.map((resource) => nameOf(resource.urn))).toContain("one");
-    await repairStack(await stack.engine(), { ...silentProgress, line: (text) => lines.push(text) });
-    expect(lines).toHaveLength(1);
-  });
-});
+    it("leaves no process, and the next run takes it up again", async () => {
+      const engine = await stack.engine();
+      const run = spawn(
+        engine.tool.path,
+        [...engineArguments(engine, ["up", "--yes", "--skip-preview"]), "--non-interactive"],
+        {
+          cwd: engine.project,
+          env: engine.env,
+          stdio: "ignore",
+        },
+      );
+      if (run.pid === undefined) throw new Error("the engine did not start");
+      const started = await until(
+        () => readdirSync(folder).find((name) => name.startsWith("creating-")),
+        "the create begins",
+      );
+      const provider = Number(started.slice("creating-".length));
+      const children = childrenOf(run.pid);
+      const all = [...children, ...children.flatMap(childrenOf)];
+      expect(all).toContain(provider);
+      // The language host and the program it runs.
+      expect(all.length).toBeGreaterThanOrEqual(3);
+
+      await expect(repairStack(engine, silentProgress)).rejects.toMatchObject({ code: "TOOL-STACK-BUSY" });
+      run.kill("SIGKILL");
+      await until(() => (all.some(runs) ? undefined : true), `the ends of ${all.join(", ")}`);
+      writeFileSync(join(folder, "go"), "");
+      expect(readdirSync(folder).filter((name) => name.startsWith("made-"))).toEqual([]);
+
+      const lines: string[] = [];
+      await repairStack(await stack.engine(), { ...silentProgress, line: (text) => lines.push(text) });
+      expect(lines).toEqual(["a run was killed while creating one; taking it up again"]);
+      const up = await stack.up();
+      expect(up.code, up.text).toBe(0);
+      expect(up.text).not.toContain("warning");
+      expect(up.resources.map((resource) => nameOf(resource.urn))).toContain("one");
+      await repairStack(await stack.engine(), { ...silentProgress, line: (text) => lines.push(text) });
+      expect(lines).toHaveLength(1);
+    });
+  },
+);

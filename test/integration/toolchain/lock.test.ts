@@ -14,7 +14,8 @@ function locker(body: string) {
   const text = `const fs = require("node:fs"); require(${JSON.stringify(lock)}).withLock(${JSON.stringify(join(folder, "lock"))}, async () => { ${body} });`;
   return spawn(process.execPath, ["-e", text], { stdio: ["ignore", "pipe", "inherit"] });
 }
-const ended = (child: ReturnType<typeof locker>): Promise<number | null> => new Promise((settle) => child.once("exit", settle));
+const ended = (child: ReturnType<typeof locker>): Promise<number | null> =>
+  new Promise((settle) => child.once("exit", settle));
 
 describe("withLock", { timeout: 60_000 }, () => {
   it("lets one process in at a time", async () => {

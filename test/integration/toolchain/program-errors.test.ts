@@ -28,7 +28,10 @@ describe("a program that fails", { timeout: 120_000 }, () => {
     const fresh = new TestStack({ program: "exports.x = require('@pulumi/pulumi').secret('s');" });
     try {
       const both = await Promise.all([fresh.preview(), fresh.preview()]);
-      expect(both.map((preview) => preview.code), both.map((preview) => preview.text).join()).toEqual([0, 0]);
+      expect(
+        both.map((preview) => preview.code),
+        both.map((preview) => preview.text).join(),
+      ).toEqual([0, 0]);
       const up = await fresh.up();
       expect(up.outputs, up.text).toEqual({ x: "s" });
       expect(statSync(join(fresh.state, "passphrase")).mode & 0o777).toBe(0o600);

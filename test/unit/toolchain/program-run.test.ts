@@ -1,5 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { type ProgramRun, programArguments, programEnvironment, runOutcome } from "../../../infra/toolchain/program-run.js";
+import {
+  type ProgramRun,
+  programArguments,
+  programEnvironment,
+  runOutcome,
+} from "../../../infra/toolchain/program-run.js";
 
 const run: ProgramRun = {
   project: "p",
@@ -23,7 +28,9 @@ describe("a program's run", () => {
     expect(programArguments(run).join(" ")).toBe(
       "--monitor 127.0.0.1:1 --engine 127.0.0.1:2 --organization organization --project p --root-directory /a b --stack dev --pwd /a b/main --parallel 16 --dry-run pulumi.cjs",
     );
-    expect(programArguments({ ...run, dryRun: false, parallel: 0, organization: "" })).not.toContain("--dry-run");
+    expect(programArguments({ ...run, dryRun: false, parallel: 0, organization: "" })).not.toContain(
+      "--dry-run",
+    );
     expect(programArguments({ ...run, parallel: 0 })).not.toContain("--parallel");
     expect(programEnvironment(run)).toEqual({
       PULUMI_CONFIG: '{"p:x":"1"}',

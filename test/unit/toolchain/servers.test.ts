@@ -32,7 +32,8 @@ describe("packagesToUnpack", () => {
 
 describe("quotePaths", () => {
   it("quotes the script's own place, and is done when it is done", () => {
-    const script = "x=`dirname $SCRIPT_PATH`\ny=`readlink -f $SCRIPT_PATH 2>/dev/null`\n. ${RABBITMQ_SCRIPTS_DIR}/rabbitmq-defaults\n";
+    const script =
+      "x=`dirname $SCRIPT_PATH`\ny=`readlink -f $SCRIPT_PATH 2>/dev/null`\n. ${RABBITMQ_SCRIPTS_DIR}/rabbitmq-defaults\n";
     const quoted = quotePaths(script);
     expect(quoted).toBe(
       'x=`dirname "$SCRIPT_PATH"`\ny=`readlink -f "$SCRIPT_PATH" 2>/dev/null`\n. "${RABBITMQ_SCRIPTS_DIR}/rabbitmq-defaults"\n',

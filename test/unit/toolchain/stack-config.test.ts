@@ -30,14 +30,14 @@ describe("the engine's copy of a stack's configuration", () => {
     expect(parse(stackConfig("# nothing yet\n", salt, "f").text)).toEqual({ encryptionsalt: salt });
   });
 
-  it.each([
-    "encryptionsalt: v1:own\n",
-    "secretsprovider: awskms://alias/x\nencryptedkey: abc\n",
-  ])("leaves a file with secrets of its own as it is: %j", (text) => {
-    const copy = stackConfig(text, salt, "f");
-    expect(copy.text).toBe(text);
-    expect(copy.ownSecrets).toBe(true);
-  });
+  it.each(["encryptionsalt: v1:own\n", "secretsprovider: awskms://alias/x\nencryptedkey: abc\n"])(
+    "leaves a file with secrets of its own as it is: %j",
+    (text) => {
+      const copy = stackConfig(text, salt, "f");
+      expect(copy.text).toBe(text);
+      expect(copy.ownSecrets).toBe(true);
+    },
+  );
 
   it("names the place of a YAML mistake", () => {
     const wrong = "config:\n  a: [1\n b: 2\n";
@@ -47,7 +47,10 @@ describe("the engine's copy of a stack's configuration", () => {
     try {
       stackConfig(wrong, salt, "Pulumi.dev.yaml");
     } catch (error) {
-      expect((error as InfraError).problems[0]).toMatchObject({ file: "Pulumi.dev.yaml", path: "line 3, column 2" });
+      expect((error as InfraError).problems[0]).toMatchObject({
+        file: "Pulumi.dev.yaml",
+        path: "line 3, column 2",
+      });
     }
   });
 

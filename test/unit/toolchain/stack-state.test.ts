@@ -41,7 +41,11 @@ describe("StackState", () => {
       checkpoint: {
         latest: {
           secrets_providers: { type: "passphrase", state: { salt: "v1:x" } },
-          resources: [{ type: "pulumi:pulumi:Stack" }, { type: "pulumi:providers:pulumi-nodejs" }, { type: "a:b:C" }],
+          resources: [
+            { type: "pulumi:pulumi:Stack" },
+            { type: "pulumi:providers:pulumi-nodejs" },
+            { type: "a:b:C" },
+          ],
           pending_operations: [{ type: "creating", resource: { urn: "urn:pulumi:dev::p::a:b:C::dev-one" } }],
         },
       },
@@ -50,8 +54,14 @@ describe("StackState", () => {
     expect(state.pendingOperations()).toEqual(["creating dev-one"]);
 
     // No process has this pid: the kernel's largest is 4194304.
-    const dead = write("locks/organization/p/dev/1.json", { pid: 4_999_999, hostname: hostname(), timestamp: "2026-01-01T00:00:00Z" });
-    const attributes = write("locks/organization/p/dev/1.json.attrs", { "user.content_type": "application/json" });
+    const dead = write("locks/organization/p/dev/1.json", {
+      pid: 4_999_999,
+      hostname: hostname(),
+      timestamp: "2026-01-01T00:00:00Z",
+    });
+    const attributes = write("locks/organization/p/dev/1.json.attrs", {
+      "user.content_type": "application/json",
+    });
     const torn = write("locks/organization/p/dev/2.json", '{"pid":');
     const far = { pid: 1, hostname: "another-machine", timestamp: "2026-01-01T00:00:00Z" };
     const live = write("locks/organization/p/dev/3.json", far);
@@ -70,8 +80,14 @@ describe("StackState", () => {
 describe("engineArguments", () => {
   const engine = { stack: "dev", configFile: "/c d" };
   it.each([
-    [["up", "--yes"], ["up", "--stack", "dev", "--config-file", "/c d", "--yes"]],
+    [
+      ["up", "--yes"],
+      ["up", "--stack", "dev", "--config-file", "/c d", "--yes"],
+    ],
     [["preview"], ["preview", "--stack", "dev", "--config-file", "/c d"]],
-    [["stack", "output", "--json"], ["stack", "output", "--stack", "dev", "--json"]],
+    [
+      ["stack", "output", "--json"],
+      ["stack", "output", "--stack", "dev", "--json"],
+    ],
   ])("%j: %j", (args, expected) => expect(engineArguments(engine, args)).toEqual(expected));
 });

@@ -20,7 +20,8 @@ describe("goIsNewEnough", () => {
     fc.assert(
       fc.property(version, fc.nat(2), fc.nat(10), (lower, position, more) => {
         const higher = lower.map((part, i) => (i === position ? part + more + 1 : part));
-        const ok = (parts: readonly number[]): boolean => goIsNewEnough(`go version go${parts.join(".")} linux/amd64`);
+        const ok = (parts: readonly number[]): boolean =>
+          goIsNewEnough(`go version go${parts.join(".")} linux/amd64`);
         expect(ok(higher) || !ok(lower)).toBe(true);
       }),
     );
