@@ -32,7 +32,11 @@ export class Agent extends pulumi.ComponentResource {
     this.node = node;
     const service = agentService(party);
     // A broker that is deleted takes its users with it: a dead stack can be taken down.
-    const user = new BrokerUser(name, { state, rights: agentRights(service, party) }, { parent: this, dependsOn: broker, deletedWith: broker });
+    const user = new BrokerUser(
+      name,
+      { state, rights: agentRights(service, party) },
+      { parent: this, dependsOn: broker, deletedWith: broker },
+    );
     this.process = new LocalProcess(
       name,
       { state, spec: agentServiceSpec(args, args.experiment) },

@@ -32,8 +32,16 @@ export const provider: dynamic.ResourceProvider<DocumentProps, DocumentOutputs> 
 
   async diff(_id, olds, news) {
     try {
-      if (hasUnknown(news) || olds.kind !== news.kind || olds.name !== news.name || olds.state !== news.state) {
-        return { changes: true, replaces: olds.kind !== news.kind || olds.name !== news.name ? ["name"] : [] };
+      if (
+        hasUnknown(news) ||
+        olds.kind !== news.kind ||
+        olds.name !== news.name ||
+        olds.state !== news.state
+      ) {
+        return {
+          changes: true,
+          replaces: olds.kind !== news.kind || olds.name !== news.name ? ["name"] : [],
+        };
       }
       return { changes: await hasChanges(olds, news) };
     } catch (error) {
@@ -59,7 +67,13 @@ export const provider: dynamic.ResourceProvider<DocumentProps, DocumentOutputs> 
 
   /** A document that the API changed or took away is still the stack's: what the stack wrote stays on record, so that drift can be told. */
   async read(id, props) {
-    if (props === undefined) throw new InfraError({ code: "DOC-IMPORT", path: id, message: "cannot be imported", remedy: "write its file; `up` adopts a live document that is the same" });
+    if (props === undefined)
+      throw new InfraError({
+        code: "DOC-IMPORT",
+        path: id,
+        message: "cannot be imported",
+        remedy: "write its file; `up` adopts a live document that is the same",
+      });
     return { id, props };
   },
 
@@ -80,7 +94,8 @@ async function hasChanges(olds: DocumentOutputs, news: DocumentProps): Promise<b
   try {
     verdict = await verdictOf(api, olds, news);
   } catch (error) {
-    if (error instanceof InfraError && error.code === "ORC-UNREACHABLE") return documentHash(news.document) !== olds.sha256;
+    if (error instanceof InfraError && error.code === "ORC-UNREACHABLE")
+      return documentHash(news.document) !== olds.sha256;
     throw error;
   }
   if (verdict.kind === "conflict") throw new InfraError(verdict.problem);
@@ -88,16 +103,33 @@ async function hasChanges(olds: DocumentOutputs, news: DocumentProps): Promise<b
   return verdict.kind === "write";
 }
 
-async function verdictOf(api: DocumentsApi, last: Version | undefined, { kind, name, document, replaces }: DocumentProps): Promise<DriftVerdict> {
+async function verdictOf(
+  api: DocumentsApi,
+  last: Version | undefined,
+  { kind, name, document, replaces }: DocumentProps,
+): Promise<DriftVerdict> {
   const found = await api.get(kind, name);
-  const live = found === undefined ? undefined : { sha256: documentHash(found.document), revision: found.revision };
+  const live =
+    found === undefined ? undefined : { sha256: documentHash(found.document), revision: found.revision };
   // Only what is gone needs the question whether it was ever there.
-  const remembered = last === undefined || live !== undefined || (await api.remembers(kind, name, last.revision));
-  return driftOf({ kind, name, file: { sha256: documentHash(document), revision: replaces }, last, live, remembered });
+  const remembered =
+    last === undefined || live !== undefined || (await api.remembers(kind, name, last.revision));
+  return driftOf({
+    kind,
+    name,
+    file: { sha256: documentHash(document), revision: replaces },
+    last,
+    live,
+    remembered,
+  });
 }
 
 /** Makes the live document the file's where that is allowed. */
-async function bring(api: DocumentsApi, last: Version | undefined, props: DocumentProps): Promise<DocumentOutputs> {
+async function bring(
+  api: DocumentsApi,
+  last: Version | undefined,
+  props: DocumentProps,
+): Promise<DocumentOutputs> {
   const verdict = await verdictOf(api, last, props);
   switch (verdict.kind) {
     case "conflict":
@@ -115,7 +147,15 @@ async function bring(api: DocumentsApi, last: Version | undefined, props: Docume
 
 function outputs(props: DocumentProps, { sha256, revision }: Version): DocumentOutputs {
   const { state, kind, name, document, replaces } = props;
-  return stripUndefined({ state, kind, name, document, ...(replaces === undefined ? {} : { replaces }), revision, sha256 });
+  return stripUndefined({
+    state,
+    kind,
+    name,
+    document,
+    ...(replaces === undefined ? {} : { replaces }),
+    revision,
+    sha256,
+  });
 }
 
 function needed(props: DocumentProps): DocumentsApi {

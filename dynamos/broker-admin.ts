@@ -30,9 +30,20 @@ export class BrokerAdmin {
       hashing_algorithm: "rabbit_password_hashing_sha256",
       tags: "",
     });
-    await this.#call("PUT", `/topic-permissions/${vhost}/${encodeURIComponent(user)}`, { exchange: EXCHANGE, write: topicWrite, read: topicRead });
-    await this.#call("PUT", `/queues/${vhost}/${encodeURIComponent(queue)}`, { durable: true, auto_delete: false, arguments: QUEUE_ARGUMENTS });
-    await this.#call("POST", `/bindings/${vhost}/e/${EXCHANGE}/q/${encodeURIComponent(queue)}`, { routing_key: queue, arguments: {} });
+    await this.#call("PUT", `/topic-permissions/${vhost}/${encodeURIComponent(user)}`, {
+      exchange: EXCHANGE,
+      write: topicWrite,
+      read: topicRead,
+    });
+    await this.#call("PUT", `/queues/${vhost}/${encodeURIComponent(queue)}`, {
+      durable: true,
+      auto_delete: false,
+      arguments: QUEUE_ARGUMENTS,
+    });
+    await this.#call("POST", `/bindings/${vhost}/e/${EXCHANGE}/q/${encodeURIComponent(queue)}`, {
+      routing_key: queue,
+      arguments: {},
+    });
     // Last, so that the agent can do nothing before all is in place.
     await this.#call("PUT", `/permissions/${vhost}/${encodeURIComponent(user)}`, { configure, write, read });
   }
@@ -47,8 +58,11 @@ export class BrokerAdmin {
     ]);
     const found = permission as Partial<BrokerRights> | undefined;
     if (found === undefined || queue === undefined) return false;
-    if (found.configure !== rights.configure || found.write !== rights.write || found.read !== rights.read) return false;
-    const topic = (Array.isArray(topics) ? (topics as readonly { exchange?: string; write?: string; read?: string }[]) : []).find((t) => t.exchange === EXCHANGE);
+    if (found.configure !== rights.configure || found.write !== rights.write || found.read !== rights.read)
+      return false;
+    const topic = (
+      Array.isArray(topics) ? (topics as readonly { exchange?: string; write?: string; read?: string }[]) : []
+    ).find((t) => t.exchange === EXCHANGE);
     return topic?.write === rights.topicWrite && topic.read === rights.topicRead;
   }
 
@@ -79,13 +93,21 @@ export class BrokerAdmin {
     try {
       response = await fetch(`${this.#base}${path}`, {
         method,
-        headers: { authorization: this.#authorization, ...(body === undefined ? {} : { "content-type": "application/json" }) },
+        headers: {
+          authorization: this.#authorization,
+          ...(body === undefined ? {} : { "content-type": "application/json" }),
+        },
         signal: AbortSignal.timeout(callSeconds * 1000),
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       });
     } catch (error) {
       throw new InfraError(
-        { code: "BUS-ADMIN-UNREACHABLE", path: BROKER_ADMIN, message: `the broker's management interface does not answer: ${reason(error)}`, remedy: "see `dynamos-fabric logs broker`; `up` starts a broker that is down" },
+        {
+          code: "BUS-ADMIN-UNREACHABLE",
+          path: BROKER_ADMIN,
+          message: `the broker's management interface does not answer: ${reason(error)}`,
+          remedy: "see `dynamos-fabric logs broker`; `up` starts a broker that is down",
+        },
         { cause: error },
       );
     }

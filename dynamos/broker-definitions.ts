@@ -52,7 +52,8 @@ function rights(user: string, queue: string, own: string, sendsTo: string): Brok
 }
 
 /** The rights of the core services. */
-export const coreRights = (): readonly BrokerRights[] => CORE_USERS.map(({ user, queue, sendsTo }) => rights(user, queue, queue, sendsTo));
+export const coreRights = (): readonly BrokerRights[] =>
+  CORE_USERS.map(({ user, queue, sendsTo }) => rights(user, queue, queue, sendsTo));
 
 /** The rights of a party's agent, its jobs' microservices included: its own queue, the queues of its jobs, and the orchestrator's to write to. */
 export function agentRights(user: string, party: string): BrokerRights {
@@ -79,7 +80,13 @@ export function brokerDefinitions(): string {
     routing_key: key,
     arguments: {},
   });
-  const queue = (name: string, args: object) => ({ name, vhost: VHOST, durable: true, auto_delete: false, arguments: args });
+  const queue = (name: string, args: object) => ({
+    name,
+    vhost: VHOST,
+    durable: true,
+    auto_delete: false,
+    arguments: args,
+  });
   const exchange = (name: string, type: string) => ({
     name,
     vhost: VHOST,
@@ -100,13 +107,34 @@ export function brokerDefinitions(): string {
     users: [user(BROKER_ADMIN, ["administrator"]), ...core.map((r) => user(r.user, []))],
     permissions: [
       // It declares agents' queues, so it needs their names; it has nothing to read or publish.
-      { user: BROKER_ADMIN, vhost: VHOST, configure: "^.+-in$", write: `^(.+-in|${DEAD_LETTER_EXCHANGE})$`, read: `^(.+-in|${EXCHANGE})$` },
-      ...core.map(({ user: name, configure, write, read }) => ({ user: name, vhost: VHOST, configure, write, read })),
+      {
+        user: BROKER_ADMIN,
+        vhost: VHOST,
+        configure: "^.+-in$",
+        write: `^(.+-in|${DEAD_LETTER_EXCHANGE})$`,
+        read: `^(.+-in|${EXCHANGE})$`,
+      },
+      ...core.map(({ user: name, configure, write, read }) => ({
+        user: name,
+        vhost: VHOST,
+        configure,
+        write,
+        read,
+      })),
     ],
-    topic_permissions: core.map((r) => ({ user: r.user, vhost: VHOST, exchange: EXCHANGE, write: r.topicWrite, read: r.topicRead })),
+    topic_permissions: core.map((r) => ({
+      user: r.user,
+      vhost: VHOST,
+      exchange: EXCHANGE,
+      write: r.topicWrite,
+      read: r.topicRead,
+    })),
     exchanges: [exchange(EXCHANGE, "topic"), exchange(DEAD_LETTER_EXCHANGE, "fanout")],
     queues: [...core.map((r) => queue(r.queue, QUEUE_ARGUMENTS)), queue(DEAD_LETTER_QUEUE, {})],
-    bindings: [...core.map((r) => bind(EXCHANGE, r.queue, r.queue)), bind(DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE, "")],
+    bindings: [
+      ...core.map((r) => bind(EXCHANGE, r.queue, r.queue)),
+      bind(DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE, ""),
+    ],
   };
   return `${JSON.stringify(definitions, null, 1)}\n`;
 }

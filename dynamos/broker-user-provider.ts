@@ -1,12 +1,11 @@
 /** The code behind BrokerUser; run in the engine's provider process (see infra/dynamic.ts). */
-import { existsSync } from "node:fs";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import type { dynamic } from "@pulumi/pulumi";
 import { endWithParent, hasUnknown, stripUndefined, withoutStack } from "../infra/dynamic.js";
-import { rabbitmqPasswordHash } from "../infra/local/rabbitmq-hash.js";
 import { statusOf } from "../infra/local/index.js";
+import { rabbitmqPasswordHash } from "../infra/local/rabbitmq-hash.js";
 import { StateFolder } from "../infra/local/state-folder.js";
 import { InfraError } from "../infra/problem.js";
 import { BrokerAdmin } from "./broker-admin.js";
@@ -67,7 +66,8 @@ export const provider: dynamic.ResourceProvider<UserProps, UserOutputs> = {
 
 /** A broker that is down cannot be asked; it keeps its users, so that alone is no change. */
 async function isAsWanted(olds: UserProps, news: UserProps): Promise<boolean> {
-  if (hasUnknown(news) || olds.state !== news.state || !isDeepStrictEqual(olds.rights, news.rights)) return false;
+  if (hasUnknown(news) || olds.state !== news.state || !isDeepStrictEqual(olds.rights, news.rights))
+    return false;
   if (!existsSync(new StateFolder(folderOf(news)).secretFile(brokerSecret(news.rights.user)))) return false;
   const admin = connect(news);
   if (admin === undefined) return true;
@@ -89,9 +89,11 @@ async function put(props: UserProps): Promise<UserOutputs> {
 function connect(props: UserProps): BrokerAdmin | undefined {
   const folder = folderOf(props);
   const broker = statusOf(folder).services.find((service) => service.name === BROKER);
-  const port = broker?.state === "ready" ? broker.ports["management"] : undefined;
+  const port = broker?.state === "ready" ? broker.ports.management : undefined;
   const secret = new StateFolder(folder).secretFile(brokerSecret(BROKER_ADMIN));
-  return port === undefined || !existsSync(secret) ? undefined : new BrokerAdmin(port, readFileSync(secret, "utf8"));
+  return port === undefined || !existsSync(secret)
+    ? undefined
+    : new BrokerAdmin(port, readFileSync(secret, "utf8"));
 }
 
 function needed(props: UserProps): BrokerAdmin {

@@ -22,7 +22,12 @@ export class BrokerUser extends pulumi.CustomResource {
   declare readonly user: pulumi.Output<string>;
 
   constructor(name: string, args: BrokerUserArgs, options?: pulumi.CustomResourceOptions) {
-    const props = { state: args.state, rights: args.rights, user: undefined, __provider: dynamicProvider("dynamos/broker-user-provider") };
+    const props = {
+      state: args.state,
+      rights: args.rights,
+      user: undefined,
+      __provider: dynamicProvider("dynamos/broker-user-provider"),
+    };
     super(brokerUserType, name, props, options);
   }
 }

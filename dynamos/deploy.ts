@@ -13,7 +13,11 @@ import { findProject, stateFolderOf } from "./stack-folder.js";
 /** What `pulumi stack output` shows. */
 export interface DeployOutputs {
   /** Site and addresses by node. */
-  readonly nodes: pulumi.Output<Readonly<Record<string, { readonly site: string; readonly address: string; readonly managementIp: string }>>>;
+  readonly nodes: pulumi.Output<
+    Readonly<
+      Record<string, { readonly site: string; readonly address: string; readonly managementIp: string }>
+    >
+  >;
   /** `http://127.0.0.1:PORT` of the API gateway; absent where no marketplace runs yet. */
   readonly gatewayUrl?: pulumi.Output<string>;
   /** The stack's state folder, relative to Pulumi.yaml. */
@@ -45,7 +49,13 @@ export async function deploy(): Promise<DeployOutputs> {
   const emulator = new LocalProcess(`${stack}-${EMULATOR}`, { state, spec: emulatorService() });
   const slice = new FabricSlice(
     stack,
-    { endpoint: { kind: "local", state, service: EMULATOR }, lease: spec.lease, nodes: sliceNodes(spec), state, beforeRemove: stopServices(state) },
+    {
+      endpoint: { kind: "local", state, service: EMULATOR },
+      lease: spec.lease,
+      nodes: sliceNodes(spec),
+      state,
+      beforeRemove: stopServices(state),
+    },
     { dependsOn: emulator, transformations: [goesWith(emulator)] },
   );
   const market = new Marketplace(stack, {
@@ -61,13 +71,24 @@ export async function deploy(): Promise<DeployOutputs> {
 }
 
 async function deploySlice(stack: string, state: string, spec: MarketplaceSpec): Promise<DeployOutputs> {
-  await pulumi.log.info("target fabric makes the slice; the cluster on it and the marketplace on that cluster come with issues 5 and 6 (see docs/ROADMAP.md)");
-  const slice = new FabricSlice(stack, { endpoint: { kind: "fabric" }, lease: spec.lease, nodes: sliceNodes(spec), state });
+  await pulumi.log.info(
+    "target fabric makes the slice; the cluster on it and the marketplace on that cluster come with issues 5 and 6 (see docs/ROADMAP.md)",
+  );
+  const slice = new FabricSlice(stack, {
+    endpoint: { kind: "fabric" },
+    lease: spec.lease,
+    nodes: sliceNodes(spec),
+    state,
+  });
   return { nodes: hostsByName(slice), stateFolder: state };
 }
 
 function hostsByName(slice: FabricSlice): DeployOutputs["nodes"] {
-  return slice.hosts.apply((hosts) => Object.fromEntries(hosts.map(({ name, site, address, managementIp }) => [name, { site, address, managementIp }])));
+  return slice.hosts.apply((hosts) =>
+    Object.fromEntries(
+      hosts.map(({ name, site, address, managementIp }) => [name, { site, address, managementIp }]),
+    ),
+  );
 }
 
 /** The nodes as a slice sees them: it knows no roles. */
@@ -75,23 +96,37 @@ function sliceNodes({ nodes }: MarketplaceSpec): ConstructorParameters<typeof Fa
   return Object.fromEntries(
     Object.entries(nodes).map(([name, { site = "", cores, ram, disk, image, components }]) => [
       name,
-      { site, cores, ram, disk, ...(image === undefined ? {} : { image }), ...(components === undefined ? {} : { components }) },
+      {
+        site,
+        cores,
+        ram,
+        disk,
+        ...(image === undefined ? {} : { image }),
+        ...(components === undefined ? {} : { components }),
+      },
     ]),
   );
 }
 
-function nodesOf(agents: readonly { readonly party: string; readonly node: string; readonly role: string }[], role: string): Record<string, string> {
+function nodesOf(
+  agents: readonly { readonly party: string; readonly node: string; readonly role: string }[],
+  role: string,
+): Record<string, string> {
   return Object.fromEntries(agents.filter((a) => a.role === role).map(({ party, node }) => [party, node]));
 }
 
 /** What the emulator holds goes when the emulator goes: a dead stack can be taken down. */
 function goesWith(emulator: pulumi.Resource): pulumi.ResourceTransformation {
   return ({ resource, props, opts }) =>
-    resource instanceof pulumi.CustomResource ? { props, opts: pulumi.mergeOptions(opts, { deletedWith: emulator }) } : undefined;
+    resource instanceof pulumi.CustomResource
+      ? { props, opts: pulumi.mergeOptions(opts, { deletedWith: emulator }) }
+      : undefined;
 }
 
 /** Before a node's machine goes, what runs on it ends in good order: an agent lets its jobs finish and goes offline. */
-function stopServices(state: string): NonNullable<ConstructorParameters<typeof FabricSlice>[1]["beforeRemove"]> {
+function stopServices(
+  state: string,
+): NonNullable<ConstructorParameters<typeof FabricSlice>[1]["beforeRemove"]> {
   return async ({ leaving }) => {
     const folder = join(findProject(), state);
     const busy = new Set(statusOf(folder).services.map((s) => s.node));
@@ -106,5 +141,7 @@ async function tellWhatIsDown(state: string): Promise<void> {
   if (down.length === 0) return;
   const why = supervisor ? "" : " (their supervisor is not running)";
   const count = down.length === 1 ? "1 service is" : `${down.length} services are`;
-  await pulumi.log.warn(`${count} down${why}: ${down.join(", ")}; up starts ${down.length === 1 ? "it" : "them"}`);
+  await pulumi.log.warn(
+    `${count} down${why}: ${down.join(", ")}; up starts ${down.length === 1 ? "it" : "them"}`,
+  );
 }

@@ -40,10 +40,13 @@ export function driftOf(input: DriftInput): DriftVerdict {
   const { file, last, live } = input;
   const liveRevision = live?.revision ?? 0;
   if (live !== undefined && live.sha256 === file.sha256) return { kind: "same", live };
-  if (live === undefined && (last === undefined || !input.remembered)) return { kind: "write", ifRevision: 0 };
+  if (live === undefined && (last === undefined || !input.remembered))
+    return { kind: "write", ifRevision: 0 };
   if (file.revision === liveRevision) return { kind: "write", ifRevision: liveRevision };
-  if (live !== undefined && last !== undefined && live.sha256 === last.sha256) return { kind: "write", ifRevision: live.revision };
-  if (last !== undefined && last.sha256 === file.sha256) return { kind: "drift", problem: problemOf(input, "drift") };
+  if (live !== undefined && last !== undefined && live.sha256 === last.sha256)
+    return { kind: "write", ifRevision: live.revision };
+  if (last !== undefined && last.sha256 === file.sha256)
+    return { kind: "drift", problem: problemOf(input, "drift") };
   return { kind: "conflict", problem: problemOf(input, "conflict") };
 }
 
@@ -51,8 +54,15 @@ function problemOf({ kind, name, last, live }: DriftInput, found: "drift" | "con
   const agreement = kind === "agreement";
   const since = last === undefined ? "" : ` since the stack wrote revision ${last.revision}`;
   const done =
-    live === undefined ? `was taken away through the orchestrator's API${since}` : `was changed through the orchestrator's API${since}: it is at revision ${live.revision}`;
-  const rest = found === "drift" ? "up leaves it so" : last === undefined ? "and the file says otherwise" : "and the file was changed as well";
+    live === undefined
+      ? `was taken away through the orchestrator's API${since}`
+      : `was changed through the orchestrator's API${since}: it is at revision ${live.revision}`;
+  const rest =
+    found === "drift"
+      ? "up leaves it so"
+      : last === undefined
+        ? "and the file says otherwise"
+        : "and the file was changed as well";
   const revision = `"$revision": ${live?.revision ?? 0}`;
   return {
     code: `${agreement ? "POL-AGREEMENT" : "DOC"}-${found === "drift" ? "DRIFT" : "CONFLICT"}`,

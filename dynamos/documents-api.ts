@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { statusOf } from "../infra/local/index.js";
 import { StateFolder } from "../infra/local/state-folder.js";
 import { InfraError } from "../infra/problem.js";
-import { type DocumentKind, DOCUMENT_KINDS } from "../policy/contract/documents.js";
+import type { DocumentKind } from "../policy/contract/documents.js";
 import { KEY } from "../policy/contract/names.js";
 import { OPERATOR_TOKEN, ORCHESTRATOR, STORE } from "./services.js";
 
@@ -39,7 +39,11 @@ export class DocumentsApi {
   readonly #store: string | undefined;
 
   /** @param store `host:port` of etcd, for {@link remembers} */
-  constructor(options: { readonly url: string; readonly token: string; readonly store?: string | undefined }) {
+  constructor(options: {
+    readonly url: string;
+    readonly token: string;
+    readonly store?: string | undefined;
+  }) {
     this.#base = `${options.url}/api/v1`;
     this.#token = options.token;
     this.#store = options.store;
@@ -50,8 +54,19 @@ export class DocumentsApi {
     const { status, body } = await this.#call("GET", kind, name);
     if (status === 404) return undefined;
     const { document, revision } = body as { readonly document?: unknown; readonly revision?: unknown };
-    if (document === undefined || typeof revision !== "number") throw unexpected(kind, name, "no document and revision in its answer");
+    if (document === undefined || typeof revision !== "number")
+      throw unexpected(kind, name, "no document and revision in its answer");
     return { document, revision };
+  }
+
+  /** All documents of a kind. */
+  async list(kind: DocumentKind): Promise<readonly (LiveDocument & { readonly name: string })[]> {
+    const { body } = await this.#call("GET", kind);
+    const { documents } = body as {
+      readonly documents?: readonly (LiveDocument & { readonly name: string })[];
+    };
+    if (!Array.isArray(documents)) throw unexpected(kind, "*", "no list of documents in its answer");
+    return documents;
   }
 
   /** Puts the document where the live revision is still this one (0: where there is none). Returns its new revision. */
@@ -72,8 +87,14 @@ export class DocumentsApi {
     if (this.#store === undefined) return true;
     const key = Buffer.from(KEYS[kind](name)).toString("base64");
     const url = `http://${this.#store}/v3/kv/range`;
-    const response = await request(url, { method: "POST", body: JSON.stringify({ key, revision: String(revision) }) });
-    const body = (await response.json()) as { readonly kvs?: readonly { readonly mod_revision?: string }[]; readonly error?: string };
+    const response = await request(url, {
+      method: "POST",
+      body: JSON.stringify({ key, revision: String(revision) }),
+    });
+    const body = (await response.json()) as {
+      readonly kvs?: readonly { readonly mod_revision?: string }[];
+      readonly error?: string;
+    };
     // Compacted history is older than all that is kept, so the store has been going on since.
     if (!response.ok) return /compacted/.test(body.error ?? "");
     return body.kvs?.[0]?.mod_revision === String(revision);
@@ -82,24 +103,34 @@ export class DocumentsApi {
   async #call(
     method: "GET" | "PUT" | "DELETE",
     kind: DocumentKind,
-    name: string,
+    name?: string,
     put?: { readonly document: unknown; readonly ifRevision: number },
   ): Promise<{ readonly status: number; readonly body: unknown }> {
-    const response = await request(`${this.#base}/${DOCUMENT_PATHS[kind]}/${encodeURIComponent(name)}`, {
-      method,
-      headers: {
-        authorization: `Bearer ${this.#token}`,
-        ...(put === undefined ? {} : { "content-type": "application/json", "if-match": String(put.ifRevision) }),
+    const response = await request(
+      `${this.#base}/${DOCUMENT_PATHS[kind]}${name === undefined ? "" : `/${encodeURIComponent(name)}`}`,
+      {
+        method,
+        headers: {
+          authorization: `Bearer ${this.#token}`,
+          ...(put === undefined
+            ? {}
+            : { "content-type": "application/json", "if-match": String(put.ifRevision) }),
+        },
+        ...(put === undefined ? {} : { body: JSON.stringify(put.document) }),
       },
-      ...(put === undefined ? {} : { body: JSON.stringify(put.document) }),
-    });
+    );
     const text = await response.text();
     const body = parsed(text);
-    if (response.ok || (response.status === 404 && method !== "PUT")) return { status: response.status, body };
-    const { code, message, remedy } = (body ?? {}) as { readonly code?: string; readonly message?: string; readonly remedy?: string };
+    if (response.ok || (response.status === 404 && method !== "PUT"))
+      return { status: response.status, body };
+    const { code, message, remedy } = (body ?? {}) as {
+      readonly code?: string;
+      readonly message?: string;
+      readonly remedy?: string;
+    };
     throw new InfraError({
       code: code ?? "ORC-UNEXPECTED",
-      path: `${kind} ${name}`,
+      path: name === undefined ? kind : `${kind} ${name}`,
       message: message ?? `the orchestrator answered ${method} with ${response.status}`,
       remedy: remedy ?? "see `dynamos-fabric logs orchestrator`",
     });
@@ -124,16 +155,19 @@ export function documentsApi(stateFolder: string): DocumentsApi | undefined {
   });
 }
 
-export const isDocumentKind = (text: string): text is DocumentKind => (DOCUMENT_KINDS as readonly string[]).includes(text);
-
 async function request(url: string, init: RequestInit): Promise<Response> {
   try {
     return await fetch(url, { ...init, signal: AbortSignal.timeout(callSeconds * 1000) });
   } catch (error) {
-    const cause = error instanceof Error ? (error.cause as { readonly code?: string } | undefined)?.code : undefined;
+    const cause =
+      error instanceof Error ? (error.cause as { readonly code?: string } | undefined)?.code : undefined;
     const reason = cause ?? (error instanceof Error ? error.message : String(error));
     throw new InfraError(
-      { code: "ORC-UNREACHABLE", message: `no answer from ${new URL(url).host}: ${reason}`, remedy: "see `dynamos-fabric status`; `up` starts what is down" },
+      {
+        code: "ORC-UNREACHABLE",
+        message: `no answer from ${new URL(url).host}: ${reason}`,
+        remedy: "see `dynamos-fabric status`; `up` starts what is down",
+      },
       { cause: error },
     );
   }
@@ -148,5 +182,10 @@ function parsed(text: string): unknown {
 }
 
 function unexpected(kind: DocumentKind, name: string, what: string): InfraError {
-  return new InfraError({ code: "ORC-UNEXPECTED", path: `${kind} ${name}`, message: `the orchestrator's answer is not understood: ${what}`, remedy: "are its version and this command's the same?" });
+  return new InfraError({
+    code: "ORC-UNEXPECTED",
+    path: `${kind} ${name}`,
+    message: `the orchestrator's answer is not understood: ${what}`,
+    remedy: "are its version and this command's the same?",
+  });
 }

@@ -1,5 +1,5 @@
-import * as pulumi from "@pulumi/pulumi";
 import { join } from "node:path";
+import * as pulumi from "@pulumi/pulumi";
 import { problemLine } from "../infra/problem.js";
 import type { Agreement as AgreementDocument, DocumentOf } from "../policy/contract/documents.js";
 import { Agreement } from "./agreement.js";
@@ -75,7 +75,10 @@ function tellDrift(state: string, file: ExperimentDocument, resource: Agreement 
         await pulumi.log.warn(problemLine({ ...problem, file: file.file }), resource);
       }
     } catch (error) {
-      await pulumi.log.warn(`${file.file}: not compared with the running marketplace: ${error instanceof Error ? error.message : String(error)}`, resource);
+      await pulumi.log.warn(
+        `${file.file}: not compared with the running marketplace: ${error instanceof Error ? error.message : String(error)}`,
+        resource,
+      );
     }
   });
 }

@@ -7,7 +7,10 @@ import type { Placement } from "./placement.js";
 /** What is wrong with an experiment's documents, by themselves, together, and with the nodes as written: each party needs one. */
 export function documentProblems(experiment: Experiment, nodes: unknown): Problem[] {
   const all = Object.fromEntries(
-    DOCUMENT_KINDS.map((kind) => [kind, Object.fromEntries(experiment.documents.filter((d) => d.kind === kind).map((d) => [d.name, d.value]))]),
+    DOCUMENT_KINDS.map((kind) => [
+      kind,
+      Object.fromEntries(experiment.documents.filter((d) => d.kind === kind).map((d) => [d.name, d.value])),
+    ]),
   ) as Record<DocumentKind, Record<string, unknown>> satisfies Documents;
   return checkDocuments(all, partiesOf(nodes)).map(({ kind, name, ...problem }) => {
     const file = experiment.documents.find((d) => d.kind === kind && d.name === name)?.file;
@@ -33,7 +36,8 @@ function partiesOf(nodes: unknown): string[] {
   if (typeof nodes !== "object" || nodes === null) return [];
   return Object.entries(nodes).flatMap(([name, node]) => {
     const { role, party } = (node ?? {}) as { readonly role?: unknown; readonly party?: unknown };
-    if (role !== "agent" && role !== "thirdParty") return [];
+    // A role that is misspelt is told of as that, not also as a party that is missing.
+    if (role === "core" || role === "control") return [];
     return [typeof party === "string" ? party : name];
   });
 }
@@ -41,5 +45,7 @@ function partiesOf(nodes: unknown): string[] {
 /** A steward without a node needs the other remedy as well: a node. */
 function remedyOf(problem: Problem, steward: string): { readonly remedy?: string } {
   if (problem.code !== "DOC-PARTY-UNKNOWN" || problem.path !== "name") return {};
-  return { remedy: `${problem.remedy ?? ""}${problem.remedy === undefined ? "" : "; or "}give it a node of role agent (party: ${steward})` };
+  return {
+    remedy: `${problem.remedy ?? ""}${problem.remedy === undefined ? "" : "; or "}give it a node of role agent (party: ${steward})`,
+  };
 }

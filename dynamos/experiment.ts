@@ -44,10 +44,18 @@ export interface Experiment {
  * @param folder absolute path
  * @param shown how the specification names it, for messages
  */
-export function readExperiment(folder: string, shown = folder): { readonly experiment: Experiment; readonly problems: readonly Problem[] } {
+export function readExperiment(
+  folder: string,
+  shown = folder,
+): { readonly experiment: Experiment; readonly problems: readonly Problem[] } {
   const problems: Problem[] = [];
   if (!isFolder(folder)) {
-    const problem = { code: "DOC-FOLDER", path: "experiment", message: `no folder ${shown}`, remedy: "give a folder relative to Pulumi.yaml, e.g. examples/titanic" };
+    const problem = {
+      code: "DOC-FOLDER",
+      path: "experiment",
+      message: `no folder ${shown}`,
+      remedy: "give a folder relative to Pulumi.yaml, e.g. examples/titanic",
+    };
     return { experiment: { folder, documents: [], settings: {} }, problems: [problem] };
   }
   const documents: ExperimentDocument[] = [];
@@ -58,7 +66,10 @@ export function readExperiment(folder: string, shown = folder): { readonly exper
       else documents.push(read.document);
     }
   }
-  if (!documents.some((d) => d.kind === "agreement") && !problems.some((p) => p.file?.startsWith("agreements/"))) {
+  if (
+    !documents.some((d) => d.kind === "agreement") &&
+    !problems.some((p) => p.file?.startsWith("agreements/"))
+  ) {
     problems.push({
       code: "DOC-NO-AGREEMENT",
       file: shown,
@@ -69,7 +80,10 @@ export function readExperiment(folder: string, shown = folder): { readonly exper
   }
   const settings = readSettings(folder);
   if ("problem" in settings) problems.push(settings.problem);
-  return { experiment: { folder, documents, settings: "problem" in settings ? {} : settings.value }, problems };
+  return {
+    experiment: { folder, documents, settings: "problem" in settings ? {} : settings.value },
+    problems,
+  };
 }
 
 function filesOf(folder: string): string[] {
@@ -85,19 +99,33 @@ function isFolder(path: string): boolean {
 
 type Read<T> = T | { readonly problem: Problem };
 
-function readDocument(kind: DocumentKind, folder: string, file: string): Read<{ readonly document: ExperimentDocument }> {
+function readDocument(
+  kind: DocumentKind,
+  folder: string,
+  file: string,
+): Read<{ readonly document: ExperimentDocument }> {
   const parsed = parseFile(folder, file);
   if ("problem" in parsed) return parsed;
   const { [REVISION_KEY]: revision, ...value } = parsed.value;
   const expected = file.slice(file.lastIndexOf("/") + 1, -extname(file).length);
-  if (value["name"] !== expected) {
-    const message = `the file is named ${expected}, the document ${JSON.stringify(value["name"] ?? null)}`;
+  if (value.name !== expected) {
+    const message = `the file is named ${expected}, the document ${JSON.stringify(value.name ?? null)}`;
     return { problem: { code: "DOC-NAME", file, path: "name", message, remedy: "give both one name" } };
   }
   if (revision !== undefined && !(Number.isInteger(revision) && (revision as number) >= 0)) {
-    return { problem: { code: "DOC-REVISION", file, path: REVISION_KEY, message: "not a revision", remedy: "write the number that a preview named, or remove it" } };
+    return {
+      problem: {
+        code: "DOC-REVISION",
+        file,
+        path: REVISION_KEY,
+        message: "not a revision",
+        remedy: "write the number that a preview named, or remove it",
+      },
+    };
   }
-  return { document: { kind, name: expected, file, value, ...(typeof revision === "number" ? { revision } : {}) } };
+  return {
+    document: { kind, name: expected, file, value, ...(typeof revision === "number" ? { revision } : {}) },
+  };
 }
 
 function readSettings(folder: string): Read<{ readonly value: Readonly<Record<string, unknown>> }> {
@@ -107,21 +135,42 @@ function readSettings(folder: string): Read<{ readonly value: Readonly<Record<st
 }
 
 /** JSON is read as YAML, which has it as a part, for its line numbers and because it finds a key that stands twice. */
-function parseFile(folder: string, file: string): Read<{ readonly value: Readonly<Record<string, unknown>> }> {
+function parseFile(
+  folder: string,
+  file: string,
+): Read<{ readonly value: Readonly<Record<string, unknown>> }> {
   let text: string;
   try {
     text = readFileSync(join(folder, file), "utf8");
   } catch (error) {
     const reason = (error as NodeJS.ErrnoException).code ?? String(error);
-    return { problem: { code: "DOC-READ", file, message: `cannot be read (${reason})`, remedy: "see the file's permissions" } };
+    return {
+      problem: {
+        code: "DOC-READ",
+        file,
+        message: `cannot be read (${reason})`,
+        remedy: "see the file's permissions",
+      },
+    };
   }
   const parsed = parseText(text, file.endsWith(".json"));
-  if ("message" in parsed) return { problem: { code: "DOC-SYNTAX", file, message: parsed.message, remedy: "correct the file at that place" } };
+  if ("message" in parsed)
+    return {
+      problem: {
+        code: "DOC-SYNTAX",
+        file,
+        message: parsed.message,
+        remedy: "correct the file at that place",
+      },
+    };
   return parsed;
 }
 
 /** A text's object, or what is wrong with its syntax and where. Keys that stand twice are wrong. */
-export function parseText(text: string, json: boolean): { readonly value: Readonly<Record<string, unknown>> } | { readonly message: string } {
+export function parseText(
+  text: string,
+  json: boolean,
+): { readonly value: Readonly<Record<string, unknown>> } | { readonly message: string } {
   const lines = new LineCounter();
   const parsed = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true });
   const error = parsed.errors[0];
@@ -137,6 +186,7 @@ export function parseText(text: string, json: boolean): { readonly value: Readon
     }
   }
   const value: unknown = parsed.toJS();
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return { message: "not an object" };
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    return { message: "not an object" };
   return { value: value as Readonly<Record<string, unknown>> };
 }

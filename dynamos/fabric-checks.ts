@@ -12,11 +12,13 @@ const FABRIC_KEYS = ["site", "cores", "ram", "disk", "image", "components"] as c
  * may be wrong in form as well, so that all problems come at once; those of form are not repeated here.
  */
 export function fabricProblems(raw: Readonly<Record<string, unknown>>): Problem[] {
-  const lease = typeof raw["lease"] === "string" ? leaseSchema.safeParse(raw["lease"]) : undefined;
+  const lease = typeof raw.lease === "string" ? leaseSchema.safeParse(raw.lease) : undefined;
   return [
     ...nodesOf(raw).flatMap(([name, node]) => {
       const parsed = nodeSpecSchema.safeParse(fabricPart(node));
-      return parsed.success ? [] : problemsOfSchema(parsed.error, ["nodes", name]).filter((p) => p.code !== "SPEC-INVALID");
+      return parsed.success
+        ? []
+        : problemsOfSchema(parsed.error, ["nodes", name]).filter((p) => p.code !== "SPEC-INVALID");
     }),
     ...(lease === undefined || lease.success ? [] : problemsOfSchema(lease.error, ["lease"])),
   ];
@@ -29,16 +31,25 @@ export function wantedNodes(raw: Readonly<Record<string, unknown>>): Wanted[] {
     if (!parsed.success) return [];
     const { site, cores, ram, disk } = parsed.data;
     const flavour = flavourFor({ core: cores, ram, disk });
-    return [{ name, site, cores, ram, disk, takes: { cores: flavour.core, ram: flavour.ram, disk: flavour.disk } }];
+    return [
+      { name, site, cores, ram, disk, takes: { cores: flavour.core, ram: flavour.ram, disk: flavour.disk } },
+    ];
   });
 }
 
-function nodesOf(raw: Readonly<Record<string, unknown>>): [name: string, node: Readonly<Record<string, unknown>>][] {
-  const nodes = raw["nodes"];
+function nodesOf(
+  raw: Readonly<Record<string, unknown>>,
+): [name: string, node: Readonly<Record<string, unknown>>][] {
+  const nodes = raw.nodes;
   if (typeof nodes !== "object" || nodes === null) return [];
-  return Object.entries(nodes).filter((entry): entry is [string, Readonly<Record<string, unknown>>] => typeof entry[1] === "object" && entry[1] !== null);
+  return Object.entries(nodes).filter(
+    (entry): entry is [string, Readonly<Record<string, unknown>>] =>
+      typeof entry[1] === "object" && entry[1] !== null,
+  );
 }
 
 function fabricPart(node: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return Object.fromEntries(FABRIC_KEYS.filter((key) => node[key] !== undefined).map((key) => [key, node[key]]));
+  return Object.fromEntries(
+    FABRIC_KEYS.filter((key) => node[key] !== undefined).map((key) => [key, node[key]]),
+  );
 }

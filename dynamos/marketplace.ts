@@ -65,17 +65,34 @@ export class Marketplace extends pulumi.ComponentResource {
         ),
       ]),
     );
-    new MarketplaceDocuments(name, { state, documents: experiment.documents, store, orchestrator: started(ORCHESTRATOR) }, { parent: this });
-    this.gatewayUrl = started(GATEWAY).ports.apply((ports) => `http://127.0.0.1:${ports["http"]}`);
+    new MarketplaceDocuments(
+      name,
+      { state, documents: experiment.documents, store, orchestrator: started(ORCHESTRATOR) },
+      { parent: this },
+    );
+    this.gatewayUrl = started(GATEWAY).ports.apply((ports) => `http://127.0.0.1:${ports.http}`);
     this.registerOutputs({ gatewayUrl: this.gatewayUrl });
   }
 
   /** The core's processes by service name, each after those it needs. */
-  #core(name: string, state: string, placement: Placement, args: MarketplaceArgs, after: readonly pulumi.Resource[]): ReadonlyMap<string, LocalProcess> {
+  #core(
+    name: string,
+    state: string,
+    placement: Placement,
+    args: MarketplaceArgs,
+    after: readonly pulumi.Resource[],
+  ): ReadonlyMap<string, LocalProcess> {
     const made = new Map<string, LocalProcess>();
     for (const spec of coreServices({ placement, ports: args.ports })) {
       const needs = (spec.needs ?? []).flatMap((need) => made.get(need) ?? []);
-      made.set(spec.name, new LocalProcess(`${name}-${spec.name}`, { state, spec }, { parent: this, dependsOn: [...after, ...needs] }));
+      made.set(
+        spec.name,
+        new LocalProcess(
+          `${name}-${spec.name}`,
+          { state, spec },
+          { parent: this, dependsOn: [...after, ...needs] },
+        ),
+      );
     }
     return made;
   }
@@ -84,7 +101,12 @@ export class Marketplace extends pulumi.ComponentResource {
 function placementFrom({ core, agents, thirdParties = {} }: MarketplaceArgs): Placement {
   const places = (role: AgentPlace["role"], nodes: Readonly<Record<string, string>>): AgentPlace[] =>
     Object.entries(nodes).map(([party, node]) => ({ party, node, role }));
-  return { core, agents: [...places("agent", agents), ...places("thirdParty", thirdParties)].sort((a, b) => (a.party < b.party ? -1 : 1)) };
+  return {
+    core,
+    agents: [...places("agent", agents), ...places("thirdParty", thirdParties)].sort((a, b) =>
+      a.party < b.party ? -1 : 1,
+    ),
+  };
 }
 
 function readOrThrow(folder: string): Experiment {

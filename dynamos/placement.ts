@@ -30,7 +30,9 @@ export const agentService = (party: string): string => `${AGENT_PREFIX}${party.t
 export const OUTSIDE_NODE = "fabric";
 
 /** Who runs where. Takes a specification without problems. */
-export function placementOf(spec: { readonly nodes: Readonly<Record<string, { readonly role: NodeRole; readonly party?: string | undefined }>> }): Placement {
+export function placementOf(spec: {
+  readonly nodes: Readonly<Record<string, { readonly role: NodeRole; readonly party?: string | undefined }>>;
+}): Placement {
   const nodes = Object.entries(spec.nodes);
   const agents = nodes.flatMap(([node, { role, party }]): AgentPlace[] =>
     role === "agent" || role === "thirdParty" ? [{ party: party ?? node, node, role }] : [],
@@ -57,11 +59,19 @@ interface Written {
  */
 export function placementProblems(raw: unknown): Problem[] {
   if (!isRecord(raw)) return [];
-  const experiment = experimentProblems(raw["experiment"]);
-  const written = raw["nodes"];
+  const experiment = experimentProblems(raw.experiment);
+  const written = raw.nodes;
   if (!isRecord(written)) return experiment;
-  const nodes = Object.entries(written).map(([name, value]): Written => ({ ...(isRecord(value) ? value : {}), name }));
-  return [...experiment, ...nameProblems(nodes), ...coreProblems(nodes), ...partyProblems(nodes), ...placeProblems(nodes, raw["target"] ?? "local")];
+  const nodes = Object.entries(written).map(
+    ([name, value]): Written => ({ ...(isRecord(value) ? value : {}), name }),
+  );
+  return [
+    ...experiment,
+    ...nameProblems(nodes),
+    ...coreProblems(nodes),
+    ...partyProblems(nodes),
+    ...placeProblems(nodes, raw.target ?? "local"),
+  ];
 }
 
 function experimentProblems(folder: unknown): Problem[] {
@@ -85,14 +95,26 @@ function nameProblems(nodes: readonly Written[]): Problem[] {
   }));
   const reserved = nodes
     .filter((n) => n.name === OUTSIDE_NODE)
-    .map((n) => ({ code: "SPEC-NODE-RESERVED", path: `nodes.${n.name}`, message: `"${n.name}" names FABRIC itself`, remedy: "give the node another name" }));
+    .map((n) => ({
+      code: "SPEC-NODE-RESERVED",
+      path: `nodes.${n.name}`,
+      message: `"${n.name}" names FABRIC itself`,
+      remedy: "give the node another name",
+    }));
   return [...twice, ...reserved];
 }
 
 function coreProblems(nodes: readonly Written[]): Problem[] {
   const cores = nodes.filter((n) => n.role === "core").map((n) => n.name);
   if (cores.length === 0) {
-    return [{ code: "SPEC-NO-CORE", path: "nodes", message: "no node has the role core", remedy: "add one, e.g. core: { role: core, site: AMST }" }];
+    return [
+      {
+        code: "SPEC-NO-CORE",
+        path: "nodes",
+        message: "no node has the role core",
+        remedy: "add one, e.g. core: { role: core, site: AMST }",
+      },
+    ];
   }
   return cores.slice(1).map((name) => ({
     code: "SPEC-CORE-TWICE",
@@ -105,7 +127,8 @@ function coreProblems(nodes: readonly Written[]): Problem[] {
 function partyProblems(nodes: readonly Written[]): Problem[] {
   const agents = nodes.filter((n) => n.role === "agent" || n.role === "thirdParty");
   const partyOf = (n: Written): string => (typeof n.party === "string" ? n.party : n.name);
-  const pathOf = (n: Written): string => (typeof n.party === "string" ? `nodes.${n.name}.party` : `nodes.${n.name}`);
+  const pathOf = (n: Written): string =>
+    typeof n.party === "string" ? `nodes.${n.name}.party` : `nodes.${n.name}`;
   const twice = repeated(agents, partyOf)
     .filter(([node, first]) => partyOf(node) !== node.name || partyOf(first) !== first.name)
     .map(([node, first]) => ({
@@ -129,18 +152,31 @@ function placeProblems(nodes: readonly Written[], target: unknown): Problem[] {
   if (target === "local" || target === "fabric") {
     return nodes
       .filter((n) => n.site === undefined)
-      .map((n) => ({ code: "SPEC-NODE-NO-SITE", path: `nodes.${n.name}.site`, message: "missing", remedy: "name a FABRIC site, e.g. AMST (all: dynamos-fabric sites)" }));
+      .map((n) => ({
+        code: "SPEC-NODE-NO-SITE",
+        path: `nodes.${n.name}.site`,
+        message: "missing",
+        remedy: "name a FABRIC site, e.g. AMST (all: dynamos-fabric sites)",
+      }));
   }
   if (target === "hosts" || target === "kubernetes") {
     return nodes
       .filter((n) => n.host === undefined)
-      .map((n) => ({ code: "SPEC-NODE-NO-HOST", path: `nodes.${n.name}.host`, message: "missing", remedy: "name the host's address, or the cluster's node" }));
+      .map((n) => ({
+        code: "SPEC-NODE-NO-HOST",
+        path: `nodes.${n.name}.host`,
+        message: "missing",
+        remedy: "name the host's address, or the cluster's node",
+      }));
   }
   return [];
 }
 
 /** Those whose name, case aside, an earlier one has, each with that one. */
-function repeated(nodes: readonly Written[], nameOf: (node: Written) => string): (readonly [node: Written, first: Written])[] {
+function repeated(
+  nodes: readonly Written[],
+  nameOf: (node: Written) => string,
+): (readonly [node: Written, first: Written])[] {
   const seen = new Map<string, Written>();
   return nodes.flatMap((node) => {
     const first = seen.get(nameOf(node).toLowerCase());

@@ -4,12 +4,15 @@ import { InfraError, type Problem } from "../infra/problem.js";
 import { GATEWAY } from "./services.js";
 
 /** Fixed ports that somebody else has, our own running gateway not counted. Codes: LOC-PORT-IN-USE, LOC-PORT-FORBIDDEN. */
-export async function portProblems(raw: Readonly<Record<string, unknown>>, state: string): Promise<Problem[]> {
-  const port = (raw["ports"] as { readonly gateway?: unknown } | undefined)?.gateway;
+export async function portProblems(
+  raw: Readonly<Record<string, unknown>>,
+  state: string,
+): Promise<Problem[]> {
+  const port = (raw.ports as { readonly gateway?: unknown } | undefined)?.gateway;
   if (typeof port !== "number" || !Number.isInteger(port) || port < 1 || port > 65_535) return [];
   const path = "ports.gateway";
   const own = statusOf(state).services.find((s) => s.name === GATEWAY);
-  if (own?.state !== "stopped" && own?.ports["http"] === port) return [];
+  if (own?.state !== "stopped" && own?.ports.http === port) return [];
   try {
     if (await isPortFree(port)) return [];
   } catch (error) {

@@ -1,10 +1,10 @@
 import { isAbsolute, join } from "node:path";
-import { fabricProblems, wantedNodes } from "./fabric-checks.js";
+import { InfraError, type Problem } from "../infra/problem.js";
 import { type Experiment, readExperiment } from "./experiment.js";
 import { documentProblems, partiesWithoutAgreement } from "./experiment-checks.js";
+import { fabricProblems, wantedNodes } from "./fabric-checks.js";
 import { type Placement, placementOf } from "./placement.js";
 import { portProblems } from "./port-check.js";
-import { InfraError, type Problem } from "../infra/problem.js";
 import { siteData } from "./site-data.js";
 import { roomProblems } from "./site-room.js";
 import { type MarketplaceSpec, resolveSpec, type Target } from "./spec.js";
@@ -57,23 +57,38 @@ export async function check(input: CheckInput): Promise<Problem[]> {
 export async function preflight(input: CheckInput): Promise<Preflight> {
   const folder = input.folder ?? findProject();
   const file = input.file ?? `Pulumi.${input.stack}.yaml`;
-  const inFile = (problems: readonly Problem[]): Problem[] => problems.map((p) => ({ ...p, file: p.file ?? file }));
+  const inFile = (problems: readonly Problem[]): Problem[] =>
+    problems.map((p) => ({ ...p, file: p.file ?? file }));
   const raw = isRecord(input.config) ? input.config : {};
   const { spec, problems: wrong = [] } = resolveSpec(input.config, file);
-  const target = spec?.target ?? (raw["target"] as Target | undefined) ?? "local";
+  const target = spec?.target ?? (raw.target as Target | undefined) ?? "local";
   const places = new Set(wrong.map((p) => p.path));
-  const fabric = target === "local" || target === "fabric" ? fabricProblems(raw).filter((p) => !places.has(p.path)) : [];
+  const fabric =
+    target === "local" || target === "fabric" ? fabricProblems(raw).filter((p) => !places.has(p.path)) : [];
 
-  const read = typeof raw["experiment"] === "string" && !isAbsolute(raw["experiment"]) ? readExperiment(join(folder, raw["experiment"]), raw["experiment"]) : undefined;
-  const documents = read === undefined ? [] : [...read.problems, ...documentProblems(read.experiment, raw["nodes"])];
+  const read =
+    typeof raw.experiment === "string" && !isAbsolute(raw.experiment)
+      ? readExperiment(join(folder, raw.experiment), raw.experiment)
+      : undefined;
+  const documents =
+    read === undefined ? [] : [...read.problems, ...documentProblems(read.experiment, raw.nodes)];
 
   const notes: Problem[] = [];
   const rooms: Problem[] = [];
   if (target === "local" || target === "fabric") {
     const unwell = new Set([...wrong, ...fabric].map((p) => p.path?.split(".")[1]));
-    const data = await siteData(target, { state: join(folder, stateFolderOf(input.stack)), project: input.project ?? projectName(folder), stack: input.stack });
+    const data = await siteData(target, {
+      state: join(folder, stateFolderOf(input.stack)),
+      project: input.project ?? projectName(folder),
+      stack: input.stack,
+    });
     notes.push(...data.notes);
-    rooms.push(...roomProblems(wantedNodes(raw).filter((n) => !unwell.has(n.name)), data.sites));
+    rooms.push(
+      ...roomProblems(
+        wantedNodes(raw).filter((n) => !unwell.has(n.name)),
+        data.sites,
+      ),
+    );
   }
   const ports = target === "local" ? await portProblems(raw, join(folder, stateFolderOf(input.stack))) : [];
   const problems = inFile([...wrong, ...later(target), ...fabric, ...rooms, ...ports, ...documents]);
@@ -84,7 +99,9 @@ export async function preflight(input: CheckInput): Promise<Preflight> {
 }
 
 /** {@link preflight}, for those who cannot go on with a problem. Throws one InfraError with all of them. */
-export async function preflightOrThrow(input: CheckInput): Promise<ReadyToDeploy & { readonly notes: readonly Problem[] }> {
+export async function preflightOrThrow(
+  input: CheckInput,
+): Promise<ReadyToDeploy & { readonly notes: readonly Problem[] }> {
   const { problems, notes, ready } = await preflight(input);
   if (ready === undefined) throw new InfraError(problems);
   return { ...ready, notes };

@@ -14,7 +14,10 @@ export function problemTable(problems: readonly Problem[], headline = headlineOf
     text: textOf(p),
   }));
   const width = (column: "file" | "path" | "code", most: number): number =>
-    rows.reduce((widest, row) => (row[column].length > most ? widest : Math.max(widest, row[column].length)), 0);
+    rows.reduce(
+      (widest, row) => (row[column].length > most ? widest : Math.max(widest, row[column].length)),
+      0,
+    );
   const [file, path, code] = [width("file", 24), width("path", 32), width("code", 24)];
   const place = (file === 0 ? 0 : file + 2) + (path === 0 ? 0 : path + 2);
   const lines = rows.flatMap((row) => {

@@ -6,7 +6,10 @@ import { marketplaceSchema } from "./spec.js";
  * by. Made from the same zod schema that the program checks with.
  */
 export function stackFileSchema(): Readonly<Record<string, unknown>> {
-  const { $schema, ...marketplace } = z.toJSONSchema(marketplaceSchema, { target: "draft-7", io: "input" }) as Record<string, unknown>;
+  const { $schema, ...marketplace } = z.toJSONSchema(marketplaceSchema, {
+    target: "draft-7",
+    io: "input",
+  }) as Record<string, unknown>;
   return {
     $schema,
     title: "A stack's configuration (Pulumi.<stack>.yaml) with a data marketplace",

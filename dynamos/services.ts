@@ -27,18 +27,26 @@ export interface ServicesInput {
 
 /** All services of a marketplace on this machine but the outside world's: the core's first, then one agent a party. */
 export function marketplaceServices(input: ServicesInput): readonly ServiceSpec[] {
-  return [...coreServices(input), ...input.placement.agents.map((agent) => agentServiceSpec(agent, input.experiment))];
+  return [
+    ...coreServices(input),
+    ...input.placement.agents.map((agent) => agentServiceSpec(agent, input.experiment)),
+  ];
 }
 
 /** The services of the core node, each after what it needs. They do not depend on who the agents are. */
-export function coreServices({ placement, ports }: Omit<ServicesInput, "experiment">): readonly ServiceSpec[] {
+export function coreServices({
+  placement,
+  ports,
+}: Omit<ServicesInput, "experiment">): readonly ServiceSpec[] {
   const node = placement.core;
   return [
     epmd(node),
     broker(node),
     store(node),
     policyService(ENFORCER, "enforcer", node),
-    policyService(ORCHESTRATOR, "orchestrator", node, { OPERATOR_TOKEN_FILE: `{{secretFile:${OPERATOR_TOKEN}}}` }),
+    policyService(ORCHESTRATOR, "orchestrator", node, {
+      OPERATOR_TOKEN_FILE: `{{secretFile:${OPERATOR_TOKEN}}}`,
+    }),
     policyService(GATEWAY, "gateway", node, {}, ports?.gateway ?? 0),
   ];
 }
@@ -103,7 +111,8 @@ function broker(node: string): ServiceSpec {
       RABBITMQ_ENABLED_PLUGINS_FILE: "{{folder}}/enabled_plugins",
       RABBITMQ_PID_FILE: "{{folder}}/pid",
       // Idle schedulers do not spin, and distribution stays on loopback.
-      RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: "+sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}",
+      RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS:
+        "+sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}",
     },
     ports: { amqp: 0, management: 0, distribution: 0 },
     files: [
@@ -144,7 +153,13 @@ function store(node: string): ServiceSpec {
 }
 
 /** A service of ours: same environment for all (docs/architecture.md), its own broker user and password file. */
-function policyService(name: string, room: string, node: string, env: Readonly<Record<string, string>> = {}, port = 0): ServiceSpec {
+function policyService(
+  name: string,
+  room: string,
+  node: string,
+  env: Readonly<Record<string, string>> = {},
+  port = 0,
+): ServiceSpec {
   return {
     name,
     node,

@@ -33,9 +33,16 @@ const mostAlternatives = 3;
  * Codes: FAB-SITE-FULL, FAB-SITE-MAINTENANCE; paths `nodes.<name>.<what is short>`.
  */
 export function roomProblems(nodes: readonly Wanted[], sites: readonly SiteRoom[]): Problem[] {
-  const left = new Map(sites.map((s) => [s.site, { maintenance: s.maintenance ?? false, workers: s.workers.map((w) => ({ ...w })) }]));
+  const left = new Map(
+    sites.map((s) => [
+      s.site,
+      { maintenance: s.maintenance ?? false, workers: s.workers.map((w) => ({ ...w })) },
+    ]),
+  );
   const problems = new Map<string, Problem>();
-  const largestFirst = [...nodes].sort((a, b) => b.cores - a.cores || b.ram - a.ram || b.disk - a.disk || (a.name < b.name ? -1 : 1));
+  const largestFirst = [...nodes].sort(
+    (a, b) => b.cores - a.cores || b.ram - a.ram || b.disk - a.disk || (a.name < b.name ? -1 : 1),
+  );
   for (const node of largestFirst) {
     const site = left.get(node.site);
     if (site === undefined) continue;
@@ -45,7 +52,8 @@ export function roomProblems(nodes: readonly Wanted[], sites: readonly SiteRoom[
     }
     const takes = node.takes ?? node;
     const worker = site.workers.find((w) => fits(takes, w));
-    if (worker === undefined) problems.set(node.name, full(node, takes, site.workers, alternatives(node, left)));
+    if (worker === undefined)
+      problems.set(node.name, full(node, takes, site.workers, alternatives(node, left)));
     else for (const unit of UNITS) worker[unit] -= takes[unit];
   }
   return nodes.flatMap((node) => problems.get(node.name) ?? []);
@@ -62,7 +70,8 @@ function full(node: Wanted, takes: Room, workers: readonly Room[], elsewhere: re
     code: "FAB-SITE-FULL",
     path: `nodes.${node.name}.${unit}`,
     message: `${node[unit]}${size} asked${takes[unit] === node[unit] ? "" : ` (${takes[unit]} as FABRIC rounds it)`}, ${node.site} has ${most}${size} free`,
-    remedy: elsewhere.length === 0 ? "no site has that much; ask for less" : `room at ${elsewhere.join(", ")}`,
+    remedy:
+      elsewhere.length === 0 ? "no site has that much; ask for less" : `room at ${elsewhere.join(", ")}`,
   };
 }
 
@@ -75,9 +84,15 @@ function maintenance(node: Wanted, elsewhere: readonly string[]): Problem {
   };
 }
 
-function alternatives(node: Wanted, left: ReadonlyMap<string, { readonly maintenance: boolean; readonly workers: readonly Room[] }>): string[] {
+function alternatives(
+  node: Wanted,
+  left: ReadonlyMap<string, { readonly maintenance: boolean; readonly workers: readonly Room[] }>,
+): string[] {
   return [...left]
-    .filter(([name, site]) => name !== node.site && !site.maintenance && site.workers.some((w) => fits(node.takes ?? node, w)))
+    .filter(
+      ([name, site]) =>
+        name !== node.site && !site.maintenance && site.workers.some((w) => fits(node.takes ?? node, w)),
+    )
     .map(([name]) => name)
     .sort()
     .slice(0, mostAlternatives);

@@ -29,7 +29,9 @@ function problemsOf(issue: Issue, raw: unknown): Problem[] {
         code: "SPEC-MISSING",
         path: whole ? "dynamos-fabric:marketplace" : path,
         message: whole ? "no marketplace is described" : "missing",
-        remedy: whole ? "write it under config in the stack's file; README.md shows one" : `add ${lastOf(path)}: ${expectedText(issue)}`,
+        remedy: whole
+          ? "write it under config in the stack's file; README.md shows one"
+          : `add ${lastOf(path)}: ${expectedText(issue)}`,
       },
     ];
   }
@@ -40,15 +42,38 @@ function valueProblem(path: string, issue: Issue, found: unknown): Problem {
   const key = lastOf(path);
   if (issue.code === "invalid_value") {
     const values = issue.values.map(String);
-    const code = key === "role" ? "SPEC-ROLE-UNKNOWN" : key === "target" ? "SPEC-TARGET-UNKNOWN" : "SPEC-VALUE";
-    return { code, path, message: `no ${key} ${shown(found)}${didYouMean(String(found), values)}`, remedy: `use one of ${values.join(", ")}` };
+    const code =
+      key === "role" ? "SPEC-ROLE-UNKNOWN" : key === "target" ? "SPEC-TARGET-UNKNOWN" : "SPEC-VALUE";
+    return {
+      code,
+      path,
+      message: `no ${key} ${shown(found)}${didYouMean(String(found), values)}`,
+      remedy: `use one of ${values.join(", ")}`,
+    };
   }
   if (issue.code === "invalid_type") {
-    return { code: key === "lease" ? "SPEC-LEASE" : "SPEC-TYPE", path, message: `${shown(found)} is not ${expectedText(issue)}`, remedy: `write ${expectedText(issue)}` };
+    return {
+      code: key === "lease" ? "SPEC-LEASE" : "SPEC-TYPE",
+      path,
+      message: `${shown(found)} is not ${expectedText(issue)}`,
+      remedy: `write ${expectedText(issue)}`,
+    };
   }
-  if (key === "lease") return { code: "SPEC-LEASE", path, message: `${shown(found)} is not a lease`, remedy: issue.message };
-  if (key === "party") return { code: "SPEC-NAME", path, message: `${shown(found)} is not a name of a party`, remedy: issue.message };
-  return { code: "SPEC-VALUE", path, message: `${shown(found)} is not allowed: ${issue.message}`, remedy: "docs/marketplace.schema.json says what is" };
+  if (key === "lease")
+    return { code: "SPEC-LEASE", path, message: `${shown(found)} is not a lease`, remedy: issue.message };
+  if (key === "party")
+    return {
+      code: "SPEC-NAME",
+      path,
+      message: `${shown(found)} is not a name of a party`,
+      remedy: issue.message,
+    };
+  return {
+    code: "SPEC-VALUE",
+    path,
+    message: `${shown(found)} is not allowed: ${issue.message}`,
+    remedy: "docs/marketplace.schema.json says what is",
+  };
 }
 
 function unknownKey(path: string, key: string): Problem {
@@ -63,7 +88,12 @@ function unknownKey(path: string, key: string): Problem {
 
 function nameProblem(path: string, issue: Issue): Problem {
   const inner = "issues" in issue ? (issue.issues as readonly Issue[])[0]?.message : undefined;
-  return { code: "SPEC-NAME", path, message: `${shown(lastOf(path))} is not a name of a node`, remedy: inner ?? "lower case letters, digits and -" };
+  return {
+    code: "SPEC-NAME",
+    path,
+    message: `${shown(lastOf(path))} is not a name of a node`,
+    remedy: inner ?? "lower case letters, digits and -",
+  };
 }
 
 function expectedText(issue: Issue): string {
@@ -94,7 +124,8 @@ function valueAt(raw: unknown, path: readonly PropertyKey[]): unknown {
 }
 
 const lastOf = (path: string): string => path.slice(path.lastIndexOf(".") + 1);
-const shown = (value: unknown): string => (typeof value === "string" ? JSON.stringify(value) : (JSON.stringify(value) ?? String(value)).slice(0, 80));
+const shown = (value: unknown): string =>
+  typeof value === "string" ? JSON.stringify(value) : (JSON.stringify(value) ?? String(value)).slice(0, 80);
 
 /** `; did you mean "LOSA"?`, or nothing where no name is near. */
 function didYouMean(written: string, known: readonly string[]): string {

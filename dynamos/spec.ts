@@ -18,14 +18,27 @@ const nodeSchema = z
   .strictObject({
     role: z
       .enum(ROLES)
-      .describe("control: the cluster's control plane. core: orchestrator, policy enforcer, gateway, broker and store. agent: a party with data. thirdParty: a party that only computes."),
-    site: z.string().min(1).optional().describe("FABRIC site, e.g. AMST (all: `dynamos-fabric sites`). For the targets local and fabric."),
-    host: z.string().min(1).optional().describe("Address or Kubernetes node name, in place of `site`. For the targets hosts and kubernetes."),
+      .describe(
+        "control: the cluster's control plane. core: orchestrator, policy enforcer, gateway, broker and store. agent: a party with data. thirdParty: a party that only computes.",
+      ),
+    site: z
+      .string()
+      .min(1)
+      .optional()
+      .describe("FABRIC site, e.g. AMST (all: `dynamos-fabric sites`). For the targets local and fabric."),
+    host: z
+      .string()
+      .min(1)
+      .optional()
+      .describe("Address or Kubernetes node name, in place of `site`. For the targets hosts and kubernetes."),
     cores: z.int().min(1).default(4).describe("Processor cores."),
     ram: z.int().min(1).default(16).describe("Memory in GB."),
     disk: z.int().min(1).default(50).describe("Disk in GB."),
     image: z.string().min(1).optional().describe("FABRIC image name. Default: the slice's own default."),
-    components: z.array(z.string().min(1)).optional().describe("FABRIC components beside the network card, e.g. GPU_A30."),
+    components: z
+      .array(z.string().min(1))
+      .optional()
+      .describe("FABRIC components beside the network card, e.g. GPU_A30."),
     party: z
       .string()
       .regex(PARTY_NAME, "letters, digits and -, a letter first, at most 56")
@@ -37,10 +50,21 @@ const nodeSchema = z
 /** The whole configuration of a marketplace: the value of `dynamos-fabric:marketplace`. */
 export const marketplaceSchema = z
   .strictObject({
-    target: z.enum(TARGETS).default("local").describe("local: on this machine, no account. fabric: a FABRIC slice. hosts: machines of your own. kubernetes: an existing cluster."),
-    experiment: z.string().min(1).describe("Folder with agreements, data, request types and microservices, relative to Pulumi.yaml."),
+    target: z
+      .enum(TARGETS)
+      .default("local")
+      .describe(
+        "local: on this machine, no account. fabric: a FABRIC slice. hosts: machines of your own. kubernetes: an existing cluster.",
+      ),
+    experiment: z
+      .string()
+      .min(1)
+      .describe("Folder with agreements, data, request types and microservices, relative to Pulumi.yaml."),
     nodes: z
-      .record(z.string().regex(NODE_NAME, "lower case letters, digits and -, a letter first, 2 to 63"), nodeSchema)
+      .record(
+        z.string().regex(NODE_NAME, "lower case letters, digits and -, a letter first, 2 to 63"),
+        nodeSchema,
+      )
       .describe("Nodes by name. Exactly one has the role core."),
     lease: z
       .string()
@@ -48,7 +72,14 @@ export const marketplaceSchema = z
       .default("14d")
       .describe("How long FABRIC keeps the slice, renewed by each `up`: days (14d) or hours (36h)."),
     ports: z
-      .strictObject({ gateway: z.int().min(1).max(65_535).optional().describe("Port of the API gateway on 127.0.0.1. Default: any free one, kept over restarts.") })
+      .strictObject({
+        gateway: z
+          .int()
+          .min(1)
+          .max(65_535)
+          .optional()
+          .describe("Port of the API gateway on 127.0.0.1. Default: any free one, kept over restarts."),
+      })
       .optional()
       .describe("Fixed ports on this machine."),
     kubernetes: z
@@ -65,7 +96,9 @@ export type MarketplaceSpec = z.output<typeof marketplaceSchema>;
 export type NodeSpec = MarketplaceSpec["nodes"][string];
 
 /** A specification, or everything that is wrong with it. */
-export type Resolved = { readonly spec: MarketplaceSpec; readonly problems?: undefined } | { readonly problems: readonly Problem[]; readonly spec?: undefined };
+export type Resolved =
+  | { readonly spec: MarketplaceSpec; readonly problems?: undefined }
+  | { readonly problems: readonly Problem[]; readonly spec?: undefined };
 
 /**
  * Reads the configuration object: form first, then what no single value can show (one core, a node for each name, sites where FABRIC is the
@@ -77,12 +110,15 @@ export type Resolved = { readonly spec: MarketplaceSpec; readonly problems?: und
  * @param file where the object was read from, shown with each problem
  */
 export function resolveSpec(raw: unknown, file?: string): Resolved {
-  const inFile = (problems: readonly Problem[]): Problem[] => problems.map((p) => (file === undefined ? p : { ...p, file }));
+  const inFile = (problems: readonly Problem[]): Problem[] =>
+    problems.map((p) => (file === undefined ? p : { ...p, file }));
   const parsed = marketplaceSchema.safeParse(raw);
   const together = placementProblems(raw);
   const twice = new Set(together.filter((p) => p.code === "SPEC-NODE-TWICE").map((p) => p.path));
   // A second "clientTwo" is told of as that, not also as a name with a capital.
-  const form = parsed.success ? [] : specIssues(parsed.error, raw).filter((p) => p.code !== "SPEC-NAME" || !twice.has(p.path));
+  const form = parsed.success
+    ? []
+    : specIssues(parsed.error, raw).filter((p) => p.code !== "SPEC-NAME" || !twice.has(p.path));
   const problems = [...form, ...together];
   if (parsed.success && problems.length === 0) return { spec: parsed.data };
   return { problems: inFile(problems) };

@@ -15,11 +15,17 @@ export const stateFolderOf = (stack: string): string => `.state/${stack}`;
 export function findProject(from: string = process.cwd()): string {
   const folder = projectFolder(from);
   if (folder !== undefined) return folder;
-  throw new InfraError({ code: "SPEC-NO-PROJECT", message: `no Pulumi.yaml in ${from} or above`, remedy: "run this in a project's folder; `dynamos-fabric new` makes one" });
+  throw new InfraError({
+    code: "SPEC-NO-PROJECT",
+    message: `no Pulumi.yaml in ${from} or above`,
+    remedy: "run this in a project's folder; `dynamos-fabric new` makes one",
+  });
 }
 
 /** The project's name as Pulumi.yaml has it; empty where it has none. */
 export function projectName(folder: string): string {
-  const { name } = (parse(readFileSync(join(folder, "Pulumi.yaml"), "utf8")) ?? {}) as { readonly name?: unknown };
+  const { name } = (parse(readFileSync(join(folder, "Pulumi.yaml"), "utf8")) ?? {}) as {
+    readonly name?: unknown;
+  };
   return typeof name === "string" ? name : "";
 }

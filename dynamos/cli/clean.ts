@@ -26,7 +26,7 @@ async function clean(yes: boolean): Promise<void> {
   if (users.length > 0 && !yes && !(await agreed(users))) {
     throw new InfraError({
       code: "TOOL-CACHE-IN-USE",
-      message: `processes run from ${cache}: ${users.join(", ")}`,
+      message: `${users.length} processes run from ${cache}: ${users.slice(0, 4).join(", ")}${users.length > 4 ? ", ..." : ""}`,
       remedy: "take the stacks down first (npm run down), or say --yes",
     });
   }

@@ -26,8 +26,13 @@ export function registerLogs(program: Command, context: () => CommandContext): v
       const folder = join(context().state, "logs");
       const services = service === undefined ? logsIn(folder) : [existing(folder, service)];
       const count = lineCount(options.lines);
-      const ends = services.map((name) => ({ name, file: join(folder, `${name}.log`), end: showTail(join(folder, `${name}.log`), count, prefixOf(name, services)) }));
-      if (options.follow === true) await follow(ends.map((e) => ({ ...e, prefix: prefixOf(e.name, services) })));
+      const ends = services.map((name) => ({
+        name,
+        file: join(folder, `${name}.log`),
+        end: showTail(join(folder, `${name}.log`), count, prefixOf(name, services)),
+      }));
+      if (options.follow === true)
+        await follow(ends.map((e) => ({ ...e, prefix: prefixOf(e.name, services) })));
     });
 }
 
@@ -35,12 +40,22 @@ const prefixOf = (name: string, all: readonly string[]): string => (all.length >
 
 function lineCount(text: string): number {
   if (/^\d{1,6}$/.test(text)) return Number(text);
-  throw new InfraError({ code: "SPEC-VALUE", path: "--lines", message: `"${text}" is no number of lines`, remedy: "give a whole number" });
+  throw new InfraError({
+    code: "SPEC-VALUE",
+    path: "--lines",
+    message: `"${text}" is no number of lines`,
+    remedy: "give a whole number",
+  });
 }
 
 /** Services that have a log, by name. */
 export function logsIn(folder: string): string[] {
-  if (!existsSync(folder)) throw new InfraError({ code: "LOC-NO-LOGS", message: `no logs in ${folder}`, remedy: "bring the stack up first: dynamos-fabric up" });
+  if (!existsSync(folder))
+    throw new InfraError({
+      code: "LOC-NO-LOGS",
+      message: `no logs in ${folder}`,
+      remedy: "bring the stack up first: dynamos-fabric up",
+    });
   return readdirSync(folder)
     .filter((name) => name.endsWith(".log"))
     .map((name) => name.slice(0, -".log".length))
@@ -72,13 +87,16 @@ function showTail(file: string, count: number, prefix: string): number {
 }
 
 /** Until it is interrupted. A log that became shorter is read from its start again. */
-async function follow(logs: { readonly file: string; readonly prefix: string; end: number }[]): Promise<void> {
+async function follow(
+  logs: { readonly file: string; readonly prefix: string; end: number }[],
+): Promise<void> {
   for (;;) {
     await sleep(pollMs);
     for (const log of logs) {
       const { text, end } = readFrom(log.file, log.end);
       log.end = end;
-      for (const line of text.split("\n").filter((l) => l !== "")) process.stdout.write(`${log.prefix}${line}\n`);
+      for (const line of text.split("\n").filter((l) => l !== ""))
+        process.stdout.write(`${log.prefix}${line}\n`);
     }
   }
 }

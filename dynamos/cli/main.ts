@@ -4,15 +4,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command, CommanderError } from "commander";
 import { packageFolder, projectFolder } from "../../infra/local/package-folder.js";
-import { registerClean } from "./clean.js";
 import { commandContext } from "./command-context.js";
 import type { CommandContext } from "./context.js";
-import { registerDown } from "./down.js";
 import { exitCodes } from "./exit-codes.js";
-import { registerExperiment } from "./experiment.js";
-import { registerPreview } from "./preview.js";
 import { errorText } from "./report.js";
-import { registerUp } from "./up.js";
 
 /** Adds a subcommand; `context` is called when it runs. */
 export type Register = (program: Command, context: () => CommandContext) => void;
@@ -27,6 +22,7 @@ const commands: Readonly<Record<string, () => Promise<Register>>> = {
   experiment: async () => (await import("./experiment.js")).registerExperiment,
   sites: async () => (await import("./sites.js")).registerSites,
   schema: async () => (await import("./schema.js")).registerSchema,
+  agreements: async () => (await import("./agreements.js")).registerAgreements,
   clean: async () => (await import("./clean.js")).registerClean,
 };
 

@@ -4,8 +4,8 @@ import { problemLine } from "../../infra/problem.js";
 import { siteData } from "../site-data.js";
 import type { SiteRoom } from "../site-room.js";
 import { projectName } from "../stack-folder.js";
-import type { CommandContext } from "./context.js";
 import { columns } from "./columns.js";
+import type { CommandContext } from "./context.js";
 
 interface SitesOptions {
   readonly json?: boolean;
@@ -21,9 +21,14 @@ export function registerSites(program: Command, context: () => CommandContext): 
       const { project, stack, state, spec } = context();
       const target = spec.target === "local" ? "local" : "fabric";
       const { sites, notes } = await siteData(target, { state, project: projectName(project), stack });
-      if (json === true) return void process.stdout.write(`${JSON.stringify({ target, sites, notes }, null, 2)}\n`);
+      if (json === true)
+        return void process.stdout.write(`${JSON.stringify({ target, sites, notes }, null, 2)}\n`);
       for (const note of notes) process.stderr.write(`${problemLine(note)}\n`);
-      process.stdout.write(sites.length === 0 ? `${productionSites.join(" ")}\n(production sites as of ${sitesAsOf})\n` : sitesTable(sites));
+      process.stdout.write(
+        sites.length === 0
+          ? `${productionSites.join(" ")}\n(production sites as of ${sitesAsOf})\n`
+          : sitesTable(sites),
+      );
     });
 }
 
@@ -32,7 +37,14 @@ export function sitesTable(sites: readonly SiteRoom[]): string {
   const rows = sites.map(({ site, maintenance, workers }) => {
     const sum = (unit: "cores" | "ram" | "disk"): number => workers.reduce((n, w) => n + w[unit], 0);
     const most = Math.max(0, ...workers.map((w) => w.cores));
-    return [site, String(sum("cores")), String(sum("ram")), String(sum("disk")), String(workers.length), maintenance === true ? "in maintenance" : `${most} cores`];
+    return [
+      site,
+      String(sum("cores")),
+      String(sum("ram")),
+      String(sum("disk")),
+      String(workers.length),
+      maintenance === true ? "in maintenance" : `${most} cores`,
+    ];
   });
   return columns([["site", "cores", "RAM GB", "disk GB", "workers", "largest node"], ...rows]);
 }

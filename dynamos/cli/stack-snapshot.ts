@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { parseFabricTime } from "../../infra/fabric/lease.js";
 import type { ServiceStatus } from "../../infra/local/index.js";
 import { statusOf } from "../../infra/local/index.js";
 import { StateFolder } from "../../infra/local/state-folder.js";
-import { parseFabricTime } from "../../infra/fabric/lease.js";
 import type { OnlineAgent } from "../../policy/contract/documents.js";
 import type { JobSnapshot } from "../../policy/contract/job.js";
 import { GATEWAY, OPERATOR_TOKEN, ORCHESTRATOR } from "../services.js";
@@ -16,7 +16,9 @@ export interface SliceView {
   readonly state: string;
   /** ISO 8601; absent where FABRIC has not said. */
   readonly leaseEnd?: string;
-  readonly hosts: Readonly<Record<string, { readonly site?: string; readonly address?: string; readonly managementIp?: string }>>;
+  readonly hosts: Readonly<
+    Record<string, { readonly site?: string; readonly address?: string; readonly managementIp?: string }>
+  >;
 }
 
 /** A job as the orchestrator lists it. */
@@ -41,18 +43,29 @@ export interface StackSnapshot {
 const callSeconds = 3;
 
 /** Looks at the supervisor's records, the engine's state and, where it runs, the orchestrator. Starts and changes nothing. */
-export async function stackSnapshot(where: { readonly project: string; readonly stack: string; readonly state: string }): Promise<StackSnapshot> {
+export async function stackSnapshot(where: {
+  readonly project: string;
+  readonly stack: string;
+  readonly state: string;
+}): Promise<StackSnapshot> {
   const { supervisor, services } = statusOf(where.state);
   const resources = recordedResources(where);
   const gateway = services.find((s) => s.name === GATEWAY);
-  const recorded = resources.find((r) => r.type === "pulumi:pulumi:Stack")?.outputs?.["gatewayUrl"];
-  const gatewayUrl = gateway?.state === "ready" ? `http://127.0.0.1:${gateway.ports["http"]}` : services.length === 0 && typeof recorded === "string" ? recorded : undefined;
+  const recorded = resources.find((r) => r.type === "pulumi:pulumi:Stack")?.outputs?.gatewayUrl;
+  const gatewayUrl =
+    gateway?.state === "ready"
+      ? `http://127.0.0.1:${gateway.ports.http}`
+      : services.length === 0 && typeof recorded === "string"
+        ? recorded
+        : undefined;
   return {
     stack: where.stack,
     folder: where.state,
     ...(gatewayUrl === undefined ? {} : { gatewayUrl }),
     supervisor,
-    slices: resources.filter((r) => r.type === "pulumi-nodejs:dynamic/fabric:Slice").map((r) => sliceView(r.outputs ?? {})),
+    slices: resources
+      .filter((r) => r.type === "pulumi-nodejs:dynamic/fabric:Slice")
+      .map((r) => sliceView(r.outputs ?? {})),
     services,
     ...(await askOrchestrator(where.state, services)),
   };
@@ -64,10 +77,23 @@ interface RecordedResource {
 }
 
 /** What the engine recorded in the stack's file backend; nothing where the state is elsewhere. */
-function recordedResources({ project, stack, state }: { readonly project: string; readonly stack: string; readonly state: string }): readonly RecordedResource[] {
+function recordedResources({
+  project,
+  stack,
+  state,
+}: {
+  readonly project: string;
+  readonly stack: string;
+  readonly state: string;
+}): readonly RecordedResource[] {
   try {
-    const text = readFileSync(join(state, "backend", ".pulumi", "stacks", projectName(project), `${stack}.json`), "utf8");
-    const { checkpoint } = JSON.parse(text) as { readonly checkpoint?: { readonly latest?: { readonly resources?: readonly RecordedResource[] } } };
+    const text = readFileSync(
+      join(state, "backend", ".pulumi", "stacks", projectName(project), `${stack}.json`),
+      "utf8",
+    );
+    const { checkpoint } = JSON.parse(text) as {
+      readonly checkpoint?: { readonly latest?: { readonly resources?: readonly RecordedResource[] } };
+    };
     return checkpoint?.latest?.resources ?? [];
   } catch (error) {
     // Not there, or cut off by a kill: what the supervisor knows is shown all the same.
@@ -77,32 +103,40 @@ function recordedResources({ project, stack, state }: { readonly project: string
 }
 
 function sliceView(outputs: Readonly<Record<string, unknown>>): SliceView {
-  const end = typeof outputs["leaseEnd"] === "string" ? parseFabricTime(outputs["leaseEnd"]) : undefined;
+  const end = typeof outputs.leaseEnd === "string" ? parseFabricTime(outputs.leaseEnd) : undefined;
   return {
-    name: String(outputs["name"] ?? "?"),
-    state: String(outputs["sliceState"] ?? "?"),
+    name: String(outputs.name ?? "?"),
+    state: String(outputs.sliceState ?? "?"),
     ...(end === undefined ? {} : { leaseEnd: end.toISOString() }),
-    hosts: (outputs["hosts"] ?? {}) as SliceView["hosts"],
+    hosts: (outputs.hosts ?? {}) as SliceView["hosts"],
   };
 }
 
-async function askOrchestrator(state: string, services: readonly ServiceStatus[]): Promise<Pick<StackSnapshot, "agentsOnline" | "jobs" | "silent">> {
+async function askOrchestrator(
+  state: string,
+  services: readonly ServiceStatus[],
+): Promise<Pick<StackSnapshot, "agentsOnline" | "jobs" | "silent">> {
   const orchestrator = services.find((s) => s.name === ORCHESTRATOR);
   if (orchestrator === undefined) return {};
   if (orchestrator.state !== "ready") return { silent: `the orchestrator is ${orchestrator.state}` };
   try {
     const token = readFileSync(new StateFolder(state).secretFile(OPERATOR_TOKEN), "utf8").trim();
     const get = async <T>(path: string): Promise<T> => {
-      const response = await fetch(`http://127.0.0.1:${orchestrator.ports["http"]}/api/v1/${path}`, {
+      const response = await fetch(`http://127.0.0.1:${orchestrator.ports.http}/api/v1/${path}`, {
         headers: { authorization: `Bearer ${token}` },
         signal: AbortSignal.timeout(callSeconds * 1000),
       });
       if (!response.ok) throw new Error(`HTTP ${response.status}`);
       return (await response.json()) as T;
     };
-    const [{ agents }, { jobs }] = await Promise.all([get<{ agents: readonly OnlineAgent[] }>("agents"), get<{ jobs: readonly ListedJob[] }>("jobs")]);
+    const [{ agents }, { jobs }] = await Promise.all([
+      get<{ agents: readonly OnlineAgent[] }>("agents"),
+      get<{ jobs: readonly ListedJob[] }>("jobs"),
+    ]);
     return { agentsOnline: agents.map((a) => a.name).sort(), jobs };
   } catch (error) {
-    return { silent: `the orchestrator did not answer (${error instanceof Error ? error.message : String(error)})` };
+    return {
+      silent: `the orchestrator did not answer (${error instanceof Error ? error.message : String(error)})`,
+    };
   }
 }

@@ -4,7 +4,7 @@ import type { ServiceStatus } from "../../infra/local/index.js";
 import { AGENT_PREFIX } from "../placement.js";
 import { columns } from "./columns.js";
 import type { CommandContext } from "./context.js";
-import { type ListedJob, type SliceView, stackSnapshot, type StackSnapshot } from "./stack-snapshot.js";
+import { type ListedJob, type SliceView, type StackSnapshot, stackSnapshot } from "./stack-snapshot.js";
 
 interface StatusOptions {
   readonly json?: boolean;
@@ -19,7 +19,11 @@ export function registerStatus(program: Command, context: () => CommandContext):
     .action(async ({ json }: StatusOptions) => {
       const { project, stack, state } = context();
       const snapshot = await stackSnapshot({ project, stack, state });
-      process.stdout.write(json === true ? `${JSON.stringify(snapshot, null, 2)}\n` : statusText(snapshot, Date.now(), process.cwd()));
+      process.stdout.write(
+        json === true
+          ? `${JSON.stringify(snapshot, null, 2)}\n`
+          : statusText(snapshot, Date.now(), process.cwd()),
+      );
       if (downIn(snapshot).length > 0) process.exitCode = 1;
     });
 }
@@ -30,12 +34,17 @@ const refusalsShown = 3;
 /** What a person reads. Pure. */
 export function statusText(snapshot: StackSnapshot, now: number, from: string): string {
   const { stack, services, slices, gatewayUrl } = snapshot;
-  if (services.length === 0 && slices.length === 0) return `stack ${stack} is not up; dynamos-fabric up makes it\n`;
+  if (services.length === 0 && slices.length === 0)
+    return `stack ${stack} is not up; dynamos-fabric up makes it\n`;
   const down = downIn(snapshot);
   const parts = [
     `stack ${stack}${gatewayUrl === undefined ? "" : ` · gateway ${gatewayUrl}`}`,
     ...slices.map((s) => sliceLine(s, now)),
-    ...(down.length === 0 ? [] : [`${down.length} of ${services.length} services are down: ${down.join(", ")}; dynamos-fabric up starts them`]),
+    ...(down.length === 0
+      ? []
+      : [
+          `${down.length} of ${services.length} services are down: ${down.join(", ")}; dynamos-fabric up starts them`,
+        ]),
   ];
   return [
     `${parts.join("\n")}\n`,
@@ -55,7 +64,10 @@ function downIn({ services, supervisor }: StackSnapshot): string[] {
 function sliceLine({ name, state, leaseEnd }: SliceView, now: number): string {
   if (leaseEnd === undefined) return `slice ${name} · ${state}`;
   const hours = Math.floor((Date.parse(leaseEnd) - now) / 3_600_000);
-  const left = hours < 0 ? "the lease has ended" : `${hours >= 48 ? `${Math.floor(hours / 24)} days` : `${hours} hours`} left`;
+  const left =
+    hours < 0
+      ? "the lease has ended"
+      : `${hours >= 48 ? `${Math.floor(hours / 24)} days` : `${hours} hours`} left`;
   return `slice ${name} · ${state} · lease until ${leaseEnd.slice(0, 16).replace("T", " ")} UTC, ${left}`;
 }
 
@@ -63,21 +75,48 @@ function servicesTable({ services, slices, agentsOnline }: StackSnapshot, from: 
   const rows = services.map((service) => {
     const host = slices[0]?.hosts[service.node];
     const agent = service.name.startsWith(AGENT_PREFIX) ? service.name.slice(AGENT_PREFIX.length) : undefined;
-    const online = agent === undefined || agentsOnline === undefined ? "" : agentsOnline.some((name) => name.toLowerCase() === agent) ? "online" : "offline";
+    const online =
+      agent === undefined || agentsOnline === undefined
+        ? ""
+        : agentsOnline.some((name) => name.toLowerCase() === agent)
+          ? "online"
+          : "offline";
     const ports = Object.entries(service.ports).map(([name, port]) => `${name} ${port}`);
-    return [service.node, host?.site ?? "", host?.address ?? "", service.name, `${service.state}${online === "" ? "" : `, ${online}`}`, ports.join(", "), relative(from, service.log)];
+    return [
+      service.node,
+      host?.site ?? "",
+      host?.address ?? "",
+      service.name,
+      `${service.state}${online === "" ? "" : `, ${online}`}`,
+      ports.join(", "),
+      relative(from, service.log),
+    ];
   });
-  return columns([["node", "site", "address", "service", "state", "ports", "log"], ...rows.sort((a, b) => ((a[0] ?? "") < (b[0] ?? "") ? -1 : 1))]);
+  return columns([
+    ["node", "site", "address", "service", "state", "ports", "log"],
+    ...rows.sort((a, b) => ((a[0] ?? "") < (b[0] ?? "") ? -1 : 1)),
+  ]);
 }
 
 function hostsTable(slices: readonly SliceView[]): string {
-  const rows = slices.flatMap((slice) => Object.entries(slice.hosts).map(([name, host]) => [name, host.site ?? "", host.address ?? "", host.managementIp ?? ""]));
+  const rows = slices.flatMap((slice) =>
+    Object.entries(slice.hosts).map(([name, host]) => [
+      name,
+      host.site ?? "",
+      host.address ?? "",
+      host.managementIp ?? "",
+    ]),
+  );
   return columns([["node", "site", "address", "management address"], ...rows]);
 }
 
 function problemLines(services: readonly ServiceStatus[]): string[] {
   const unwell = services.flatMap(({ name, problem }) =>
-    problem === undefined ? [] : [`${name}  ${problem.code}  ${problem.message}${problem.remedy === undefined ? "" : `; ${problem.remedy}`}\n`],
+    problem === undefined
+      ? []
+      : [
+          `${name}  ${problem.code}  ${problem.message}${problem.remedy === undefined ? "" : `; ${problem.remedy}`}\n`,
+        ],
   );
   return unwell.length === 0 ? [] : [unwell.join("")];
 }
@@ -90,10 +129,13 @@ function* workLines({ services, jobs, silent }: StackSnapshot): Generator<string
   }
   const running = jobs.filter((j) => j.status === "running");
   yield running.length === 0 ? "no job is running" : "jobs";
-  for (const job of running) yield `  ${jobText(job)}  round ${job.round}${job.rounds === undefined ? "" : `/${job.rounds}`}`;
+  for (const job of running)
+    yield `  ${jobText(job)}  round ${job.round}${job.rounds === undefined ? "" : `/${job.rounds}`}`;
   const refused = jobs.filter((j) => j.end?.status === "refused").slice(-refusalsShown);
   if (refused.length > 0) yield "last refusals";
-  for (const job of refused) yield `  ${jobText(job)}  after ${job.end?.rounds ?? 0} rounds: ${job.end?.reason ?? "no reason given"}`;
+  for (const job of refused)
+    yield `  ${jobText(job)}  after ${job.end?.rounds ?? 0} rounds: ${job.end?.reason ?? "no reason given"}`;
 }
 
-const jobText = ({ jobId, requestType, user }: ListedJob): string => [jobId.slice(0, 8), requestType, user].filter((t) => t !== undefined).join("  ");
+const jobText = ({ jobId, requestType, user }: ListedJob): string =>
+  [jobId.slice(0, 8), requestType, user].filter((t) => t !== undefined).join("  ");

@@ -27,7 +27,7 @@ export function packagesToUnpack(simulation: string, installed: ReadonlySet<stri
 
 /** Programs made runnable from where they were unpacked: Debian's own scripts name folders of the system. */
 const launchers: Readonly<Record<string, string>> = {
-  erl: 'exec "$BINDIR/erlexec" ${1+"$@"}',
+  erl: 'exec "$BINDIR/erlexec" "$@"',
   epmd: 'exec "$BINDIR/epmd" "$@"',
   etcd: 'exec "$root/usr/bin/etcd" "$@"',
   etcdctl: 'exec "$root/usr/bin/etcdctl" "$@"',
@@ -56,7 +56,7 @@ export function quotePaths(script: string): string {
     .replace(/`readlink( -f)? \$SCRIPT_PATH/g, '`readlink$1 "$SCRIPT_PATH"')
     .replace(
       /\. \$\{RABBITMQ_SCRIPTS_DIR\}\/rabbitmq-defaults/,
-      '. "${RABBITMQ_SCRIPTS_DIR}/rabbitmq-defaults"',
+      `. "\${RABBITMQ_SCRIPTS_DIR}/rabbitmq-defaults"`,
     );
 }
 
@@ -134,7 +134,7 @@ function aptOptions(work: string): string[] {
 }
 
 async function installedPackages(env: Environment): Promise<Set<string>> {
-  const list = await execute("dpkg-query", ["-W", "-f", "${db:Status-Status} ${Package}\\n"], { env });
+  const list = await execute("dpkg-query", ["-W", "-f", `\${db:Status-Status} \${Package}\\n`], { env });
   return new Set(list.stdout.split("\n").flatMap((line) => /^installed (\S+)$/.exec(line)?.[1] ?? []));
 }
 

@@ -48,14 +48,24 @@ export function goInstallCommand(platform: NodeJS.Platform): string {
   return `\`sudo apt install golang-go\` (${version} or newer; with an older Go: \`go install golang.org/dl/go${version}@latest\`, then \`go${version} download\`)`;
 }
 
-/** Builds the engine from its Go module into `folder` (`bin/pulumi` and the two stand-in plugins). */
-export async function buildEngine(folder: string, env: Environment, step: Step): Promise<void> {
+/**
+ * Builds the engine from its Go module into `folder` (`bin/pulumi` and the two stand-in plugins).
+ *
+ * @param scratch folder for Go's caches where the user has none; stays after a build that failed or was killed, so that the next goes on
+ * from there, and is removed after one that did not
+ */
+export async function buildEngine(
+  folder: string,
+  scratch: string,
+  env: Environment,
+  step: Step,
+): Promise<void> {
   const source = join(folder, "src");
   mkdirSync(source, { recursive: true });
   mkdirSync(join(folder, "bin"));
   await requireGo(env, source);
   writeFileSync(join(source, "go.mod"), goModule);
-  const goEnv = { ...env, ...(await goCaches(folder, env)) };
+  const goEnv = { ...env, ...(await goCaches(scratch, env)) };
   const version = `-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v${engineGoVersion}`;
   const target = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi";
   let fetched = 0;
@@ -93,7 +103,7 @@ export async function buildEngine(folder: string, env: Environment, step: Step):
     chmodSync(join(folder, "bin", name), 0o755);
   }
   rmSync(source, { recursive: true, force: true });
-  rmSync(join(folder, "go"), { recursive: true, force: true });
+  rmSync(scratch, { recursive: true, force: true });
 }
 
 async function requireGo(env: Environment, folder: string): Promise<void> {
@@ -118,18 +128,14 @@ async function requireGo(env: Environment, folder: string): Promise<void> {
 }
 
 /** A user who works with Go has caches: they are used. Nobody else's home gets 3 GB of them: ours go when the build is done. */
-async function goCaches(folder: string, env: Environment): Promise<Record<string, string>> {
-  const answer = await execute("go", ["env", "GOCACHE", "GOMODCACHE"], {
-    cwd: folder,
-    env,
-    timeoutMs: 30_000,
-  });
+async function goCaches(scratch: string, env: Environment): Promise<Record<string, string>> {
+  const answer = await execute("go", ["env", "GOCACHE", "GOMODCACHE"], { env, timeoutMs: 30_000 });
   const [build, modules] = answer.stdout.split("\n");
   if (answer.code === 0 && build && modules && existsSync(build) && existsSync(modules)) return {};
   return {
-    GOCACHE: join(folder, "go", "build"),
-    GOMODCACHE: join(folder, "go", "mod"),
-    GOPATH: join(folder, "go", "path"),
+    GOCACHE: join(scratch, "build"),
+    GOMODCACHE: join(scratch, "mod"),
+    GOPATH: join(scratch, "path"),
   };
 }
 

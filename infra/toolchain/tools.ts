@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { InfraError } from "../problem.js";
 import { cacheFolder, type Environment } from "./cache.js";
@@ -123,6 +123,10 @@ async function install(unit: Unit, progress: Progress, env: Environment): Promis
     async () => {
       // Another process may have made it while this one waited.
       if (readRecord(target) !== undefined) return;
+      // What a killed install left; nobody else works on it while the lock is ours.
+      for (const name of readdirSync(cache)) {
+        if (name.startsWith(`${unit}.new-`)) rmSync(join(cache, name), { recursive: true, force: true });
+      }
       const work = join(cache, `${unit}.new-${randomBytes(4).toString("hex")}`);
       const started = Date.now();
       const step = progress.step(label);
@@ -159,7 +163,7 @@ async function makeEngine(
   );
   rmSync(work, { recursive: true, force: true });
   mkdirSync(work);
-  await buildEngine(work, env, step);
+  await buildEngine(work, join(cacheFolder(env), "go"), env, step);
   return {
     road: `built from Go module v${engineGoVersion}, with our stand-ins for its Node plugins`,
     standIns: true,

@@ -6,7 +6,7 @@ import { shutdownStack } from "../../infra/local/index.js";
 import { TestStack } from "../support/engine.js";
 import { type Line, median, timeLine } from "./measure.js";
 
-const marketplace = `module.exports = fabricRequire("dynamos-fabric/provider/dynamos/program");`;
+const marketplace = `module.exports = require("dynamos-fabric/provider/dynamos/program");`;
 
 /** \`count\` dynamic resources that do nothing, in the same short form as the product's. */
 const empty = (count: number): string => `
@@ -18,7 +18,9 @@ class Nothing extends pulumi.CustomResource {
 for (let i = 0; i < ${count}; i++) new Nothing("nothing-" + i);`;
 
 export async function previewLine(blocks: number): Promise<Line> {
-  const config = (parse(readFileSync(resolve("Pulumi.dev.yaml"), "utf8")) as { config: Record<string, unknown> }).config;
+  const config = (
+    parse(readFileSync(resolve("Pulumi.dev.yaml"), "utf8")) as { config: Record<string, unknown> }
+  ).config;
   const product = new TestStack({ program: marketplace, config, project: "dynamos-fabric" });
   symlinkSync(resolve("examples"), join(product.folder, "examples"));
   let floor: TestStack | undefined;
@@ -36,7 +38,13 @@ export async function previewLine(blocks: number): Promise<Line> {
       // The first pair warms the disk's cache.
       if (i > 0) times.product.push(a) && times.floor.push(b);
     }
-    return timeLine(`preview without change, ${dynamic} dynamic resources`, median(times.product), median(times.floor), 2.0, "s");
+    return timeLine(
+      `preview without change, ${dynamic} dynamic resources`,
+      median(times.product),
+      median(times.floor),
+      2.0,
+      "s",
+    );
   } finally {
     await floor?.destroy();
     await floor?.end();
@@ -50,6 +58,7 @@ async function seconds(stack: TestStack): Promise<number> {
   const from = performance.now();
   const preview = await stack.preview();
   const changed = preview.steps.filter((s) => s.op !== "same");
-  if (preview.code !== 0 || changed.length > 0) throw new Error(`not a preview without change: ${preview.text}`);
+  if (preview.code !== 0 || changed.length > 0)
+    throw new Error(`not a preview without change: ${preview.text}`);
   return (performance.now() - from) / 1000;
 }

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { type Engine, prepareEngine, pulumi } from "../../infra/toolchain/engine.js";
@@ -40,7 +40,7 @@ export interface Update {
 }
 
 export interface TestStackOptions {
-  /** Text of the program: CommonJS; `require` finds this repository's packages, and `dynamos-fabric/...` its dist. */
+  /** Text of the program: CommonJS; `require` finds `@pulumi/...`, and `dynamos-fabric/...` in this repository's dist. */
   readonly program: string;
   /** Stack configuration, e.g. `{ "test:x": 1 }`. */
   readonly config?: Readonly<Record<string, unknown>>;
@@ -65,7 +65,11 @@ export class TestStack {
     const runtime = { name: "nodejs", options: { typescript: false } };
     writeFileSync(join(this.folder, "Pulumi.yaml"), JSON.stringify({ ...project, runtime }));
     writeFileSync(join(this.folder, "package.json"), JSON.stringify({ name: "test-program", private: true }));
-    symlinkSync(join(repository, "node_modules"), join(this.folder, "node_modules"));
+    // As in a user's project: this package and the engine's SDK are installed in it. Providers find their code from there.
+    const modules = join(this.folder, "node_modules");
+    mkdirSync(modules);
+    symlinkSync(repository, join(modules, "dynamos-fabric"));
+    symlinkSync(join(repository, "node_modules", "@pulumi"), join(modules, "@pulumi"));
     this.program(options.program);
     this.config(options.config ?? {});
   }
@@ -77,9 +81,8 @@ export class TestStack {
 
   /** Replaces the program. */
   program(text: string): void {
-    // The package itself is not below its own node_modules: its public entries are found by path.
-    const header = `const fabricRequire = require("node:module").createRequire(${JSON.stringify(`${repository}/package.json`)});\n`;
-    writeFileSync(join(this.folder, "program.cjs"), `${header}${text}`);
+    // An older name, from before the package was installed in the project.
+    writeFileSync(join(this.folder, "program.cjs"), `const fabricRequire = require;\n${text}`);
   }
 
   /** Replaces the configuration. */

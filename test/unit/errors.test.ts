@@ -18,7 +18,14 @@ const wholeCode = /^[A-Z][A-Z0-9]+(?:-[A-Z0-9]+)*$/;
  */
 const composed: Readonly<Record<string, readonly string[]>> = {
   "dynamos/document-drift.ts": ["DOC-CONFLICT", "DOC-DRIFT", "POL-AGREEMENT-CONFLICT", "POL-AGREEMENT-DRIFT"],
-  "policy/platform/health.ts": ["*-NOT-READY", "*-NOT-FOUND", "*-JSON", "*-TOO-LARGE", "*-MEDIA-TYPE", "*-REQUEST"],
+  "policy/platform/health.ts": [
+    "*-NOT-READY",
+    "*-NOT-FOUND",
+    "*-JSON",
+    "*-TOO-LARGE",
+    "*-MEDIA-TYPE",
+    "*-REQUEST",
+  ],
 };
 /** Literals that look like a code and are a piece of a composed one. */
 const pieces: readonly string[] = ["POL-AGREEMENT"];
@@ -104,7 +111,10 @@ describe("docs/errors.md", () => {
       .filter(([name]) => !known.has(name))
       .sort()
       .map(([name, files]) => `| \`${name}\` | meaning | remedy |   from ${[...new Set(files)].join(", ")}`);
-    expect(missing, `add these rows to ${page}, with what the code means and what to do:\n${missing.join("\n")}\n`).toEqual([]);
+    expect(
+      missing,
+      `add these rows to ${page}, with what the code means and what to do:\n${missing.join("\n")}\n`,
+    ).toEqual([]);
   });
 
   it("has no row for a code that no source has", () => {
@@ -118,7 +128,10 @@ describe("docs/errors.md", () => {
   it("says of each code, once, what it means and what to do", () => {
     const twice = rows.map((row) => row.code).filter((name, i, all) => all.indexOf(name) !== i);
     expect(twice, `these have two rows in ${page}`).toEqual([]);
-    const thin = rows.filter(({ cells }) => cells.length !== 2 || cells.some((cell) => cell.length < 3));
+    const thin = rows.filter(
+      ({ cells }) =>
+        cells.length !== 2 || cells.some((cell) => cell.length < 3 || /^(meaning|remedy)$/.test(cell)),
+    );
     expect(
       thin.map((row) => row.code),
       `these rows of ${page} need three cells: code, meaning, remedy`,
@@ -127,7 +140,10 @@ describe("docs/errors.md", () => {
 
   it("knows every place where a template puts a code together", () => {
     const unknown = composers.filter((file) => composed[file] === undefined);
-    expect(unknown, `write the code out, or add these files with their codes to \`composed\` in ${__filename}`).toEqual([]);
+    expect(
+      unknown,
+      `write the code out, or add these files with their codes to \`composed\` in ${__filename}`,
+    ).toEqual([]);
     const idle = Object.keys(composed).filter((file) => !composers.includes(file));
     expect(idle, "these files of `composed` put no code together any more").toEqual([]);
   });
@@ -135,19 +151,21 @@ describe("docs/errors.md", () => {
 
 describe("the search for codes", () => {
   it("reads literals and templates, not comments, regular expressions and device names", () => {
-    const sample = [
-      "/** FAB-COMMENT */",
-      'const a = new Failure(`TOOL-ONE  no ${what}; see LOC-TWO`); // GW-THREE',
-      'const b = { code: "NEW-FOUR" };',
-      'const c = /^(ORC-FIVE|JOB-SIX)$/;',
-      'const d = ["GPU-A30", "-LOC-SEVEN", "dynamos-FAB-EIGHT"];',
-    ].join("\n");
+    const sample = `
+      /** FAB-COMMENT */
+      const a = new Failure(\`TOOL-ONE  no \${what}; see LOC-TWO\`); // GW-THREE
+      const b = { code: "NEW-FOUR" };
+      const c = /^(ORC-FIVE|JOB-SIX)$/;
+      const d = ["GPU-A30", "-LOC-SEVEN", "dynamos-FAB-EIGHT"];`;
     expect(readCodes("sample.ts", sample)).toEqual({
       codes: ["TOOL-ONE", "LOC-TWO", "NEW-FOUR"],
       httpPrefixes: [],
       composes: false,
     });
-    expect(readCodes("sample.ts", 'app({ codes: "GW" }); throw { code: `${codes}-JSON` };')).toEqual({
+  });
+
+  it("sees a prefix of createHttp, and a code that a template puts together", () => {
+    expect(readCodes("sample.ts", `app({ codes: "GW" }); throw { code: \`\${codes}-JSON\` };`)).toEqual({
       codes: [],
       httpPrefixes: ["GW"],
       composes: true,

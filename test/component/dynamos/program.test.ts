@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import * as pulumi from "@pulumi/pulumi";
 import { beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import { deploy, type DeployOutputs } from "../../../dynamos/deploy.js";
+import { type DeployOutputs, deploy } from "../../../dynamos/deploy.js";
 
 /** One registered resource as the engine would see it. */
 interface Registered {
@@ -18,7 +18,12 @@ const made: Registered[] = [];
 let outputs: DeployOutputs;
 const value = <T>(output: pulumi.Output<T>): Promise<T> => new Promise((done) => void output.apply(done));
 /** `type::name` of a URN. */
-const short = (urn: string): string => urn.split("::").slice(2).map((part) => part.split("$").at(-1) ?? "").join("::");
+const short = (urn: string): string =>
+  urn
+    .split("::")
+    .slice(2)
+    .map((part) => part.split("$").at(-1) ?? "")
+    .join("::");
 
 /** What mocks do not tell: the requests themselves. Hooks they do not know at all. */
 function watchRequests(): void {
@@ -54,7 +59,17 @@ beforeAll(async () => {
   await pulumi.runtime.setMocks(
     {
       newResource: ({ name, inputs }) => {
-        const known = { hosts: {}, ports: { http: 4001 }, revision: 1, sha256: "0", gateway: "10.0.0.1", subnet: "10.0.0.0/24", managementIp: "2001:db8::1", addresses: ["10.0.0.2"], mac: "02:00:00:00:00:01" };
+        const known = {
+          hosts: {},
+          ports: { http: 4001 },
+          revision: 1,
+          sha256: "0",
+          gateway: "10.0.0.1",
+          subnet: "10.0.0.0/24",
+          managementIp: "2001:db8::1",
+          addresses: ["10.0.0.2"],
+          mac: "02:00:00:00:00:01",
+        };
         return { id: `${name}-id`, state: { ...inputs, ...known } };
       },
       call: () => ({}),
@@ -65,7 +80,9 @@ beforeAll(async () => {
   );
   watchRequests();
   const file = parse(readFileSync("Pulumi.dev.yaml", "utf8")) as { config: Record<string, unknown> };
-  pulumi.runtime.setAllConfig({ "dynamos-fabric:marketplace": JSON.stringify(file.config["dynamos-fabric:marketplace"]) });
+  pulumi.runtime.setAllConfig({
+    "dynamos-fabric:marketplace": JSON.stringify(file.config["dynamos-fabric:marketplace"]),
+  });
   outputs = await deploy();
   await pulumi.runtime.disconnect();
 });
@@ -80,7 +97,9 @@ const PROCESS = "pulumi-nodejs:dynamic/local:Process";
 
 describe("the program", () => {
   it("makes the paper's stack", () => {
-    expect(made.map((r) => `${r.type}  ${r.name}${r.parent === "" ? "" : `  <  ${r.parent}`}`).sort()).toMatchSnapshot();
+    expect(
+      made.map((r) => `${r.type}  ${r.name}${r.parent === "" ? "" : `  <  ${r.parent}`}`).sort(),
+    ).toMatchSnapshot();
   });
 
   it("names each resource <stack>-<thing>, and no two alike", () => {
@@ -90,33 +109,52 @@ describe("the program", () => {
 
   it("runs each agent after its own node, its broker user and the store, and on no other node", () => {
     const agent = named(PROCESS, "dev-clienttwo");
-    expect(agent.dependencies).toEqual(["pulumi-nodejs:dynamic/dynamos:BrokerUser::dev-clienttwo", "pulumi-nodejs:dynamic/fabric:Node::dev-clienttwo", `${PROCESS}::dev-store`]);
+    expect(agent.dependencies).toEqual([
+      "pulumi-nodejs:dynamic/dynamos:BrokerUser::dev-clienttwo",
+      "pulumi-nodejs:dynamic/fabric:Node::dev-clienttwo",
+      `${PROCESS}::dev-store`,
+    ]);
     expect(agent.parent).toBe("dynamos-fabric:dynamos:Agent::dev-clienttwo");
   });
 
   it("starts the core in the order of its needs", () => {
     expect(named(PROCESS, "dev-broker").dependencies).toContain(`${PROCESS}::dev-epmd`);
     for (const service of ["orchestrator", "policy-enforcer", "api-gateway"]) {
-      expect(named(PROCESS, `dev-${service}`).dependencies).toEqual(expect.arrayContaining([`${PROCESS}::dev-broker`, `${PROCESS}::dev-store`]));
+      expect(named(PROCESS, `dev-${service}`).dependencies).toEqual(
+        expect.arrayContaining([`${PROCESS}::dev-broker`, `${PROCESS}::dev-store`]),
+      );
     }
   });
 
   it("writes agreements after all that they name, through the orchestrator", () => {
     const agreements = of("pulumi-nodejs:dynamic/dynamos:Agreement");
     const documents = of("pulumi-nodejs:dynamic/dynamos:Document");
-    expect(agreements.map((a) => a.inputs["name"]).sort()).toEqual(["clientone", "clientthree", "clienttwo", "server"]);
+    expect(agreements.map((a) => a.inputs.name).sort()).toEqual([
+      "clientone",
+      "clientthree",
+      "clienttwo",
+      "server",
+    ]);
     expect(documents.length).toBeGreaterThan(0);
     for (const agreement of agreements) {
-      expect(agreement.dependencies).toEqual([...documents.map((d) => `${d.type}::${d.name}`), `${PROCESS}::dev-orchestrator`].sort());
+      expect(agreement.dependencies).toEqual(
+        [...documents.map((d) => `${d.type}::${d.name}`), `${PROCESS}::dev-orchestrator`].sort(),
+      );
     }
   });
 
   it("can be taken down when nothing runs: what lives in a service goes with it", () => {
     for (const type of ["Slice", "Node", "Network"]) {
-      for (const r of of(`pulumi-nodejs:dynamic/fabric:${type}`)) expect(r.deletedWith, r.name).toBe(`${PROCESS}::dev-emulator`);
+      for (const r of of(`pulumi-nodejs:dynamic/fabric:${type}`))
+        expect(r.deletedWith, r.name).toBe(`${PROCESS}::dev-emulator`);
     }
-    for (const r of of("pulumi-nodejs:dynamic/dynamos:BrokerUser")) expect(r.deletedWith).toBe(`${PROCESS}::dev-broker`);
-    for (const r of [...of("pulumi-nodejs:dynamic/dynamos:Agreement"), ...of("pulumi-nodejs:dynamic/dynamos:Document")]) expect(r.deletedWith).toBe(`${PROCESS}::dev-store`);
+    for (const r of of("pulumi-nodejs:dynamic/dynamos:BrokerUser"))
+      expect(r.deletedWith).toBe(`${PROCESS}::dev-broker`);
+    for (const r of [
+      ...of("pulumi-nodejs:dynamic/dynamos:Agreement"),
+      ...of("pulumi-nodejs:dynamic/dynamos:Document"),
+    ])
+      expect(r.deletedWith).toBe(`${PROCESS}::dev-store`);
   });
 
   it("keeps no path of this machine and no secret in any resource", () => {
@@ -133,14 +171,20 @@ describe("the program", () => {
 describe("a wrong configuration", () => {
   it("ends before any resource, with all problems and no stack trace", async () => {
     const before = made.length;
-    pulumi.runtime.setAllConfig({ "dynamos-fabric:marketplace": JSON.stringify({ experiment: "examples/titanic", nodes: { core: { role: "cor", site: "LOAS" } } }) });
+    pulumi.runtime.setAllConfig({
+      "dynamos-fabric:marketplace": JSON.stringify({
+        experiment: "examples/titanic",
+        nodes: { core: { role: "cor", site: "LOAS" } },
+      }),
+    });
     const error = await deploy().then(
       () => undefined,
       (e: unknown) => e,
     );
     expect(pulumi.RunError.isInstance(error)).toBe(true);
     const { message } = error as Error;
-    for (const code of ["SPEC-ROLE-UNKNOWN", "SPEC-NO-CORE", "FAB-SITE-UNKNOWN", "DOC-PARTY-UNKNOWN"]) expect(message).toContain(code);
+    for (const code of ["SPEC-ROLE-UNKNOWN", "SPEC-NO-CORE", "FAB-SITE-UNKNOWN", "DOC-PARTY-UNKNOWN"])
+      expect(message).toContain(code);
     expect(made.length).toBe(before);
   });
 

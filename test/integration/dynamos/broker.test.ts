@@ -4,7 +4,12 @@ import { join } from "node:path";
 import { type ChannelModel, connect } from "amqplib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { BrokerAdmin } from "../../../dynamos/broker-admin.js";
-import { agentRights, BROKER_ADMIN, brokerSecret, QUEUE_ARGUMENTS } from "../../../dynamos/broker-definitions.js";
+import {
+  agentRights,
+  BROKER_ADMIN,
+  brokerSecret,
+  QUEUE_ARGUMENTS,
+} from "../../../dynamos/broker-definitions.js";
 import { coreServices } from "../../../dynamos/services.js";
 import { ensureSupervisor, type ServiceStatus, shutdownStack } from "../../../infra/local/index.js";
 import { rabbitmqPasswordHash } from "../../../infra/local/rabbitmq-hash.js";
@@ -23,26 +28,46 @@ describe("the broker of a stack", () => {
   let admin: BrokerAdmin;
   const open: ChannelModel[] = [];
 
-  const secret = (user: string): string => readFileSync(new StateFolder(state).ensureSecret(brokerSecret(user)), "utf8");
+  const secret = (user: string): string =>
+    readFileSync(new StateFolder(state).ensureSecret(brokerSecret(user)), "utf8");
   const as = async (username: string, password = secret(username)): Promise<ChannelModel> => {
-    const connection = await connect({ hostname: "127.0.0.1", port: broker.ports["amqp"] ?? 0, username, password });
+    const connection = await connect({
+      hostname: "127.0.0.1",
+      port: broker.ports.amqp ?? 0,
+      username,
+      password,
+    });
     connection.on("error", () => undefined);
     open.push(connection);
     return connection;
   };
   /** The broker's answer to what somebody may not do. */
-  const refusal = async (connection: ChannelModel, act: (channel: Awaited<ReturnType<ChannelModel["createConfirmChannel"]>>) => Promise<unknown>): Promise<string> => {
+  const refusal = async (
+    connection: ChannelModel,
+    act: (channel: Awaited<ReturnType<ChannelModel["createConfirmChannel"]>>) => Promise<unknown>,
+  ): Promise<string> => {
     const channel = await connection.createConfirmChannel();
     const closed = new Promise<string>((done) => channel.on("error", (error: Error) => done(error.message)));
-    const outcome = await Promise.race([act(channel).then(() => "done", (error: Error) => error.message), closed]);
-    return outcome === "done" ? "done" : /ACCESS_REFUSED/.test(outcome) || /403/.test(await closed) ? "refused" : outcome;
+    const outcome = await Promise.race([
+      act(channel).then(
+        () => "done",
+        (error: Error) => error.message,
+      ),
+      closed,
+    ]);
+    return outcome === "done"
+      ? "done"
+      : /ACCESS_REFUSED/.test(outcome) || /403/.test(await closed)
+        ? "refused"
+        : outcome;
   };
 
   beforeAll(async () => {
     writeFileSync(join(folder, "Pulumi.yaml"), "name: x\nruntime: nodejs\n");
     const supervisor = await ensureSupervisor(state, folder);
-    for (const spec of coreServices({ placement: { core: "core", agents: [] } }).slice(0, 2)) broker = await supervisor.put(spec);
-    admin = new BrokerAdmin(broker.ports["management"] ?? 0, secret(BROKER_ADMIN));
+    for (const spec of coreServices({ placement: { core: "core", agents: [] } }).slice(0, 2))
+      broker = await supervisor.put(spec);
+    admin = new BrokerAdmin(broker.ports.management ?? 0, secret(BROKER_ADMIN));
     await admin.put(rights, rabbitmqPasswordHash(secret("agent-clientone")));
   }, 120_000);
 
@@ -74,11 +99,16 @@ describe("the broker of a stack", () => {
       new Promise((done, failed) => {
         connection
           .createChannel()
-          .then((channel) => channel.consume(queue, (m) => m !== null && done(m.content.toString()), { noAck: true }))
+          .then((channel) =>
+            channel.consume(queue, (m) => m !== null && done(m.content.toString()), { noAck: true }),
+          )
           .catch(failed);
       });
     const [up, down] = [received(orchestrator, "orchestrator-in"), received(agent, "clientone-in")];
-    for (const [connection, key] of [[agent, "orchestrator-in"], [orchestrator, "clientone-in"]] as const) {
+    for (const [connection, key] of [
+      [agent, "orchestrator-in"],
+      [orchestrator, "clientone-in"],
+    ] as const) {
       const channel = await connection.createConfirmChannel();
       channel.publish(EXCHANGE, key, Buffer.from(`to ${key}`), { mandatory: true });
       await channel.waitForConfirms();
@@ -100,20 +130,44 @@ describe("the broker of a stack", () => {
     channel.nack(message, false, false);
     await channel.deleteQueue(queue);
     const orchestrator = await (await as("orchestrator")).createChannel();
-    await until("the dead letter", async () => (await orchestrator.checkQueue(DEAD_LETTER_QUEUE)).messageCount > 0);
+    await until(
+      "the dead letter",
+      async () => (await orchestrator.checkQueue(DEAD_LETTER_QUEUE)).messageCount > 0,
+    );
   });
 
   it("refuses an agent what is not its own", async () => {
     const agent = await as("agent-clientone");
     expect(await refusal(agent, (c) => c.get("orchestrator-in"))).toBe("refused");
-    expect(await refusal(agent, (c) => c.assertQueue("clienttwo-in", { durable: true, arguments: QUEUE_ARGUMENTS }))).toBe("refused");
-    expect(await refusal(agent, (c) => c.assertQueue(jobQueue(JOB, "clienttwo"), { durable: true, arguments: QUEUE_ARGUMENTS }))).toBe("refused");
-    expect(await refusal(agent, (c) => c.bindQueue("clientone-in", EXCHANGE, "orchestrator-in"))).toBe("refused");
+    expect(
+      await refusal(agent, (c) =>
+        c.assertQueue("clienttwo-in", { durable: true, arguments: QUEUE_ARGUMENTS }),
+      ),
+    ).toBe("refused");
+    expect(
+      await refusal(agent, (c) =>
+        c.assertQueue(jobQueue(JOB, "clienttwo"), { durable: true, arguments: QUEUE_ARGUMENTS }),
+      ),
+    ).toBe("refused");
+    expect(await refusal(agent, (c) => c.bindQueue("clientone-in", EXCHANGE, "orchestrator-in"))).toBe(
+      "refused",
+    );
     expect(await refusal(agent, (c) => c.deleteExchange(EXCHANGE))).toBe("refused");
     for (const key of ["policyEnforcer-in", "api-gateway-in", "clienttwo-in"]) {
-      expect(await refusal(agent, async (c) => { c.publish(EXCHANGE, key, Buffer.from("x")); await c.waitForConfirms(); }), key).toBe("refused");
+      expect(
+        await refusal(agent, async (c) => {
+          c.publish(EXCHANGE, key, Buffer.from("x"));
+          await c.waitForConfirms();
+        }),
+        key,
+      ).toBe("refused");
     }
-    expect(await refusal(agent, async (c) => { c.publish("", "policyEnforcer-in", Buffer.from("x")); await c.waitForConfirms(); })).toBe("refused");
+    expect(
+      await refusal(agent, async (c) => {
+        c.publish("", "policyEnforcer-in", Buffer.from("x"));
+        await c.waitForConfirms();
+      }),
+    ).toBe("refused");
   });
 
   it("forgets an agent that leaves, and ends its connections", async () => {

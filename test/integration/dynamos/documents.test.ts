@@ -1,9 +1,11 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { provider } from "../../../dynamos/agreement-provider.js";
+import { pullAgreements } from "../../../dynamos/cli/agreements.js";
 import { documentsApi } from "../../../dynamos/documents-api.js";
+import { readExperiment } from "../../../dynamos/experiment.js";
 import { coreServices, ENFORCER, GATEWAY, STORE } from "../../../dynamos/services.js";
 import { ensureSupervisor, shutdownStack } from "../../../infra/local/index.js";
 import type { Agreement } from "../../../policy/contract/documents.js";
@@ -13,7 +15,14 @@ type Outputs = Parameters<NonNullable<typeof provider.diff>>[1];
 
 const document: Agreement = {
   name: "ada",
-  relations: { "bob@uva.nl": { ID: "bob", requestTypes: ["sum"], allowedArchetypes: ["computeToData"], allowedComputeProviders: ["ada"] } },
+  relations: {
+    "bob@uva.nl": {
+      ID: "bob",
+      requestTypes: ["sum"],
+      allowedArchetypes: ["computeToData"],
+      allowedComputeProviders: ["ada"],
+    },
+  },
   computeProviders: ["ada"],
   archetypes: ["computeToData", "dataThroughTtp"],
 };
@@ -25,17 +34,28 @@ describe("an agreement's two writers", () => {
   const folder = mkdtempSync(join(tmpdir(), "documents-"));
   const state = join(folder, ".state/test");
   const before = process.cwd();
-  const specs = coreServices({ placement: { core: "core", agents: [] } }).filter((s) => ![ENFORCER, GATEWAY].includes(s.name));
-  const props = (more: Partial<Props> = {}): Props => ({ state: ".state/test", kind: "agreement", name: "ada", document, ...more });
+  const specs = coreServices({ placement: { core: "core", agents: [] } }).filter(
+    (s) => ![ENFORCER, GATEWAY].includes(s.name),
+  );
+  const props = (more: Partial<Props> = {}): Props => ({
+    state: ".state/test",
+    kind: "agreement",
+    name: "ada",
+    document,
+    ...more,
+  });
 
   const api = () => {
     const found = documentsApi(state);
     if (found === undefined) throw new Error("the orchestrator is not running");
     return found;
   };
-  const put = async (value: Agreement): Promise<number> => api().put("agreement", "ada", value, (await api().get("agreement", "ada"))?.revision ?? 0);
-  const diff = async (olds: Outputs, news: Props): Promise<boolean | undefined> => (await provider.diff?.("agreement/ada", olds, news))?.changes;
-  const update = async (olds: Outputs, news: Props): Promise<Outputs> => (await provider.update?.("agreement/ada", olds, news))?.outs as Outputs;
+  const put = async (value: Agreement): Promise<number> =>
+    api().put("agreement", "ada", value, (await api().get("agreement", "ada"))?.revision ?? 0);
+  const diff = async (olds: Outputs, news: Props): Promise<boolean | undefined> =>
+    (await provider.diff?.("agreement/ada", olds, news))?.changes;
+  const update = async (olds: Outputs, news: Props): Promise<Outputs> =>
+    (await provider.update?.("agreement/ada", olds, news))?.outs as Outputs;
   const fresh = async (): Promise<Outputs> => {
     await api().remove("agreement", "ada");
     return (await provider.create(props())).outs as Outputs;
@@ -92,7 +112,9 @@ describe("an agreement's two writers", () => {
   it("is a conflict when both changed, until the file names the live revision", async () => {
     const outs = await fresh();
     const revision = await put(narrowed);
-    await expect(diff(outs, props({ document: widened }))).rejects.toThrow(/POL-AGREEMENT-CONFLICT.*agreements pull/s);
+    await expect(diff(outs, props({ document: widened }))).rejects.toThrow(
+      /POL-AGREEMENT-CONFLICT.*agreements pull/s,
+    );
     await expect(update(outs, props({ document: widened }))).rejects.toThrow(/POL-AGREEMENT-CONFLICT/);
     expect((await api().get("agreement", "ada"))?.document).toEqual(narrowed);
     await update(outs, props({ document: widened, replaces: revision }));
@@ -107,10 +129,33 @@ describe("an agreement's two writers", () => {
     expect((await api().get("agreement", "ada"))?.revision).toBe(revision);
   });
 
+  it("comes into the files by `agreements pull`", async () => {
+    await fresh();
+    await put(narrowed);
+    await api().put("agreement", "dora", { ...document, name: "dora" }, 0);
+    const files = join(folder, "experiment");
+    mkdirSync(join(files, "agreements"), { recursive: true });
+    for (const name of ["ada", "eve"])
+      writeFileSync(join(files, `agreements/${name}.json`), JSON.stringify({ ...document, name }));
+    const read = () => readExperiment(files).experiment.documents;
+    const done = await pullAgreements(api(), files, read());
+    expect(done.map((line) => line.replace(/\d+/, "N"))).toEqual([
+      "agreements/ada.json: changed, revision N",
+      "agreements/dora.json: new, revision N",
+      "agreements/eve.json: removed, there is no such agreement any more",
+    ]);
+    expect(read().map((d) => d.value)).toEqual([narrowed, { ...document, name: "dora" }]);
+    expect(await pullAgreements(api(), files, read())).toEqual([]);
+    await api().remove("agreement", "dora");
+  });
+
   it("shows no stack trace", async () => {
     const outs = await fresh();
     await put(narrowed);
-    const error = await diff(outs, props({ document: widened })).then(() => undefined, (e: Error) => e);
+    const error = await diff(outs, props({ document: widened })).then(
+      () => undefined,
+      (e: Error) => e,
+    );
     expect(error?.stack).toBe(error?.message);
   });
 

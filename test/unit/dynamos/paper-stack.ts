@@ -1,5 +1,10 @@
 /** The paper's set-up as a person writes it: what most tests of this room begin with. */
-export const paperStack = (): { target: string; experiment: string; nodes: Record<string, Record<string, unknown>>; [key: string]: unknown } => ({
+export const paperStack = (): {
+  target: string;
+  experiment: string;
+  nodes: Record<string, Record<string, unknown>>;
+  [key: string]: unknown;
+} => ({
   target: "local",
   experiment: "examples/titanic",
   nodes: {

@@ -14,7 +14,10 @@ beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "pre flight-"));
   writeFileSync(join(folder, "Pulumi.yaml"), "name: dynamos-fabric\nruntime: nodejs\n");
   mkdirSync(join(folder, "examples"));
-  cpSync("examples/titanic", join(folder, "examples/titanic"), { recursive: true, filter: (path) => !path.endsWith(".csv") });
+  cpSync("examples/titanic", join(folder, "examples/titanic"), {
+    recursive: true,
+    filter: (path) => !path.endsWith(".csv"),
+  });
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -26,60 +29,144 @@ const run = (change: (stack: Stack) => void = () => undefined) => {
 const codes = async (change: (stack: Stack) => void): Promise<string[]> =>
   (await run(change)).problems.map((p) => [p.code, p.file, p.path].filter(Boolean).join(" "));
 const node = (stack: Stack, name: string): Record<string, unknown> => stack.nodes[name] ?? {};
-const write = (file: string, value: unknown): void => writeFileSync(join(folder, "examples/titanic", file), typeof value === "string" ? value : JSON.stringify(value));
+const write = (file: string, value: unknown): void =>
+  writeFileSync(
+    join(folder, "examples/titanic", file),
+    typeof value === "string" ? value : JSON.stringify(value),
+  );
 
 describe("preflight", () => {
   it("finds the paper's stack well", async () => {
     const found = await run();
     expect(found.problems).toEqual([]);
-    expect(found.ready?.placement.agents.map((a) => a.party)).toEqual(["clientone", "clientthree", "clienttwo", "server"]);
+    expect(found.ready?.placement.agents.map((a) => a.party)).toEqual([
+      "clientone",
+      "clientthree",
+      "clienttwo",
+      "server",
+    ]);
   });
 
   it.each<[string, (stack: Stack) => void, string[]]>([
-    ["an unknown site", (s) => void (node(s, "clienttwo")["site"] = "LOAS"), ["FAB-SITE-UNKNOWN Pulumi.dev.yaml nodes.clienttwo.site"]],
-    ["a node larger than any", (s) => void (node(s, "server")["cores"] = 65), ["FAB-SIZE-TOO-LARGE Pulumi.dev.yaml nodes.server.cores"]],
-    ["an unknown component", (s) => void (node(s, "server")["components"] = ["GPU_A31"]), ["FAB-COMPONENT-UNKNOWN Pulumi.dev.yaml nodes.server.components[0]"]],
-    ["a lease beyond 26 weeks", (s) => void (s["lease"] = "365d"), ["FAB-LEASE-TOO-LONG Pulumi.dev.yaml lease"]],
-    ["a party of an agreement without a node", (s) => void delete s.nodes["clientthree"], ["DOC-PARTY-UNKNOWN agreements/clientthree.json name"]],
-    ["no experiment folder", (s) => void (s.experiment = "examples/titanix"), ["DOC-FOLDER Pulumi.dev.yaml experiment"]],
-    ["hosts", (s) => {
-      s.target = "hosts";
-      for (const n of Object.values(s.nodes)) n["host"] = "10.0.0.5";
-    }, ["SPEC-TARGET-LATER Pulumi.dev.yaml target"]],
+    [
+      "an unknown site",
+      (s) => {
+        node(s, "clienttwo").site = "LOAS";
+      },
+      ["FAB-SITE-UNKNOWN Pulumi.dev.yaml nodes.clienttwo.site"],
+    ],
+    [
+      "a node larger than any",
+      (s) => {
+        node(s, "server").cores = 65;
+      },
+      ["FAB-SIZE-TOO-LARGE Pulumi.dev.yaml nodes.server.cores"],
+    ],
+    [
+      "an unknown component",
+      (s) => {
+        node(s, "server").components = ["GPU_A31"];
+      },
+      ["FAB-COMPONENT-UNKNOWN Pulumi.dev.yaml nodes.server.components[0]"],
+    ],
+    [
+      "a lease beyond 26 weeks",
+      (s) => {
+        s.lease = "365d";
+      },
+      ["FAB-LEASE-TOO-LONG Pulumi.dev.yaml lease"],
+    ],
+    [
+      "a party of an agreement without a node",
+      (s) => void delete s.nodes.clientthree,
+      ["DOC-PARTY-UNKNOWN agreements/clientthree.json name"],
+    ],
+    [
+      "no experiment folder",
+      (s) => {
+        s.experiment = "examples/titanix";
+      },
+      ["DOC-FOLDER Pulumi.dev.yaml experiment"],
+    ],
+    [
+      "hosts",
+      (s) => {
+        s.target = "hosts";
+        for (const n of Object.values(s.nodes)) n.host = "10.0.0.5";
+      },
+      ["SPEC-TARGET-LATER Pulumi.dev.yaml target"],
+    ],
   ])("refuses %s", async (_name, change, expected) => {
     expect(await codes(change)).toEqual(expected);
   });
 
   it("tells of sites without room, with others that have it", async () => {
     const { problems } = await run((s) => {
-      for (let i = 0; i < 4; i += 1) s.nodes[`big${i}`] = { role: "agent", site: "HAWI", cores: 64, ram: 128 };
+      for (let i = 0; i < 4; i += 1)
+        s.nodes[`big${i}`] = { role: "agent", site: "HAWI", cores: 64, ram: 128 };
     });
     // Three workers of 64 cores: the fourth finds none.
     expect(problems).toHaveLength(1);
-    expect(problems[0]).toMatchObject({ code: "FAB-SITE-FULL", file: "Pulumi.dev.yaml", path: "nodes.big3.cores", message: "64 asked, HAWI has 0 free" });
+    expect(problems[0]).toMatchObject({
+      code: "FAB-SITE-FULL",
+      file: "Pulumi.dev.yaml",
+      path: "nodes.big3.cores",
+      message: "64 asked, HAWI has 0 free",
+    });
     expect(problems[0]?.remedy).toMatch(/^room at [A-Z]+, [A-Z]+, [A-Z]+$/);
   });
 
   it("tells of form, sites and documents at once", async () => {
-    write("agreements/clientthree.json", { name: "clientthree", relations: {}, computeProviders: [], archetypes: [] });
+    write("agreements/clientthree.json", {
+      name: "clientthree",
+      relations: {},
+      computeProviders: [],
+      archetypes: [],
+    });
     write("archetypes/computeToData.json", "{ not json");
     const found = await codes((s) => {
-      node(s, "clienttwo")["site"] = "LOAS";
-      node(s, "server")["role"] = "agnet";
-      s["lease"] = "soon";
+      node(s, "clienttwo").site = "LOAS";
+      node(s, "server").role = "agnet";
+      s.lease = "soon";
     });
-    for (const code of ["SPEC-LEASE", "SPEC-ROLE-UNKNOWN", "FAB-SITE-UNKNOWN", "DOC-SYNTAX", "DOC-AGREEMENT-NOBODY"]) {
-      expect(found.some((f) => f.startsWith(code)), code).toBe(true);
+    for (const code of [
+      "SPEC-LEASE",
+      "SPEC-ROLE-UNKNOWN",
+      "FAB-SITE-UNKNOWN",
+      "DOC-SYNTAX",
+      "DOC-AGREEMENT-NOBODY",
+    ]) {
+      expect(
+        found.some((f) => f.startsWith(code)),
+        code,
+      ).toBe(true);
     }
+  });
+
+  it("does not miss a party whose node's role is misspelt", async () => {
+    expect(
+      await codes((s) => {
+        node(s, "clientthree").role = "agnet";
+      }),
+    ).toEqual(["SPEC-ROLE-UNKNOWN Pulumi.dev.yaml nodes.clientthree.role"]);
   });
 
   it("tells a key that stands twice in a document", async () => {
     write("agreements/clientthree.json", '{\n "name": "clientthree",\n "name": "clienttwo"\n}');
-    expect((await run()).problems.find((p) => p.code === "DOC-SYNTAX")).toMatchObject({ file: "agreements/clientthree.json", message: expect.stringContaining("line 3") });
+    expect((await run()).problems.find((p) => p.code === "DOC-SYNTAX")).toMatchObject({
+      file: "agreements/clientthree.json",
+      message: expect.stringContaining("line 3"),
+    });
   });
 
   it("takes the revision out of a document", async () => {
-    write("archetypes/computeToData.json", { $revision: 12, name: "computeToData", computeProvider: "dataProvider", resultRecipient: "requestor", weight: 100 });
+    write("archetypes/computeToData.json", {
+      $revision: 12,
+      name: "computeToData",
+      computeProvider: "dataProvider",
+      resultRecipient: "requestor",
+      weight: 100,
+    });
     const { problems, ready } = await run();
     expect(problems).toEqual([]);
     const document = ready?.experiment.documents.find((d) => d.name === "computeToData");
@@ -88,7 +175,9 @@ describe("preflight", () => {
   });
 
   it("notes an agent without an agreement, and goes on", async () => {
-    const { problems, notes } = await run((s) => void (s.nodes["clientfour"] = { role: "agent", site: "HAWI" }));
+    const { problems, notes } = await run((s) => {
+      s.nodes.clientfour = { role: "agent", site: "HAWI" };
+    });
     expect(problems).toEqual([]);
     expect(notes).toMatchObject([{ code: "SPEC-PARTY-NO-AGREEMENT", path: "nodes.clientfour" }]);
   });
@@ -97,13 +186,30 @@ describe("preflight", () => {
     const server = createServer();
     await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
     const { port } = server.address() as { port: number };
-    expect(await codes((s) => void (s["ports"] = { gateway: port }))).toEqual(["LOC-PORT-IN-USE Pulumi.dev.yaml ports.gateway"]);
+    expect(
+      await codes((s) => {
+        s.ports = { gateway: port };
+      }),
+    ).toEqual(["LOC-PORT-IN-USE Pulumi.dev.yaml ports.gateway"]);
     await new Promise((done) => server.close(done));
-    expect(await codes((s) => void (s["ports"] = { gateway: port }))).toEqual([]);
+    expect(
+      await codes((s) => {
+        s.ports = { gateway: port };
+      }),
+    ).toEqual([]);
   });
 
   it("answers rubbish with problems, not with a fault", async () => {
-    for (const config of [undefined, null, 7, "x", [], { nodes: 3 }, { nodes: { core: null } }, { nodes: [], experiment: 4 }]) {
+    for (const config of [
+      undefined,
+      null,
+      7,
+      "x",
+      [],
+      { nodes: 3 },
+      { nodes: { core: null } },
+      { nodes: [], experiment: 4 },
+    ]) {
       expect((await check({ config, stack: "dev", folder })).length).toBeGreaterThan(0);
     }
   });
@@ -112,9 +218,27 @@ describe("preflight", () => {
 describe("problemTable", () => {
   it("reads as promised", () => {
     const table = problemTable([
-      { code: "FAB-SITE-UNKNOWN", file: "Pulumi.dev.yaml", path: "nodes.clienttwo.site", message: 'no site "LOAS"; did you mean LOSA?', remedy: "all: dynamos-fabric sites" },
-      { code: "FAB-SITE-FULL", file: "Pulumi.dev.yaml", path: "nodes.server.cores", message: "64 asked, AMST has 12 free", remedy: "room at BRIST, CERN, PSC" },
-      { code: "POL-USER-NO-RIGHTS", file: "agreements/clientthree.json", path: 'relations["ada@uva.nl"].requestTypes', message: "empty", remedy: "name a request type or remove the user" },
+      {
+        code: "FAB-SITE-UNKNOWN",
+        file: "Pulumi.dev.yaml",
+        path: "nodes.clienttwo.site",
+        message: 'no site "LOAS"; did you mean LOSA?',
+        remedy: "all: dynamos-fabric sites",
+      },
+      {
+        code: "FAB-SITE-FULL",
+        file: "Pulumi.dev.yaml",
+        path: "nodes.server.cores",
+        message: "64 asked, AMST has 12 free",
+        remedy: "room at BRIST, CERN, PSC",
+      },
+      {
+        code: "POL-USER-NO-RIGHTS",
+        file: "agreements/clientthree.json",
+        path: 'relations["ada@uva.nl"].requestTypes',
+        message: "empty",
+        remedy: "name a request type or remove the user",
+      },
     ]);
     expect(`\n${table}`).toMatchInlineSnapshot(`
       "

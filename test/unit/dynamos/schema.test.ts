@@ -2,13 +2,15 @@ import { readFileSync } from "node:fs";
 import { Ajv } from "ajv";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import { resolveSpec } from "../../../dynamos/spec.js";
 import { stackFileSchema, stackFileSchemaText } from "../../../dynamos/schema.js";
+import { resolveSpec } from "../../../dynamos/spec.js";
 import { paperStack } from "./paper-stack.js";
 
 const ajv = new Ajv({ strict: false });
 const validate = ajv.compile(stackFileSchema() as object);
-const inFile = (marketplace: unknown): unknown => ({ config: { "dynamos-fabric:marketplace": marketplace, "aws:region": "eu-west-1" } });
+const inFile = (marketplace: unknown): unknown => ({
+  config: { "dynamos-fabric:marketplace": marketplace, "aws:region": "eu-west-1" },
+});
 
 describe("the editors' schema", () => {
   it("is the one in docs (dynamos-fabric schema > docs/marketplace.schema.json)", () => {
@@ -25,7 +27,12 @@ describe("the editors' schema", () => {
   });
 
   it("underlines what the program would refuse", () => {
-    for (const wrong of [{}, { ...paperStack(), lease: "soon" }, { ...paperStack(), experiments: "x" }, { ...paperStack(), nodes: { core: { role: "agnet" } } }]) {
+    for (const wrong of [
+      {},
+      { ...paperStack(), lease: "soon" },
+      { ...paperStack(), experiments: "x" },
+      { ...paperStack(), nodes: { core: { role: "agnet" } } },
+    ]) {
       expect(validate(inFile(wrong))).toBe(false);
     }
   });

@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { serviceSpecProblems } from "../../../infra/local/service-schema.js";
-import { templateTexts } from "../../../infra/local/template.js";
 import { type AgentPlace, agentService, placementOf } from "../../../dynamos/placement.js";
 import { emulatorService, marketplaceServices } from "../../../dynamos/services.js";
 import { resolveSpec } from "../../../dynamos/spec.js";
+import { serviceSpecProblems } from "../../../infra/local/service-schema.js";
+import { templateTexts } from "../../../infra/local/template.js";
 import { paperStack } from "./paper-stack.js";
 
 const party = fc.stringMatching(/^[A-Za-z][A-Za-z0-9-]{0,20}$/);
@@ -13,7 +13,11 @@ const agents = fc.uniqueArray(
   fc.record({ party, node, role: fc.constantFrom("agent" as const, "thirdParty" as const) }),
   { selector: (a: AgentPlace) => a.party.toLowerCase(), maxLength: 8 },
 );
-const input = fc.record({ core: node, agents, experiment: fc.constantFrom("examples/titanic", "./titanic/", "../shared/x") });
+const input = fc.record({
+  core: node,
+  agents,
+  experiment: fc.constantFrom("examples/titanic", "./titanic/", "../shared/x"),
+});
 
 describe("marketplaceServices", () => {
   it("are all well-formed specifications with unique names", () => {
@@ -42,9 +46,14 @@ describe("marketplaceServices", () => {
     fc.assert(
       fc.property(input, party, node, ({ experiment, ...placement }, name, place) => {
         fc.pre(!placement.agents.some((a) => a.party.toLowerCase() === name.toLowerCase()));
-        const more = { ...placement, agents: [...placement.agents, { party: name, node: place, role: "agent" as const }] };
+        const more = {
+          ...placement,
+          agents: [...placement.agents, { party: name, node: place, role: "agent" as const }],
+        };
         const after = marketplaceServices({ placement: more, experiment });
-        expect(after.filter((s) => s.name !== agentService(name))).toEqual(marketplaceServices({ placement, experiment }));
+        expect(after.filter((s) => s.name !== agentService(name))).toEqual(
+          marketplaceServices({ placement, experiment }),
+        );
       }),
     );
   });
@@ -53,22 +62,29 @@ describe("marketplaceServices", () => {
     fc.assert(
       fc.property(input, ({ experiment, ...placement }) => {
         for (const service of marketplaceServices({ placement, experiment })) {
-          for (const { text } of templateTexts(service)) expect(text).not.toMatch(/^\/|[=\s]\/(?!api)\w|127\.0\.0\.1:\d/);
+          for (const { text } of templateTexts(service))
+            expect(text).not.toMatch(/^\/|[=\s]\/(?!api)\w|127\.0\.0\.1:\d/);
           expect(Object.values(service.ports ?? {})).toEqual(Object.values(service.ports ?? {}).map(() => 0));
-          expect(service.env?.["AMQP_PASSWORD_FILE"] ?? "{{secretFile:}}").toMatch(/^\{\{secretFile:/);
+          expect(service.env?.AMQP_PASSWORD_FILE ?? "{{secretFile:}}").toMatch(/^\{\{secretFile:/);
         }
       }),
     );
   });
 
   it("have the gateway on the port that the specification fixes", () => {
-    const services = marketplaceServices({ placement: { core: "core", agents: [] }, experiment: "x", ports: { gateway: 8080 } });
+    const services = marketplaceServices({
+      placement: { core: "core", agents: [] },
+      experiment: "x",
+      ports: { gateway: 8080 },
+    });
     expect(services.find((s) => s.name === "api-gateway")?.ports).toEqual({ http: 8080 });
   });
 
   it("of the paper's stack are these", () => {
     const { spec } = resolveSpec(paperStack());
     if (spec === undefined) throw new Error("the paper's stack is wrong");
-    expect(marketplaceServices({ placement: placementOf(spec), experiment: spec.experiment })).toMatchSnapshot();
+    expect(
+      marketplaceServices({ placement: placementOf(spec), experiment: spec.experiment }),
+    ).toMatchSnapshot();
   });
 });

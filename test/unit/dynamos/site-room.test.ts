@@ -3,7 +3,13 @@ import { describe, expect, it } from "vitest";
 import { type Room, roomProblems, type SiteRoom, type Wanted } from "../../../dynamos/site-room.js";
 
 const worker = (cores: number, ram = 512, disk = 5000): Room => ({ cores, ram, disk });
-const wanted = (name: string, site: string, cores: number, ram = 16, disk = 50): Wanted => ({ name, site, cores, ram, disk });
+const wanted = (name: string, site: string, cores: number, ram = 16, disk = 50): Wanted => ({
+  name,
+  site,
+  cores,
+  ram,
+  disk,
+});
 const sites: SiteRoom[] = [
   { site: "AMST", workers: [worker(12), worker(8)] },
   { site: "BRIST", workers: [worker(64)] },
@@ -21,32 +27,56 @@ describe("roomProblems", () => {
 
   it("says what is short, and where there is room", () => {
     expect(roomProblems([wanted("server", "AMST", 64)], sites)).toEqual([
-      { code: "FAB-SITE-FULL", path: "nodes.server.cores", message: "64 asked, AMST has 12 free", remedy: "room at BRIST, CERN, PSC" },
+      {
+        code: "FAB-SITE-FULL",
+        path: "nodes.server.cores",
+        message: "64 asked, AMST has 12 free",
+        remedy: "room at BRIST, CERN, PSC",
+      },
     ]);
-    expect(roomProblems([wanted("server", "LOSA", 4)], sites)[0]).toMatchObject({ path: "nodes.server.ram", message: "16 GB asked, LOSA has 8 GB free" });
+    expect(roomProblems([wanted("server", "LOSA", 4)], sites)[0]).toMatchObject({
+      path: "nodes.server.ram",
+      message: "16 GB asked, LOSA has 8 GB free",
+    });
   });
 
   it("counts the nodes together, and a node must fit into one worker", () => {
-    expect(roomProblems([wanted("a", "AMST", 10), wanted("b", "AMST", 10)], sites).map((p) => p.path)).toEqual(["nodes.b.cores"]);
+    expect(
+      roomProblems([wanted("a", "AMST", 10), wanted("b", "AMST", 10)], sites).map((p) => p.path),
+    ).toEqual(["nodes.b.cores"]);
     expect(roomProblems([wanted("a", "AMST", 20)], sites)).toHaveLength(1);
   });
 
   it("says when nobody has so much, and when a site is closed", () => {
-    expect(roomProblems([wanted("a", "AMST", 100)], sites)[0]?.remedy).toBe("no site has that much; ask for less");
-    expect(roomProblems([wanted("a", "TOKY", 1)], sites)[0]).toMatchObject({ code: "FAB-SITE-MAINTENANCE", path: "nodes.a.site" });
+    expect(roomProblems([wanted("a", "AMST", 100)], sites)[0]?.remedy).toBe(
+      "no site has that much; ask for less",
+    );
+    expect(roomProblems([wanted("a", "TOKY", 1)], sites)[0]).toMatchObject({
+      code: "FAB-SITE-MAINTENANCE",
+      path: "nodes.a.site",
+    });
   });
 
   it("counts what a node takes, not what it asks for", () => {
-    const [problem] = roomProblems([{ ...wanted("a", "AMST", 10), takes: { cores: 14, ram: 16, disk: 100 } }], sites);
+    const [problem] = roomProblems(
+      [{ ...wanted("a", "AMST", 10), takes: { cores: 14, ram: 16, disk: 100 } }],
+      sites,
+    );
     expect(problem?.message).toBe("10 asked (14 as FABRIC rounds it), AMST has 12 free");
   });
 
   it("never gives a site more than it has", () => {
-    const node = fc.record({ cores: fc.integer({ min: 1, max: 20 }), ram: fc.integer({ min: 1, max: 64 }), disk: fc.integer({ min: 1, max: 500 }) });
+    const node = fc.record({
+      cores: fc.integer({ min: 1, max: 20 }),
+      ram: fc.integer({ min: 1, max: 64 }),
+      disk: fc.integer({ min: 1, max: 500 }),
+    });
     fc.assert(
       fc.property(fc.array(node, { maxLength: 12 }), fc.array(node, { maxLength: 4 }), (sizes, workers) => {
         const nodes = sizes.map((size, i) => ({ ...size, name: `n${i}`, site: "AMST" }));
-        const problems = new Set(roomProblems(nodes, [{ site: "AMST", workers }]).map((p) => p.path?.split(".")[1]));
+        const problems = new Set(
+          roomProblems(nodes, [{ site: "AMST", workers }]).map((p) => p.path?.split(".")[1]),
+        );
         const placed = nodes.filter((n) => !problems.has(n.name));
         for (const unit of ["cores", "ram", "disk"] as const) {
           const total = (list: readonly Room[]): number => list.reduce((sum, one) => sum + one[unit], 0);

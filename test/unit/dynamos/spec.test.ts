@@ -10,18 +10,22 @@ const changed = (change: (stack: ReturnType<typeof paperStack>) => void): unknow
   change(stack);
   return stack;
 };
-const node = (stack: ReturnType<typeof paperStack>, name: string): Record<string, unknown> => stack.nodes[name] ?? {};
+const node = (stack: ReturnType<typeof paperStack>, name: string): Record<string, unknown> =>
+  stack.nodes[name] ?? {};
 
 describe("resolveSpec", () => {
   it("fills in what is not said", () => {
     const { spec } = resolveSpec(paperStack());
     expect(spec?.lease).toBe("14d");
-    expect(spec?.nodes["clienttwo"]).toEqual({ role: "agent", site: "LOSA", cores: 4, ram: 16, disk: 50 });
-    expect(spec?.nodes["control"]).toMatchObject({ cores: 2, ram: 8, disk: 50 });
+    expect(spec?.nodes.clienttwo).toEqual({ role: "agent", site: "LOSA", cores: 4, ram: 16, disk: 50 });
+    expect(spec?.nodes.control).toMatchObject({ cores: 2, ram: 8, disk: 50 });
   });
 
   it("takes a specification of four lines", () => {
-    const { spec, problems } = resolveSpec({ experiment: "titanic", nodes: { core: { role: "core", site: "AMST" }, ada: { role: "agent", site: "AMST" } } });
+    const { spec, problems } = resolveSpec({
+      experiment: "titanic",
+      nodes: { core: { role: "core", site: "AMST" }, ada: { role: "agent", site: "AMST" } },
+    });
     expect(problems).toBeUndefined();
     expect(spec?.target).toBe("local");
   });
@@ -30,27 +34,133 @@ describe("resolveSpec", () => {
     ["nothing at all", undefined, ["SPEC-MISSING dynamos-fabric:marketplace"]],
     ["a text", "titanic", ["SPEC-TYPE "]],
     ["an empty object", {}, ["SPEC-MISSING experiment", "SPEC-MISSING nodes"]],
-    ["no core", changed((s) => delete s.nodes["core"]), ["SPEC-NO-CORE nodes"]],
-    ["two cores", changed((s) => (node(s, "server")["role"] = "core")), ["SPEC-CORE-TWICE nodes.server.role"]],
-    ["a role misspelt", changed((s) => (node(s, "server")["role"] = "agnet")), ["SPEC-ROLE-UNKNOWN nodes.server.role"]],
-    ["a role missing", changed((s) => delete node(s, "server")["role"]), ["SPEC-MISSING nodes.server.role"]],
-    ["an unknown key", changed((s) => (node(s, "server")["core"] = 4)), ["SPEC-KEY-UNKNOWN nodes.server.core"]],
-    ["an unknown key at the top", changed((s) => (s["experiments"] = "x")), ["SPEC-KEY-UNKNOWN experiments"]],
-    ["an unknown target", changed((s) => (s.target = "fabrik")), ["SPEC-TARGET-UNKNOWN target"]],
-    ["a lease without unit", changed((s) => (s["lease"] = "14")), ["SPEC-LEASE lease"]],
-    ["a lease that is a number", changed((s) => (s["lease"] = 14)), ["SPEC-LEASE lease"]],
-    ["half a core", changed((s) => (node(s, "server")["cores"] = 0.5)), ["SPEC-TYPE nodes.server.cores"]],
-    ["cores in words", changed((s) => (node(s, "server")["cores"] = "four")), ["SPEC-TYPE nodes.server.cores"]],
-    ["no cores", changed((s) => (node(s, "server")["cores"] = 0)), ["SPEC-VALUE nodes.server.cores"]],
-    ["a name with a blank", changed((s) => (s.nodes["my node"] = { role: "agent", site: "AMST" })), ["SPEC-NAME nodes[\"my node\"]"]],
-    ["two names that differ by case", changed((s) => (s.nodes["clientTwo"] = { role: "agent", site: "AMST" })), ["SPEC-NODE-TWICE nodes.clientTwo"]],
-    ["a node named as FABRIC", changed((s) => (s.nodes["fabric"] = { role: "agent", site: "AMST" })), ["SPEC-NODE-RESERVED nodes.fabric"]],
-    ["a party with two agents", changed((s) => (node(s, "clientthree")["party"] = "clienttwo")), ["SPEC-PARTY-TWICE nodes.clientthree.party"]],
-    ["a party at the core", changed((s) => (node(s, "core")["party"] = "ada")), ["SPEC-PARTY-ROLE nodes.core.party"]],
-    ["no site", changed((s) => delete node(s, "server")["site"]), ["SPEC-NODE-NO-SITE nodes.server.site"]],
-    ["hosts without host", { target: "hosts", experiment: "x", nodes: { core: { role: "core", site: "AMST" } } }, ["SPEC-NODE-NO-HOST nodes.core.host"]],
-    ["an absolute experiment", changed((s) => (s.experiment = "/home/ada/titanic")), ["SPEC-EXPERIMENT-PATH experiment"]],
-    ["a port beyond all", changed((s) => (s["ports"] = { gateway: 70_000 })), ["SPEC-VALUE ports.gateway"]],
+    ["no core", changed((s) => delete s.nodes.core), ["SPEC-NO-CORE nodes"]],
+    [
+      "two cores",
+      changed((s) => {
+        node(s, "server").role = "core";
+      }),
+      ["SPEC-CORE-TWICE nodes.server.role"],
+    ],
+    [
+      "a role misspelt",
+      changed((s) => {
+        node(s, "server").role = "agnet";
+      }),
+      ["SPEC-ROLE-UNKNOWN nodes.server.role"],
+    ],
+    ["a role missing", changed((s) => delete node(s, "server").role), ["SPEC-MISSING nodes.server.role"]],
+    [
+      "an unknown key",
+      changed((s) => {
+        node(s, "server").core = 4;
+      }),
+      ["SPEC-KEY-UNKNOWN nodes.server.core"],
+    ],
+    [
+      "an unknown key at the top",
+      changed((s) => {
+        s.experiments = "x";
+      }),
+      ["SPEC-KEY-UNKNOWN experiments"],
+    ],
+    [
+      "an unknown target",
+      changed((s) => {
+        s.target = "fabrik";
+      }),
+      ["SPEC-TARGET-UNKNOWN target"],
+    ],
+    [
+      "a lease without unit",
+      changed((s) => {
+        s.lease = "14";
+      }),
+      ["SPEC-LEASE lease"],
+    ],
+    [
+      "a lease that is a number",
+      changed((s) => {
+        s.lease = 14;
+      }),
+      ["SPEC-LEASE lease"],
+    ],
+    [
+      "half a core",
+      changed((s) => {
+        node(s, "server").cores = 0.5;
+      }),
+      ["SPEC-TYPE nodes.server.cores"],
+    ],
+    [
+      "cores in words",
+      changed((s) => {
+        node(s, "server").cores = "four";
+      }),
+      ["SPEC-TYPE nodes.server.cores"],
+    ],
+    [
+      "no cores",
+      changed((s) => {
+        node(s, "server").cores = 0;
+      }),
+      ["SPEC-VALUE nodes.server.cores"],
+    ],
+    [
+      "a name with a blank",
+      changed((s) => {
+        s.nodes["my node"] = { role: "agent", site: "AMST" };
+      }),
+      ['SPEC-NAME nodes["my node"]'],
+    ],
+    [
+      "two names that differ by case",
+      changed((s) => {
+        s.nodes.clientTwo = { role: "agent", site: "AMST" };
+      }),
+      ["SPEC-NODE-TWICE nodes.clientTwo"],
+    ],
+    [
+      "a node named as FABRIC",
+      changed((s) => {
+        s.nodes.fabric = { role: "agent", site: "AMST" };
+      }),
+      ["SPEC-NODE-RESERVED nodes.fabric"],
+    ],
+    [
+      "a party with two agents",
+      changed((s) => {
+        node(s, "clientthree").party = "clienttwo";
+      }),
+      ["SPEC-PARTY-TWICE nodes.clientthree.party"],
+    ],
+    [
+      "a party at the core",
+      changed((s) => {
+        node(s, "core").party = "ada";
+      }),
+      ["SPEC-PARTY-ROLE nodes.core.party"],
+    ],
+    ["no site", changed((s) => delete node(s, "server").site), ["SPEC-NODE-NO-SITE nodes.server.site"]],
+    [
+      "hosts without host",
+      { target: "hosts", experiment: "x", nodes: { core: { role: "core", site: "AMST" } } },
+      ["SPEC-NODE-NO-HOST nodes.core.host"],
+    ],
+    [
+      "an absolute experiment",
+      changed((s) => {
+        s.experiment = "/home/ada/titanic";
+      }),
+      ["SPEC-EXPERIMENT-PATH experiment"],
+    ],
+    [
+      "a port beyond all",
+      changed((s) => {
+        s.ports = { gateway: 70_000 };
+      }),
+      ["SPEC-VALUE ports.gateway"],
+    ],
   ])("refuses %s", (_name, raw, expected) => {
     expect(found(raw)).toEqual(expected);
   });
@@ -58,9 +168,9 @@ describe("resolveSpec", () => {
   it("tells all problems at once, each with its file", () => {
     const { problems } = resolveSpec(
       changed((s) => {
-        node(s, "server")["role"] = "agnet";
-        delete s.nodes["core"];
-        s["lease"] = "soon";
+        node(s, "server").role = "agnet";
+        delete s.nodes.core;
+        s.lease = "soon";
       }),
       "Pulumi.dev.yaml",
     );
@@ -69,7 +179,12 @@ describe("resolveSpec", () => {
   });
 
   it("guesses what was meant", () => {
-    const [problem] = resolveSpec(changed((s) => (node(s, "server")["role"] = "agnet"))).problems ?? [];
+    const [problem] =
+      resolveSpec(
+        changed((s) => {
+          node(s, "server").role = "agnet";
+        }),
+      ).problems ?? [];
     expect(problem?.message).toBe('no role "agnet"; did you mean agent?');
   });
 

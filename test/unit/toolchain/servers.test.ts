@@ -32,11 +32,12 @@ describe("packagesToUnpack", () => {
 
 describe("quotePaths", () => {
   it("quotes the script's own place, and is done when it is done", () => {
-    const script =
-      "x=`dirname $SCRIPT_PATH`\ny=`readlink -f $SCRIPT_PATH 2>/dev/null`\n. ${RABBITMQ_SCRIPTS_DIR}/rabbitmq-defaults\n";
+    const defaults = (quote: string): string =>
+      `. ${quote}\${RABBITMQ_SCRIPTS_DIR}/rabbitmq-defaults${quote}\n`;
+    const script = "x=`dirname $SCRIPT_PATH`\ny=`readlink -f $SCRIPT_PATH 2>/dev/null`\n" + defaults("");
     const quoted = quotePaths(script);
     expect(quoted).toBe(
-      'x=`dirname "$SCRIPT_PATH"`\ny=`readlink -f "$SCRIPT_PATH" 2>/dev/null`\n. "${RABBITMQ_SCRIPTS_DIR}/rabbitmq-defaults"\n',
+      `x=\`dirname "$SCRIPT_PATH"\`\ny=\`readlink -f "$SCRIPT_PATH" 2>/dev/null\`\n${defaults('"')}`,
     );
     expect(quotePaths(quoted)).toBe(quoted);
   });
