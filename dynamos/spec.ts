@@ -70,7 +70,7 @@ export const marketplaceSchema = z
       .string()
       .regex(LEASE, "a number of days or hours, e.g. 14d or 36h")
       .default("14d")
-      .describe("How long FABRIC keeps the slice, renewed by each `up`: days (14d) or hours (36h)."),
+      .describe("How long FABRIC keeps the slice, counted from its creation: days (14d) or hours (36h)."),
     ports: z
       .strictObject({
         gateway: z

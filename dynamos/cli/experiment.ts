@@ -97,8 +97,16 @@ export function planRuns(
     const run = i + 1;
     const base = { run, seed: runSeed(options.seed, run), rounds: options.rounds, settings };
     const what = options.change ? settings.changes[0] : undefined;
-    if (what === undefined) return base;
-    const exact = options.changeAt ?? what.after;
+    if (what === undefined) {
+      if (options.changeAt === undefined) return base;
+      throw new InfraError({
+        code: "EXP-NO-CHANGE",
+        path: "changes",
+        message: options.change ? "--change-at, but experiment.yaml plans no change" : "--change-at contradicts --no-change",
+        remedy: "add a change to experiment.yaml, or leave the option out",
+      });
+    }
+    const exact = options.changeAt ?? (what.after === undefined ? undefined : what.after + 1);
     const [after, before] = exact === undefined ? (what.between ?? [0, options.rounds]) : [exact - 1, exact + 1];
     const moment = drawMoment(options.seed, run, { after, before, rounds: options.rounds });
     if (moment === undefined) {

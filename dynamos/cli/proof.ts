@@ -29,7 +29,7 @@ export async function afterUp(context: CommandContext, say: (line: string) => vo
       type: settings.request,
       user: settings.user,
       dataProviders: settings.dataProviders,
-      data: { ...settings.data, rounds: proofRounds, seed: runSeed(settings.seed, 0) },
+      data: { ...settings.data, rounds: proofRounds, seed: runSeed(settings.seed, 1) },
     });
     if (accepted.status === "refused") {
       say(`${settings.request} by ${settings.user.userName}: refused, as the agreements stand: ${reasonLine(accepted) ?? "no reason given"}`);

@@ -17,6 +17,8 @@ export interface RunResult {
   readonly run: number;
   readonly seed: number;
   readonly jobId: string;
+  /** The round the change was drawn for; absent where none was planned. */
+  readonly changePlannedIn?: number;
   /** The round that was open when the change was committed; absent without a change. */
   readonly changeDuringRound?: number;
   /** etcd's revision of the change. */
@@ -64,7 +66,7 @@ export function reasonLine(report: Pick<RoundReport, "reasons" | "revision" | "p
 
 /**
  * Whether the policy held: with a change during round k, every round up to k completed, k+1 was refused and nothing came after;
- * without a change, every round completed.
+ * without a planned change, every round completed. A change that was planned and not made, or not made inside a round, proves nothing.
  */
 export function judge(run: RunResult): Verdict {
   const last = run.rounds.at(-1);
@@ -73,6 +75,12 @@ export function judge(run: RunResult): Verdict {
     return { held: false, roundsAfterChange: 0, text: `round ${broken.round} failed: ${broken.reason ?? "no reason given"}` };
   }
   const k = run.changeDuringRound;
+  if (k === undefined && run.changePlannedIn !== undefined) {
+    return { held: false, roundsAfterChange: 0, text: `the change planned for round ${run.changePlannedIn} was not made` };
+  }
+  if (k !== undefined && run.changeInside === false) {
+    return { held: false, roundsAfterChange: 0, text: `the change came when round ${k} had just ended, not inside it: try another seed` };
+  }
   if (k === undefined) {
     const refused = run.rounds.find((r) => r.status === "refused");
     return refused === undefined

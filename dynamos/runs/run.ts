@@ -62,6 +62,7 @@ export async function performRun(stack: StackAccess, order: RunOrder, listener: 
       run,
       seed,
       jobId,
+      ...(order.change === undefined ? {} : { changePlannedIn: order.change.moment.round }),
       ...(change === undefined ? {} : { changeDuringRound: change.duringRound, changeRevision: change.revision, changeInside: change.inside }),
       rounds,
     };

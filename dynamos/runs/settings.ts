@@ -7,7 +7,7 @@ const changeSchema = z
       .tuple([z.int().min(0), z.int().min(1)])
       .optional()
       .describe("At a random moment inside a round after the first and before the second number."),
-    after: z.int().min(1).optional().describe("Inside exactly this round."),
+    after: z.int().min(1).optional().describe("Inside the first round after this one."),
     do: z.literal("leave").describe("leave: the request's user is taken out of the party's agreement."),
     party: z.string().min(1),
   })

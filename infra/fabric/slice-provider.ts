@@ -62,7 +62,8 @@ export const provider: dynamic.ResourceProvider<SliceInputs, SliceOutputs> = {
 
   async read(id, props) {
     return await told(async (): Promise<dynamic.ReadResult<SliceOutputs>> => {
-      if (props === undefined) return { id, props: {} as SliceOutputs };
+      // An import: a resource that was never made by this program has no mark.
+      if (props?.mark === undefined) throw notImported(id);
       const inputs = plain(props);
       let kept: KeptSlice | undefined;
       try {
@@ -108,6 +109,14 @@ function complete(inputs: SliceInputs, mark: SliceMark, kept: KeptSlice): SliceO
 /** What is known of a slice that was submitted and whose end is not known: enough to go on with it. */
 function unfinished(inputs: SliceInputs, mark: SliceMark): SliceOutputs {
   return stripUndefined({ ...inputs, mark, sliceState: "unknown", leaseEnd: "", hosts: {} });
+}
+
+function notImported(id: string): InfraError {
+  return new InfraError({
+    code: "FAB-IMPORT",
+    message: "a slice is not imported by the engine",
+    remedy: `take it over with adopt: "${id}" on FabricSlice or Slice`,
+  });
 }
 
 /** The inputs inside a resource's properties. */

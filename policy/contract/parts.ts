@@ -32,14 +32,10 @@ export function packParts(parts: Parts): Uint8Array {
   if (entries.length === 0) return new Uint8Array(0);
   let size = HEADER;
   for (const { name, part, label } of entries) {
-    if (name.length === 0 || name.length > PART_LIMITS.nameBytes)
-      throw partsError(label, `a part's name has 1 to ${PART_LIMITS.nameBytes} bytes`);
+    checkName(name, label);
     size += PART_HEADER + name.length + part.byteLength;
   }
-  if (entries.length > PART_LIMITS.count)
-    throw partsError("", `${entries.length} parts; ${PART_LIMITS.count} is the most`);
-  if (size > PART_LIMITS.bytes)
-    throw partsError("", `${size} bytes of parts; ${PART_LIMITS.bytes} is the most`);
+  checkSize(entries.length, size);
 
   const bytes = new Uint8Array(size);
   const view = new DataView(bytes.buffer);
@@ -66,8 +62,26 @@ export function packParts(parts: Parts): Uint8Array {
  * @throws {@link CodedError} `BUS-MALFORMED` for anything that {@link packParts} did not make
  */
 export function unpackParts(bytes: Uint8Array): Parts {
-  // No prototype: a part may be named like one of Object's own methods.
-  const parts: Record<string, Part> = Object.create(null) as Record<string, Part>;
+  const parts = nothing<Part>();
+  for (const [name, { kind, payload }] of Object.entries(viewParts(bytes))) parts[name] = readPart(kind, payload);
+  return parts;
+}
+
+/** A part as it lies in a message, for those who hand it on without looking at it. */
+export interface PartView {
+  readonly kind: number;
+  /** Not a copy. */
+  readonly payload: Uint8Array;
+}
+export type PartViews = Readonly<Record<string, PartView>>;
+
+/**
+ * Where the parts of a byte string lie in it.
+ *
+ * @throws {@link CodedError} `BUS-MALFORMED` for anything that {@link packParts} did not make
+ */
+export function viewParts(bytes: Uint8Array): PartViews {
+  const parts = nothing<PartView>();
   if (bytes.length === 0) return parts;
   if (bytes.length > PART_LIMITS.bytes) throw malformed(`${bytes.length} bytes`);
   if (bytes.length < HEADER) throw malformed("it ends too early");
@@ -86,11 +100,48 @@ export function unpackParts(bytes: Uint8Array): Parts {
     const name = readName(bytes.subarray(at, at + nameLength));
     if (name in parts) throw malformed(`two parts named ${name}`);
     at += nameLength;
-    parts[name] = readPart(kind, bytes.subarray(at, at + length));
+    parts[name] = { kind, payload: checkedPayload(kind, bytes.subarray(at, at + length)) };
     at += length;
   }
   if (at !== bytes.length) throw malformed("bytes are left over");
   return parts;
+}
+
+/**
+ * What {@link packParts} would make of these parts, written behind `head` and a length prefix of its own: one allocation and one copy,
+ * however large the parts are.
+ *
+ * @param head - written first
+ * @param prefix - makes what comes between, of the packed parts' length; nothing follows it when there is no part
+ * @throws {@link CodedError} `JOB-PARTS` when a limit is passed or a name is empty
+ */
+export function packViews(head: Uint8Array, parts: PartViews, prefix: (length: number) => Uint8Array): Uint8Array {
+  const entries = Object.entries(parts).map(([name, part]) => ({ name: encoder.encode(name), part, label: name }));
+  if (entries.length === 0) return head;
+  let size = HEADER;
+  for (const { name, part, label } of entries) {
+    checkName(name, label);
+    size += PART_HEADER + name.length + part.payload.length;
+  }
+  checkSize(entries.length, size);
+  const between = prefix(size);
+  const bytes = Buffer.allocUnsafe(head.length + between.length + size);
+  bytes.set(head, 0);
+  bytes.set(between, head.length);
+  let at = head.length + between.length;
+  bytes.writeUInt32LE(MAGIC, at);
+  bytes.writeUInt32LE(entries.length, at + 4);
+  at += HEADER;
+  for (const { name, part } of entries) {
+    bytes.writeUInt8(part.kind, at);
+    bytes.writeUInt8(name.length, at + 1);
+    bytes.writeUInt32LE(part.payload.length, at + 2);
+    bytes.set(name, at + PART_HEADER);
+    at += PART_HEADER + name.length;
+    bytes.set(part.payload, at);
+    at += part.payload.length;
+  }
+  return bytes;
 }
 
 /**
@@ -139,10 +190,32 @@ function readName(bytes: Uint8Array): string {
   }
 }
 
+function checkedPayload(kind: number, payload: Uint8Array): Uint8Array {
+  if (kind !== KIND.bytes && kind !== KIND.float64) throw malformed(`a part of kind ${kind}`);
+  if (kind === KIND.float64 && payload.length % 8 !== 0)
+    throw malformed(`${payload.length} bytes are no whole number of float64`);
+  return payload;
+}
+
+/** No prototype: a part may be named like one of Object's own methods. */
+function nothing<T>(): Record<string, T> {
+  return Object.create(null) as Record<string, T>;
+}
+
+function checkName(name: Uint8Array, label: string): void {
+  if (name.length === 0 || name.length > PART_LIMITS.nameBytes)
+    throw partsError(label, `a part's name has 1 to ${PART_LIMITS.nameBytes} bytes`);
+}
+
+function checkSize(count: number, bytes: number): void {
+  if (count > PART_LIMITS.count) throw partsError("", `${count} parts; ${PART_LIMITS.count} is the most`);
+  if (bytes > PART_LIMITS.bytes)
+    throw partsError("", `${bytes} bytes of parts; ${PART_LIMITS.bytes} is the most`);
+}
+
+/** Of a payload that {@link checkedPayload} let through. */
 function readPart(kind: number, bytes: Uint8Array): Part {
-  if (kind === KIND.bytes) return bytes;
-  if (kind === KIND.float64) return bytesToFloat64(bytes);
-  throw malformed(`a part of kind ${kind}`);
+  return kind === KIND.float64 ? bytesToFloat64(bytes) : bytes;
 }
 
 function partsError(name: string, message: string): CodedError {

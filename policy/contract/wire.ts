@@ -9,6 +9,7 @@ import {
 } from "./generated/dynamos.js";
 import type { Any } from "./generated/google/protobuf/any.js";
 import { MESSAGE, type MessageType } from "./names.js";
+import { type PartViews, packViews } from "./parts.js";
 import { CodedError } from "./problem.js";
 
 export type {
@@ -96,6 +97,25 @@ export function decode<K extends MessageType>(type: K, body: Uint8Array): Messag
 export function messageType(type: string): MessageType | undefined {
   if (type === "Request") return MESSAGE.request;
   return Object.hasOwn(CODECS, type) ? (type as MessageType) : undefined;
+}
+
+/** Of field 8 (`result`), length-delimited. */
+const RESULT_TAG = (8 << 3) | 2;
+
+/**
+ * A `microserviceCommunication` whose parts are handed on as they lie in other messages, copied once. Protobuf's fields may come in any order,
+ * so `result` is written behind all the others.
+ *
+ * @param draft - without `result`
+ * @throws {@link CodedError} `JOB-PARTS` when there are too many or too large parts
+ */
+export function encodeWithParts(draft: Draft<Omit<MicroserviceCommunication, "result">>, parts: PartViews): Uint8Array {
+  return packViews(encode.microserviceCommunication(draft), parts, (length) => {
+    const prefix = [RESULT_TAG];
+    let rest = length;
+    for (; rest > 0x7f; rest >>>= 7) prefix.push((rest & 0x7f) | 0x80);
+    return Uint8Array.from([...prefix, rest]);
+  });
 }
 
 const REQUEST_URL = "type.googleapis.com/dynamos.Request";

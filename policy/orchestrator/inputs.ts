@@ -1,4 +1,4 @@
-import type { Part, Parts } from "../contract/parts.js";
+import type { PartView, PartViews } from "../contract/parts.js";
 import { CodedError } from "../contract/problem.js";
 import type { Composition } from "./compose.js";
 import type { PlannedStep } from "./workflow.js";
@@ -7,7 +7,7 @@ import type { PlannedStep } from "./workflow.js";
 export interface StepAnswer {
   /** JSON; absent: the step had nothing to say. */
   readonly data: unknown;
-  readonly parts: Parts;
+  readonly parts: PartViews;
   /** Milliseconds that the microservice says it worked. */
   readonly computeMs: number;
   /** Milliseconds that the agent says it took to start the microservice for this step; 0: it ran already. */
@@ -20,7 +20,7 @@ export type Answers = ReadonlyMap<string, ReadonlyMap<string, StepAnswer>>;
 export interface StepInputs {
   /** JSON answers by step, then by agent. */
   readonly data: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
-  readonly parts: Parts;
+  readonly parts: PartViews;
 }
 
 /**
@@ -39,7 +39,7 @@ export function inputsOf(
   composition: Pick<Composition, "local">,
 ): StepInputs {
   const data: Record<string, Record<string, unknown>> = Object.create(null);
-  const parts: Record<string, Part> = Object.create(null);
+  const parts: Record<string, PartView> = Object.create(null);
   for (const input of step.inputs) {
     const json: Record<string, unknown> = Object.create(null);
     data[input.step] = json;
@@ -54,7 +54,7 @@ export function inputsOf(
   return { data, parts };
 }
 
-function own(step: PlannedStep, from: string, agent: string, receiver: string, parts: Parts): Part {
+function own(step: PlannedStep, from: string, agent: string, receiver: string, parts: PartViews): PartView {
   const part = Object.hasOwn(parts, receiver) ? parts[receiver] : undefined;
   if (part !== undefined) return part;
   throw new CodedError({
@@ -65,7 +65,7 @@ function own(step: PlannedStep, from: string, agent: string, receiver: string, p
   });
 }
 
-function addAll(into: Record<string, Part>, base: string, parts: Parts): void {
+function addAll(into: Record<string, PartView>, base: string, parts: PartViews): void {
   const entries = Object.entries(parts);
   for (const [name, part] of entries) into[entries.length === 1 ? base : `${base}/${name}`] = part;
 }

@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import type { Any } from "../contract/generated/google/protobuf/any.js";
 import { agentQueue, MESSAGE, ORCHESTRATOR_QUEUE } from "../contract/names.js";
-import { packParts, unpackParts } from "../contract/parts.js";
+import { viewParts } from "../contract/parts.js";
 import { CodedError, type Problem } from "../contract/problem.js";
-import { encode, type MicroserviceCommunication } from "../contract/wire.js";
+import { encodeWithParts, type MicroserviceCommunication } from "../contract/wire.js";
 import type { Bus } from "../platform/bus.js";
 import { Pending } from "../platform/pending.js";
 import type { StepAnswer, StepInputs } from "./inputs.js";
@@ -120,7 +120,7 @@ export class StepCaller {
 }
 
 function encodeStep(id: string, call: StepCall): Uint8Array {
-  return encode.microserviceCommunication({
+  const message = {
     type: MESSAGE.microserviceCommunication,
     requestType: call.requestType,
     data: call.inputs.data,
@@ -138,8 +138,8 @@ function encodeStep(id: string, call: StepCall): Uint8Array {
       destinationQueue: agentQueue(call.agent),
       returnAddress: ORCHESTRATOR_QUEUE,
     },
-    result: packParts(call.inputs.parts),
-  });
+  };
+  return encodeWithParts(message, call.inputs.parts);
 }
 
 function readAnswer(message: MicroserviceCommunication, call: StepCall): StepAnswer {
@@ -147,7 +147,7 @@ function readAnswer(message: MicroserviceCommunication, call: StepCall): StepAns
   if (error !== undefined) throw reported(error, call);
   return {
     data: message.data,
-    parts: unpackParts(message.result),
+    parts: viewParts(message.result),
     computeMs: millisecondsOf(computeMs),
     startMs: millisecondsOf(startMs),
   };

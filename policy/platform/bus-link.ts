@@ -1,7 +1,6 @@
 import { type ChannelModel, type ConfirmChannel, connect, type Message } from "amqplib";
 import { DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE, EXCHANGE } from "../contract/names.js";
 import { CodedError } from "../contract/problem.js";
-import { joinWrites } from "./bus-writes.js";
 
 /** Where the broker is and who we are there. */
 export interface BusOptions {
@@ -63,7 +62,6 @@ export class BusLink {
       // Without noDelay a durable round trip waits 44 ms for Nagle's algorithm and delayed acknowledgements.
       { noDelay: true, timeout: CONNECT_TIMEOUT_MS, clientProperties: { connection_name: options.service } },
     );
-    joinWrites(model);
     // Until the link listens for itself, an error event must not end the process.
     const ignore = () => {};
     model.on("error", ignore);

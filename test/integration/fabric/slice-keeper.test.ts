@@ -4,7 +4,7 @@ import { subnetsOf } from "../../../infra/fabric/slice-view.js";
 import { parseSliceSpec, type SliceSpec } from "../../../infra/fabric/spec.js";
 import { planTopology } from "../../../infra/fabric/topology.js";
 import { InfraError } from "../../../infra/problem.js";
-import { EmulatedFabric } from "../../support/emulated-fabric.js";
+import { EmulatedFabric, quick } from "../../support/emulated-fabric.js";
 import { paperSlice } from "../../support/paper-slice.js";
 
 const mark = { project: "dynamos-fabric", stack: "dev", id: "mark-1" };
@@ -138,6 +138,8 @@ describe("a run that was killed", () => {
   });
 
   it("before the slice was up: the next waits for it", async () => {
+    await fabric.stop();
+    fabric = await EmulatedFabric.start({ delays: { ...quick, configure: 3000 } });
     await expect(keeper(fabric, { api: killedAt("slice") }).create(paperSlice)).rejects.toThrow("killed");
     const [begun] = await fabric.api.slices();
     expect(begun?.state).not.toBe("StableOK");

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Microservice, RequestType, WorkflowStep } from "../../../policy/contract/documents.js";
+import { packParts, viewParts } from "../../../policy/contract/parts.js";
 import { CodedError } from "../../../policy/contract/problem.js";
 import { compositionOf } from "../../../policy/orchestrator/compose.js";
 import { type Answers, inputsOf, resultOf } from "../../../policy/orchestrator/inputs.js";

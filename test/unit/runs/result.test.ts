@@ -31,6 +31,10 @@ describe("a run is judged from its rounds", () => {
   it("does not hold when the training ends before it is refused", () => {
     expect(judge(run([completed(1), completed(2)], 2)).held).toBe(false);
   });
+  it("does not hold when the planned change was not made, or not inside a round", () => {
+    expect(judge({ ...run([completed(1), completed(2)]), changePlannedIn: 2 })).toMatchObject({ held: false, text: expect.stringContaining("not made") });
+    expect(judge({ ...run([completed(1), refused(2)], 1), changeInside: false }).held).toBe(false);
+  });
   it("does not hold when a round breaks, or is refused though nothing changed", () => {
     expect(judge(run([completed(1), { round: 2, status: "failed", reason: "JOB-DIED" }], 1)).held).toBe(false);
     expect(judge(run([completed(1), refused(2)])).held).toBe(false);
