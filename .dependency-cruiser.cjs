@@ -3,14 +3,62 @@
 module.exports = {
   forbidden: [
     { name: "no-cycles", severity: "error", from: {}, to: { circular: true } },
-    { name: "infra-knows-nobody", severity: "error", from: { path: "^infra/" }, to: { path: "^(dynamos|policy|test|examples)/" } },
-    { name: "policy-knows-nobody", severity: "error", from: { path: "^policy/" }, to: { path: "^(dynamos|infra|test|examples)/" } },
-    { name: "policy-knows-no-pulumi", severity: "error", from: { path: "^policy/" }, to: { path: "@pulumi/" } },
-    { name: "dynamos-only-the-contract", severity: "error", from: { path: "^dynamos/" }, to: { path: "^policy/(?!contract/)" } },
-    { name: "dynamos-no-tests", severity: "error", from: { path: "^dynamos/" }, to: { path: "^(test|examples)/" } },
-    { name: "contract-is-the-bottom", severity: "error", from: { path: "^policy/contract/" }, to: { path: "^policy/(?!contract/)" } },
-    { name: "decision-is-pure", severity: "error", from: { path: "^policy/decision/" }, to: { path: "^policy/(?!decision/|contract/)|^(node:)?(fs|net|http|child_process)$" } },
-    { name: "no-dev-dependency", severity: "error", from: { path: "^(infra|dynamos|policy)/" }, to: { dependencyTypes: ["npm-dev"], pathNot: "@pulumi/" } },
+    {
+      name: "infra-knows-nobody",
+      severity: "error",
+      from: { path: "^infra/" },
+      to: { path: "^(dynamos|policy|test|examples)/" },
+    },
+    {
+      name: "policy-knows-nobody",
+      severity: "error",
+      from: { path: "^policy/" },
+      to: { path: "^(dynamos|infra|test|examples)/" },
+    },
+    {
+      name: "policy-knows-no-pulumi",
+      severity: "error",
+      from: { path: "^policy/" },
+      to: { path: "@pulumi/" },
+    },
+    {
+      name: "dynamos-only-the-contract",
+      severity: "error",
+      from: { path: "^dynamos/" },
+      to: { path: "^policy/(?!contract/)" },
+    },
+    {
+      name: "dynamos-no-tests",
+      severity: "error",
+      from: { path: "^dynamos/" },
+      to: { path: "^(test|examples)/" },
+    },
+    {
+      name: "contract-is-the-bottom",
+      severity: "error",
+      from: { path: "^policy/contract/" },
+      to: { path: "^policy/(?!contract/)" },
+    },
+    {
+      name: "decision-is-pure",
+      severity: "error",
+      from: { path: "^policy/decision/" },
+      to: { path: "^policy/(?!decision/|contract/)|^(node:)?(fs|net|http|child_process)$" },
+    },
+    {
+      name: "no-dev-dependency",
+      severity: "error",
+      from: { path: "^(infra|dynamos|policy)/" },
+      to: { dependencyTypes: ["npm-dev"], pathNot: "@pulumi/" },
+    },
   ],
-  options: { doNotFollow: { path: "node_modules" }, tsPreCompilationDeps: true, tsConfig: { fileName: "tsconfig.json" }, enhancedResolveOptions: { exportsFields: ["exports"], conditionNames: ["import", "require", "node", "default", "types"] } },
+  options: {
+    doNotFollow: { path: "node_modules" },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: "tsconfig.json" },
+    enhancedResolveOptions: {
+      exportsFields: ["exports"],
+      conditionNames: ["import", "require", "node", "default", "types"],
+    },
+  },
 };

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
+import { withoutStack } from "../infra/dynamic.js";
 import { FabricSlice } from "../infra/fabric/slice.js";
 import { connect, LocalProcess, statusOf } from "../infra/local/index.js";
 import { InfraError, problemLine } from "../infra/problem.js";
@@ -37,7 +38,8 @@ export async function deploy(): Promise<DeployOutputs> {
   try {
     checked = await preflightOrThrow({ config, stack, project: pulumi.getProject() });
   } catch (error) {
-    if (error instanceof InfraError) throw new pulumi.RunError(problemTable(error.problems));
+    // The engine's SDK formats the stack that it does not show, with a function of Node 22.23 that takes half a minute for such paths.
+    if (error instanceof InfraError) throw withoutStack(new pulumi.RunError(problemTable(error.problems)));
     throw error;
   }
   const { spec, placement, notes } = checked;

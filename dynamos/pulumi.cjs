@@ -25,6 +25,9 @@ const text = problem();
 if (text !== undefined) {
   // Told without a stack trace, as the SDK does with errors of this class.
   const { RunError } = require("@pulumi/pulumi");
-  throw new RunError(text);
+  const error = new RunError(text);
+  // The SDK formats it all the same, with a function of Node 22.23 that takes half a minute for such paths.
+  error.stack = text;
+  throw error;
 }
 module.exports = require(program);

@@ -37,7 +37,7 @@ export async function siteData(target: "local" | "fabric", who: SiteDataFor): Pr
 /** The emulator's sites as its saved state has them, whether it runs or not. */
 export function emulatedSites({ state, project, stack }: SiteDataFor): SiteRoom[] {
   const saved = savedState(state);
-  const own = saved.slices.find((slice) =>
+  const own = saved.slices.findLast((slice) =>
     slice.graph.nodes.some((node) => isOurs(markOfElement(node), project, stack)),
   );
   return freeCapacity(parseScenario(), saved, own === undefined ? {} : { without: own.id }).map(

@@ -4,8 +4,8 @@ import { type Command, InvalidArgumentError } from "commander";
 import { InfraError } from "../../infra/problem.js";
 import { readExperiment } from "../experiment.js";
 import { readAgreement } from "../runs/agreements-api.js";
-import { drawMoment, runSeed } from "../runs/draw.js";
 import { runChecker } from "../runs/checker.js";
+import { drawMoment, runSeed } from "../runs/draw.js";
 import { accuracyPlot, durationsPlot } from "../runs/plots.js";
 import { agreementsRecord, type ExperimentRecord, versions } from "../runs/record.js";
 import { payBack } from "../runs/restore.js";
@@ -29,7 +29,9 @@ interface Options {
 export function registerExperiment(program: Command, context: () => CommandContext): void {
   program
     .command("experiment")
-    .description("run the experiment of the stack: train, change the policy in the middle, see the next round refused")
+    .description(
+      "run the experiment of the stack: train, change the policy in the middle, see the next round refused",
+    )
     .option("--runs <n>", "how often (default: experiment.yaml)", count)
     .option("--rounds <n>", "rounds a run (default: experiment.yaml)", count)
     .option("--seed <n>", "seed of all random choices (default: experiment.yaml)", whole)
@@ -47,15 +49,28 @@ export async function experiment(context: CommandContext, options: Options): Pro
   const say = options.json ? () => undefined : (line: string) => console.log(line);
   const { project, state, spec } = context;
   const folder = resolve(project, spec.experiment);
-  const settings = parseSettings(readExperiment(folder, spec.experiment).experiment.settings, join(spec.experiment, "experiment.yaml"));
+  const settings = parseSettings(
+    readExperiment(folder, spec.experiment).experiment.settings,
+    join(spec.experiment, "experiment.yaml"),
+  );
   const runs = options.runs ?? settings.runs;
   const rounds = options.rounds ?? settings.rounds;
   const seed = options.seed ?? settings.seed;
-  const orders = planRuns(settings, { runs, rounds, seed, change: options.change, ...(options.changeAt === undefined ? {} : { changeAt: options.changeAt }) });
+  const orders = planRuns(settings, {
+    runs,
+    rounds,
+    seed,
+    change: options.change,
+    ...(options.changeAt === undefined ? {} : { changeAt: options.changeAt }),
+  });
 
   const down = notReady(state);
   if (down === undefined || down.length > 0) {
-    say(down === undefined ? "the stack is not up; bringing it up" : `down: ${down.join(", ")}; bringing the stack up`);
+    say(
+      down === undefined
+        ? "the stack is not up; bringing it up"
+        : `down: ${down.join(", ")}; bringing the stack up`,
+    );
     await context.up();
   }
   const stack = accessTo(state);
@@ -63,14 +78,24 @@ export async function experiment(context: CommandContext, options: Options): Pro
   if (owed !== undefined) say(`an earlier experiment was killed: ${owed}'s agreement has been put back`);
 
   const record = await makeRecord(stack, context, settings, { runs, rounds, seed });
-  const out = isAbsolute(options.out) ? options.out : resolve(process.env["INIT_CWD"] ?? process.cwd(), options.out);
+  const out = isAbsolute(options.out)
+    ? options.out
+    : resolve(process.env.INIT_CWD ?? process.cwd(), options.out);
   const stop = new AbortController();
-  const interrupt = (): void => stop.abort(new InfraError({ code: "EXP-INTERRUPTED", message: "interrupted", remedy: "the agreement has been put back" }));
+  const interrupt = (): void =>
+    stop.abort(
+      new InfraError({
+        code: "EXP-INTERRUPTED",
+        message: "interrupted",
+        remedy: "the agreement has been put back",
+      }),
+    );
   process.once("SIGINT", interrupt);
   process.once("SIGTERM", interrupt);
   const done: RunResult[] = [];
   try {
     for (const order of orders) {
+      stop.signal.throwIfAborted();
       done.push(await performRun(stack, order, listener(say, order), stop.signal));
       // What is done is on disk before the next run begins.
       write(out, { runs: done }, record);
@@ -102,12 +127,15 @@ export function planRuns(
       throw new InfraError({
         code: "EXP-NO-CHANGE",
         path: "changes",
-        message: options.change ? "--change-at, but experiment.yaml plans no change" : "--change-at contradicts --no-change",
+        message: options.change
+          ? "--change-at, but experiment.yaml plans no change"
+          : "--change-at contradicts --no-change",
         remedy: "add a change to experiment.yaml, or leave the option out",
       });
     }
     const exact = options.changeAt ?? (what.after === undefined ? undefined : what.after + 1);
-    const [after, before] = exact === undefined ? (what.between ?? [0, options.rounds]) : [exact - 1, exact + 1];
+    const [after, before] =
+      exact === undefined ? (what.between ?? [0, options.rounds]) : [exact - 1, exact + 1];
     const moment = drawMoment(options.seed, run, { after, before, rounds: options.rounds });
     if (moment === undefined) {
       throw new InfraError({
@@ -126,11 +154,14 @@ function listener(say: (line: string) => void, order: RunOrder): Parameters<type
     round: (run, r) => {
       const head = `run ${run}  round ${r.round}/${last}`.padEnd(22);
       if (r.status === "completed") {
-        if (r.round % 10 === 0 || r.round === 1 || r.round === last) say(`${head}accuracy ${r.accuracy?.toFixed(3) ?? "-"}`);
+        if (r.round % 10 === 0 || r.round === 1 || r.round === last)
+          say(`${head}accuracy ${r.accuracy?.toFixed(3) ?? "-"}`);
       } else say(`${head}${r.status.padEnd(16)}  ${r.reason ?? ""}`);
     },
     changed: (run, k, revision, inside) =>
-      say(`run ${run}  ${order.change?.what.party} left the agreement during round ${k} (revision ${revision}${inside ? "" : "; that round had just ended"})`),
+      say(
+        `run ${run}  ${order.change?.what.party} left the agreement during round ${k} (revision ${revision}${inside ? "" : "; that round had just ended"})`,
+      ),
     ended: () => undefined,
   };
 }
@@ -160,19 +191,36 @@ function write(out: string, result: ExperimentResult, record: ExperimentRecord):
   writeFileSync(join(out, "result.json"), `${JSON.stringify(result, null, 1)}\n`);
   writeFileSync(join(out, "record.json"), `${JSON.stringify(record, null, 1)}\n`);
   writeFileSync(join(out, "rounds.csv"), roundsCsv(result));
-  writeFileSync(join(out, "accuracy.svg"), accuracyPlot(result, `Accuracy by round (${title}); × = the policy changed`));
-  writeFileSync(join(out, "durations.svg"), durationsPlot(result, `What the first rounds spent their time on (${title})`));
+  writeFileSync(
+    join(out, "accuracy.svg"),
+    accuracyPlot(result, `Accuracy by round (${title}); × = the policy changed`),
+  );
+  writeFileSync(
+    join(out, "durations.svg"),
+    durationsPlot(result, `What the first rounds spent their time on (${title})`),
+  );
 }
 
-function conclude(result: ExperimentResult, violations: readonly string[], say: (line: string) => void, out: string): number {
+function conclude(
+  result: ExperimentResult,
+  violations: readonly string[],
+  say: (line: string) => void,
+  out: string,
+): number {
   const verdicts = result.runs.map((run) => ({ run, verdict: judge(run) }));
   const held = verdicts.filter((v) => v.verdict.held).length;
   const after = verdicts.reduce((sum, v) => sum + v.verdict.roundsAfterChange, 0) + violations.length;
   for (const { run, verdict } of verdicts) if (!verdict.held) say(`run ${run.run}: ${verdict.text}`);
   for (const line of violations) say(line);
   const changed = result.runs.some((r) => r.changeDuringRound !== undefined);
-  if (changed) say(`policy held in ${held} of ${result.runs.length} runs: ${after} rounds after the change (checked against etcd's history)`);
-  else say(`${held} of ${result.runs.length} runs completed; last accuracy ${result.runs.at(-1)?.rounds.at(-1)?.accuracy?.toFixed(3) ?? "-"}`);
+  if (changed)
+    say(
+      `policy held in ${held} of ${result.runs.length} runs: ${after} rounds after the change (checked against etcd's history)`,
+    );
+  else
+    say(
+      `${held} of ${result.runs.length} runs completed; last accuracy ${result.runs.at(-1)?.rounds.at(-1)?.accuracy?.toFixed(3) ?? "-"}`,
+    );
   say(`results: ${out} (record.json repeats this) · stack still up: npm run status | down`);
   return held === result.runs.length && violations.length === 0 ? 0 : 1;
 }

@@ -1,3 +1,5 @@
+import { join, resolve } from "node:path";
+import { InfraError } from "../../infra/problem.js";
 import { readExperiment } from "../experiment.js";
 import { runSeed } from "../runs/draw.js";
 import { follow, submit } from "../runs/request.js";
@@ -5,8 +7,6 @@ import { reasonLine, roundResult } from "../runs/result.js";
 import { parseSettings } from "../runs/settings.js";
 import { accessTo } from "../runs/stack-access.js";
 import type { CommandContext } from "./context.js";
-import { join, resolve } from "node:path";
-import { InfraError } from "../../infra/problem.js";
 
 /** Rounds of the training that `up` ends with. */
 const proofRounds = 3;
@@ -17,7 +17,10 @@ const proofRounds = 3;
  *
  * Throws EXP-PROOF when the training breaks down.
  */
-export async function afterUp(context: CommandContext, say: (line: string) => void = console.log): Promise<void> {
+export async function afterUp(
+  context: CommandContext,
+  say: (line: string) => void = console.log,
+): Promise<void> {
   const { spec, project, state } = context;
   if (spec.target !== "local") return;
   const { experiment } = readExperiment(resolve(project, spec.experiment), spec.experiment);
@@ -32,12 +35,16 @@ export async function afterUp(context: CommandContext, say: (line: string) => vo
       data: { ...settings.data, rounds: proofRounds, seed: runSeed(settings.seed, 1) },
     });
     if (accepted.status === "refused") {
-      say(`${settings.request} by ${settings.user.userName}: refused, as the agreements stand: ${reasonLine(accepted) ?? "no reason given"}`);
+      say(
+        `${settings.request} by ${settings.user.userName}: refused, as the agreements stand: ${reasonLine(accepted) ?? "no reason given"}`,
+      );
     } else {
       say(`${settings.request} by ${settings.user.userName}: approved`);
       const end = await follow(stack.gateway, accepted.jobId, (report) => {
         const { round, status, accuracy, reason } = roundResult(report);
-        say(`  round ${round}/${proofRounds}  ${status}${accuracy === undefined ? "" : `  accuracy ${accuracy.toFixed(3)}`}${reason === undefined ? "" : `  ${reason}`}`);
+        say(
+          `  round ${round}/${proofRounds}  ${status}${accuracy === undefined ? "" : `  accuracy ${accuracy.toFixed(3)}`}${reason === undefined ? "" : `  ${reason}`}`,
+        );
       });
       if (end.status === "failed") throw broken(end.problem?.message ?? end.reason ?? "no reason given");
       say(`  ${end.status} in ${((performance.now() - began) / 1000).toFixed(1)} s`);
@@ -48,4 +55,8 @@ export async function afterUp(context: CommandContext, say: (line: string) => vo
 }
 
 const broken = (why: string): InfraError =>
-  new InfraError({ code: "EXP-PROOF", message: `everything is up, but the first training failed: ${why}`, remedy: "npm run logs shows what the services say" });
+  new InfraError({
+    code: "EXP-PROOF",
+    message: `everything is up, but the first training failed: ${why}`,
+    remedy: "npm run logs shows what the services say",
+  });

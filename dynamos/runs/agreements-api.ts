@@ -19,17 +19,25 @@ export interface StoredAgreement {
 export async function readAgreement(operator: Operator, party: string): Promise<StoredAgreement | undefined> {
   const { status, body } = await call(operator, "GET", party);
   if (status === 404) return undefined;
-  return { document: body["document"] as Agreement, revision: Number(body["revision"]) };
+  return { document: body.document as Agreement, revision: Number(body.revision) };
 }
 
 /** Replaces an agreement. With `ifRevision` only when nobody changed it since (0: only when there is none). Returns the new revision. */
-export async function writeAgreement(operator: Operator, agreement: Agreement, ifRevision?: number): Promise<number> {
+export async function writeAgreement(
+  operator: Operator,
+  agreement: Agreement,
+  ifRevision?: number,
+): Promise<number> {
   const { body } = await call(operator, "PUT", agreement.name, { body: agreement, ifRevision });
-  return Number(body["revision"]);
+  return Number(body.revision);
 }
 
 /** The user leaves the party's agreement: their relation is taken out. Returns the revision at which the change was committed. */
-export async function leaveAgreement(operator: Operator, stored: StoredAgreement, user: string): Promise<number> {
+export async function leaveAgreement(
+  operator: Operator,
+  stored: StoredAgreement,
+  user: string,
+): Promise<number> {
   const { [user]: _left, ...relations } = stored.document.relations;
   return writeAgreement(operator, { ...stored.document, relations }, stored.revision);
 }
@@ -54,9 +62,10 @@ async function call(
   const body = (await response.json().catch(() => ({}))) as Record<string, unknown>;
   if (response.ok || (method === "GET" && response.status === 404)) return { status: response.status, body };
   throw new InfraError({
-    code: typeof body["code"] === "string" ? body["code"] : "EXP-AGREEMENT",
+    code: typeof body.code === "string" ? body.code : "EXP-AGREEMENT",
     path: `agreements/${party}`,
-    message: typeof body["message"] === "string" ? body["message"] : `the orchestrator answered HTTP ${response.status}`,
-    ...(typeof body["remedy"] === "string" ? { remedy: body["remedy"] } : {}),
+    message:
+      typeof body.message === "string" ? body.message : `the orchestrator answered HTTP ${response.status}`,
+    ...(typeof body.remedy === "string" ? { remedy: body.remedy } : {}),
   });
 }

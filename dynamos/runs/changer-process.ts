@@ -14,7 +14,10 @@ export class Changer {
   #restored = false;
 
   constructor(order: ChangerOrder) {
-    this.#child = fork(join(__dirname, "changer.js"), [JSON.stringify(order)], { detached: true, stdio: ["ignore", "ignore", "inherit", "ipc"] });
+    this.#child = fork(join(__dirname, "changer.js"), [JSON.stringify(order)], {
+      detached: true,
+      stdio: ["ignore", "ignore", "inherit", "ipc"],
+    });
     const outcome = Promise.withResolvers<Changed | undefined>();
     const watching = Promise.withResolvers<void>();
     const gone = Promise.withResolvers<void>();
@@ -35,7 +38,10 @@ export class Changer {
       gone.resolve();
     });
     function fail(why: string): void {
-      const error = new InfraError({ code: "EXP-CHANGER", message: `the process that changes the policy failed: ${why}` });
+      const error = new InfraError({
+        code: "EXP-CHANGER",
+        message: `the process that changes the policy failed: ${why}`,
+      });
       outcome.reject(error);
       watching.reject(error);
     }

@@ -54,7 +54,8 @@ async function main(order: ChangerOrder): Promise<void> {
 
   const stop = new AbortController();
   const work = change(order, operator, stop.signal).catch((error: unknown) => {
-    if (!stop.signal.aborted) say({ type: "error", message: error instanceof Error ? error.message : String(error) });
+    if (!stop.signal.aborted)
+      say({ type: "error", message: error instanceof Error ? error.message : String(error) });
   });
   await told;
   stop.abort();
@@ -76,28 +77,34 @@ async function change(order: ChangerOrder, operator: Operator, signal: AbortSign
   const url = `${order.orchestrator}/api/v1/jobs/${order.job}/events`;
   const events = serverEvents(url, { token: operator.token, signal });
   say({ type: "watching" });
-  for await (const { event, data } of events) {
-    const { round = 0, token = 0 } = data as { round?: number; token?: number };
-    if (event === "round-open") {
-      opened.push({ round, token });
-      since = performance.now();
-      if (round >= order.round && leaving === undefined) {
-        // The change itself takes part of a round: aim at the first half, so that it is committed inside.
-        leaving = leaveAfter(order.fraction * 0.4 * median(lengths));
-      }
-    } else if (event === "round") {
-      lengths.push(performance.now() - since);
-      endedFirst ||= leaving !== undefined && !committed;
-    } else if (event === "end") break;
+  try {
+    for await (const { event, data } of events) {
+      const { round = 0, token = 0 } = data as { round?: number; token?: number };
+      if (event === "round-open") {
+        opened.push({ round, token });
+        since = performance.now();
+        if (round >= order.round && leaving === undefined) {
+          // The change itself takes part of a round: aim at the first half, so that it is committed inside.
+          leaving = leaveAfter(order.fraction * 0.4 * median(lengths));
+        }
+      } else if (event === "round") {
+        lengths.push(performance.now() - since);
+        endedFirst ||= leaving !== undefined && !committed;
+      } else if (event === "end") break;
+    }
+  } finally {
+    // Told to stop in the middle of it: what is on its way must have arrived before it is put back.
+    await leaving?.catch(() => undefined);
   }
-  if (leaving === undefined) return say({ type: "nothing", why: `the job ended before round ${order.round}` });
+  if (leaving === undefined)
+    return say({ type: "nothing", why: `the job ended before round ${order.round}` });
   const revision = await leaving;
   const duringRound = Math.max(0, ...opened.filter((o) => o.token < revision).map((o) => o.round));
   say({ type: "changed", revision, duringRound, inside: !endedFirst });
 
   async function leaveAfter(milliseconds: number): Promise<number> {
     if (milliseconds >= 1) await new Promise((r) => setTimeout(r, milliseconds));
-    if (stored === undefined) return 0;
+    if (stored === undefined || signal.aborted) return 0;
     owe(order.state, { agreement: stored.document });
     const at = await leaveAgreement(operator, stored, order.user);
     committed = true;

@@ -11,7 +11,9 @@ import type { ExperimentResult } from "./result.js";
  * @returns a line for each broken promise; empty when no round was opened after a change
  */
 export async function checkResult(store: string, result: ExperimentResult, from: number): Promise<string[]> {
-  const changed = result.runs.flatMap((run) => (run.changeRevision === undefined ? [] : [{ ...run, at: run.changeRevision }]));
+  const changed = result.runs.flatMap((run) =>
+    run.changeRevision === undefined ? [] : [{ ...run, at: run.changeRevision }],
+  );
   if (changed.length === 0) return [];
   const history = await readHistory(store, Math.min(from, ...changed.map((run) => run.at)));
   return changed.flatMap((run) => {
@@ -19,14 +21,26 @@ export async function checkResult(store: string, result: ExperimentResult, from:
     const miscounted =
       verdict.roundsBefore === run.changeDuringRound
         ? []
-        : [`run ${run.run}: etcd has ${verdict.roundsBefore} rounds before the change, the services reported ${run.changeDuringRound}`];
-    return [...miscounted, ...verdict.violations.map((v) => `run ${run.run}: ${v.key} was opened at revision ${v.openedAt}, after the change at ${v.changedAt}`)];
+        : [
+            `run ${run.run}: etcd has ${verdict.roundsBefore} rounds before the change, the services reported ${run.changeDuringRound}`,
+          ];
+    return [
+      ...miscounted,
+      ...verdict.violations.map(
+        (v) =>
+          `run ${run.run}: ${v.key} was opened at revision ${v.openedAt}, after the change at ${v.changedAt}`,
+      ),
+    ];
   });
 }
 
 /** Runs the checker as a process of its own over a `result.json`. */
 export async function runChecker(store: string, resultFile: string, from: number): Promise<string[]> {
-  const { stdout } = await promisify(execFile)(process.execPath, [__filename, store, resultFile, String(from)], { maxBuffer: 1 << 24 });
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    [__filename, store, resultFile, String(from)],
+    { maxBuffer: 1 << 24 },
+  );
   return JSON.parse(stdout) as string[];
 }
 

@@ -13,7 +13,8 @@ export function unit(seed: number, run: number, what: string): number {
 }
 
 /** The seed of one run of an experiment, handed to the training. */
-export const runSeed = (seed: number, run: number): number => Math.floor(unit(seed, run, "training") * 2 ** 31);
+export const runSeed = (seed: number, run: number): number =>
+  Math.floor(unit(seed, run, "training") * 2 ** 31);
 
 /**
  * The moment of the change: a round strictly between `after` and `before`, all equally likely.

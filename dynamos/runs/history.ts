@@ -25,7 +25,11 @@ export interface HistoryVerdict {
 }
 
 /** Pure: rounds of `job` opened before and after `changeRevision`, in etcd's order. */
-export function judgeHistory(events: readonly HistoryEvent[], job: string, changeRevision: number): HistoryVerdict {
+export function judgeHistory(
+  events: readonly HistoryEvent[],
+  job: string,
+  changeRevision: number,
+): HistoryVerdict {
   const opened = events.filter((e) => e.type === "put" && e.key.startsWith(KEY.roundPrefix(job)));
   const before = opened.filter((e) => e.revision < changeRevision);
   const after = opened.filter((e) => e.revision > changeRevision);
@@ -56,7 +60,11 @@ export async function readHistory(endpoint: string, from: number): Promise<reado
     return events;
   } catch (cause) {
     if (cause instanceof InfraError) throw cause;
-    throw unreadable(stop.signal.aborted ? `not within ${HISTORY_MS / 1000} s` : String(cause instanceof Error ? cause.message : cause));
+    throw unreadable(
+      stop.signal.aborted
+        ? `not within ${HISTORY_MS / 1000} s`
+        : String(cause instanceof Error ? cause.message : cause),
+    );
   } finally {
     clearTimeout(late);
     stop.abort();
@@ -69,7 +77,10 @@ const HISTORY_MS = 30_000;
 interface WatchLine {
   readonly result?: {
     readonly compact_revision?: string;
-    readonly events?: readonly { readonly type?: string; readonly kv: { readonly key: string; readonly mod_revision: string } }[];
+    readonly events?: readonly {
+      readonly type?: string;
+      readonly kv: { readonly key: string; readonly mod_revision: string };
+    }[];
   };
   readonly error?: { readonly message?: string };
 }
@@ -83,7 +94,9 @@ class Gateway {
   }
 
   async put(key: string): Promise<number> {
-    const answer = (await this.#post("kv/put", { key: base64(key), value: "" }).then((r) => r.json())) as { header?: { revision?: string } };
+    const answer = (await this.#post("kv/put", { key: base64(key), value: "" }).then((r) => r.json())) as {
+      header?: { revision?: string };
+    };
     return Number(answer.header?.revision);
   }
 
@@ -106,7 +119,11 @@ class Gateway {
   }
 
   async #post(path: string, body: object, signal?: AbortSignal): Promise<Response> {
-    const response = await fetch(`${this.#url}/${path}`, { method: "POST", body: JSON.stringify(body), ...(signal === undefined ? {} : { signal }) });
+    const response = await fetch(`${this.#url}/${path}`, {
+      method: "POST",
+      body: JSON.stringify(body),
+      ...(signal === undefined ? {} : { signal }),
+    });
     if (!response.ok) throw unreadable(`HTTP ${response.status} ${await response.text()}`);
     return response;
   }
@@ -114,7 +131,8 @@ class Gateway {
 
 function eventsOf({ result, error }: WatchLine): HistoryEvent[] {
   if (error !== undefined) throw unreadable(error.message ?? "an error without a message");
-  if (result?.compact_revision !== undefined) throw unreadable(`what came before revision ${result.compact_revision} was compacted`);
+  if (result?.compact_revision !== undefined)
+    throw unreadable(`what came before revision ${result.compact_revision} was compacted`);
   return (result?.events ?? []).map(({ type, kv }) => ({
     type: type === "DELETE" ? "delete" : "put",
     key: Buffer.from(kv.key, "base64").toString(),

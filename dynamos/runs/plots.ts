@@ -3,7 +3,14 @@ import type { ExperimentResult, RoundResult } from "./result.js";
 
 const SIZE = { width: 900, height: 480 } as const;
 // Without a browser the width of a text is a guess: room between the entries keeps them apart.
-const LEGEND = { bottom: 0, left: 40, right: 40, itemGap: 26, itemWidth: 14, textStyle: { fontSize: 11 } } as const;
+const LEGEND = {
+  bottom: 0,
+  left: 40,
+  right: 40,
+  itemGap: 26,
+  itemWidth: 14,
+  textStyle: { fontSize: 11 },
+} as const;
 
 /** Accuracy against round, a line a run, with a cross where the policy changed. SVG text. */
 export function accuracyPlot(result: ExperimentResult, title: string): string {
@@ -45,14 +52,28 @@ export function durationsPlot(result: ExperimentResult, title: string): string {
     ],
     xAxis: [
       { type: "category", gridIndex: 0, data: ["start-up, once"] },
-      { type: "category", gridIndex: 1, name: "round", nameLocation: "middle", nameGap: 28, data: rounds.map((r) => String(r.round)) },
+      {
+        type: "category",
+        gridIndex: 1,
+        name: "round",
+        nameLocation: "middle",
+        nameGap: 28,
+        data: rounds.map((r) => String(r.round)),
+      },
     ],
     yAxis: [
       { ...axis, gridIndex: 0 },
       { ...axis, gridIndex: 1 },
     ],
     series: [
-      { name: "start-up", type: "bar" as const, xAxisIndex: 0, yAxisIndex: 0, barWidth: 36, data: [sum(startUp?.values ?? [])] },
+      {
+        name: "start-up",
+        type: "bar" as const,
+        xAxisIndex: 0,
+        yAxisIndex: 0,
+        barWidth: 36,
+        data: [sum(startUp?.values ?? [])],
+      },
       ...operations.map(({ name, values }) => ({
         name,
         type: "bar" as const,
@@ -68,7 +89,8 @@ export function durationsPlot(result: ExperimentResult, title: string): string {
 /** Each operation's milliseconds by round: start-up, policy check, opening, and each step's computing and moving. */
 export function operationsOf(rounds: readonly RoundResult[]): { name: string; values: number[] }[] {
   const steps = [...new Set(rounds.flatMap((r) => Object.keys(r.durations?.steps ?? {})))];
-  const of = (pick: (r: RoundResult) => number | undefined): number[] => rounds.map((r) => Number((pick(r) ?? 0).toFixed(3)));
+  const of = (pick: (r: RoundResult) => number | undefined): number[] =>
+    rounds.map((r) => Number((pick(r) ?? 0).toFixed(3)));
   return [
     { name: "start-up", values: of((r) => sum(Object.values(r.durations?.steps ?? {}).map((s) => s.start))) },
     { name: "policy check", values: of((r) => r.durations?.validate) },

@@ -18,7 +18,9 @@ export interface ExperimentRecord {
   readonly spec: unknown;
   readonly settings: ExperimentSettings;
   /** As they stood when the experiment began. */
-  readonly agreements: Readonly<Record<string, { readonly revision: number; readonly sha256: string; readonly document: Agreement }>>;
+  readonly agreements: Readonly<
+    Record<string, { readonly revision: number; readonly sha256: string; readonly document: Agreement }>
+  >;
 }
 
 /** Versions of what takes part: this package, Node, and the packages whose behaviour a result may depend on. */

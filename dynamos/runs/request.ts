@@ -30,7 +30,11 @@ export async function submit(gateway: string, request: DataRequest): Promise<Acc
     }),
   }).catch((cause: unknown) => {
     throw new InfraError(
-      { code: "EXP-GATEWAY-UNREACHABLE", message: `the gateway at ${gateway} does not answer`, remedy: "see dynamos-fabric status" },
+      {
+        code: "EXP-GATEWAY-UNREACHABLE",
+        message: `the gateway at ${gateway} does not answer`,
+        remedy: "see dynamos-fabric status",
+      },
       { cause },
     );
   });
@@ -38,16 +42,16 @@ export async function submit(gateway: string, request: DataRequest): Promise<Acc
   if (response.status === 403) {
     return {
       status: "refused",
-      reasons: (body["reasons"] ?? []) as RefusalReason[],
-      ...(typeof body["revision"] === "number" ? { revision: body["revision"] } : {}),
+      reasons: (body.reasons ?? []) as RefusalReason[],
+      ...(typeof body.revision === "number" ? { revision: body.revision } : {}),
     };
   }
-  if (response.ok && typeof body["jobId"] === "string") return { status: "accepted", jobId: body["jobId"] };
+  if (response.ok && typeof body.jobId === "string") return { status: "accepted", jobId: body.jobId };
   throw new InfraError({
-    code: typeof body["code"] === "string" ? body["code"] : "EXP-GATEWAY",
-    ...(typeof body["path"] === "string" ? { path: body["path"] } : {}),
-    message: typeof body["message"] === "string" ? body["message"] : `the gateway answered HTTP ${response.status}`,
-    ...(typeof body["remedy"] === "string" ? { remedy: body["remedy"] } : {}),
+    code: typeof body.code === "string" ? body.code : "EXP-GATEWAY",
+    ...(typeof body.path === "string" ? { path: body.path } : {}),
+    message: typeof body.message === "string" ? body.message : `the gateway answered HTTP ${response.status}`,
+    ...(typeof body.remedy === "string" ? { remedy: body.remedy } : {}),
   });
 }
 
@@ -58,10 +62,17 @@ export async function follow(
   onRound: (report: RoundReport) => void,
   signal?: AbortSignal,
 ): Promise<JobEnd> {
-  const events = serverEvents(`${gateway}/api/v1/jobs/${jobId}/events`, signal === undefined ? {} : { signal });
+  const events = serverEvents(
+    `${gateway}/api/v1/jobs/${jobId}/events`,
+    signal === undefined ? {} : { signal },
+  );
   for await (const { event, data } of events) {
     if (event === "round") onRound(data as RoundReport);
     if (event === "end") return data as JobEnd;
   }
-  throw new InfraError({ code: "EXP-STREAM", message: `the events of job ${jobId} ended before the job did`, remedy: "see dynamos-fabric status" });
+  throw new InfraError({
+    code: "EXP-STREAM",
+    message: `the events of job ${jobId} ended before the job did`,
+    remedy: "see dynamos-fabric status",
+  });
 }

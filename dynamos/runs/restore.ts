@@ -14,7 +14,8 @@ interface Debt {
 const debtFile = (state: string): string => join(state, "experiment-restore.json");
 
 /** Notes, before an agreement is touched, what it was: so that it is put back even when everything is killed. */
-export const owe = (state: string, debt: Debt): void => writeFileAtomic(debtFile(state), JSON.stringify(debt));
+export const owe = (state: string, debt: Debt): void =>
+  writeFileAtomic(debtFile(state), JSON.stringify(debt));
 
 /**
  * Puts back what an experiment changed and did not restore. Returns the agreement's party when there was something to do.

@@ -54,7 +54,9 @@ export function roundResult(report: RoundReport): RoundResult {
 }
 
 /** `POL-NO-AGREEMENT clientthree has no agreement for ada@uva.nl (revision 214)` */
-export function reasonLine(report: Pick<RoundReport, "reasons" | "revision" | "problem">): string | undefined {
+export function reasonLine(
+  report: Pick<RoundReport, "reasons" | "revision" | "problem">,
+): string | undefined {
   const first = report.reasons?.[0];
   if (first !== undefined) {
     return report.revision === undefined
@@ -72,20 +74,36 @@ export function judge(run: RunResult): Verdict {
   const last = run.rounds.at(-1);
   const broken = run.rounds.find((r) => r.status === "failed");
   if (broken !== undefined) {
-    return { held: false, roundsAfterChange: 0, text: `round ${broken.round} failed: ${broken.reason ?? "no reason given"}` };
+    return {
+      held: false,
+      roundsAfterChange: 0,
+      text: `round ${broken.round} failed: ${broken.reason ?? "no reason given"}`,
+    };
   }
   const k = run.changeDuringRound;
   if (k === undefined && run.changePlannedIn !== undefined) {
-    return { held: false, roundsAfterChange: 0, text: `the change planned for round ${run.changePlannedIn} was not made` };
+    return {
+      held: false,
+      roundsAfterChange: 0,
+      text: `the change planned for round ${run.changePlannedIn} was not made`,
+    };
   }
   if (k !== undefined && run.changeInside === false) {
-    return { held: false, roundsAfterChange: 0, text: `the change came when round ${k} had just ended, not inside it: try another seed` };
+    return {
+      held: false,
+      roundsAfterChange: 0,
+      text: `the change came when round ${k} had just ended, not inside it: try another seed`,
+    };
   }
   if (k === undefined) {
     const refused = run.rounds.find((r) => r.status === "refused");
     return refused === undefined
       ? { held: run.rounds.length > 0, roundsAfterChange: 0, text: "completed" }
-      : { held: false, roundsAfterChange: 0, text: `round ${refused.round} refused though nothing changed: ${refused.reason ?? ""}` };
+      : {
+          held: false,
+          roundsAfterChange: 0,
+          text: `round ${refused.round} refused though nothing changed: ${refused.reason ?? ""}`,
+        };
   }
   const after = run.rounds.filter((r) => r.round > k && r.status === "completed").length;
   const held = after === 0 && last?.round === k + 1 && last.status === "refused";
@@ -94,7 +112,9 @@ export function judge(run: RunResult): Verdict {
 
 /** `rounds.csv`: a line a round, for spreadsheets. Step columns are those of the first round. */
 export function roundsCsv(result: ExperimentResult): string {
-  const sample = result.runs.flatMap((r) => r.rounds).find((r) => Object.keys(r.durations?.steps ?? {}).length > 0);
+  const sample = result.runs
+    .flatMap((r) => r.rounds)
+    .find((r) => Object.keys(r.durations?.steps ?? {}).length > 0);
   const steps = Object.keys(sample?.durations?.steps ?? {});
   const head = ["run", "seed", "round", "status", "accuracy", "validate_ms", "open_ms"];
   head.push(...steps.flatMap((s) => [`${s}_ms`, `${s}_compute_ms`]), "report_ms", "total_ms", "reason");
@@ -102,7 +122,19 @@ export function roundsCsv(result: ExperimentResult): string {
     run.rounds.map((r) => {
       const d = r.durations;
       const perStep = steps.flatMap((s) => [d?.steps[s]?.total, d?.steps[s]?.compute]);
-      const cells = [run.run, run.seed, r.round, r.status, r.accuracy, d?.validate, d?.open, ...perStep, d?.report, d?.total, r.reason];
+      const cells = [
+        run.run,
+        run.seed,
+        r.round,
+        r.status,
+        r.accuracy,
+        d?.validate,
+        d?.open,
+        ...perStep,
+        d?.report,
+        d?.total,
+        r.reason,
+      ];
       return cells.map(csvCell).join(",");
     }),
   );

@@ -1,6 +1,6 @@
 import type { EndStatus } from "../../policy/contract/job.js";
-import type { ChangeMoment } from "./draw.js";
 import { Changer } from "./changer-process.js";
+import type { ChangeMoment } from "./draw.js";
 import { follow, submit } from "./request.js";
 import { type RoundResult, type RunResult, roundResult } from "./result.js";
 import type { ExperimentSettings, PlannedChange } from "./settings.js";
@@ -26,7 +26,12 @@ export interface RunListener {
  * One run: request, rounds, the change in between, and the agreement put back, whatever happens.
  * The change is made by another process, through the orchestrator's API alone.
  */
-export async function performRun(stack: StackAccess, order: RunOrder, listener: RunListener, signal?: AbortSignal): Promise<RunResult> {
+export async function performRun(
+  stack: StackAccess,
+  order: RunOrder,
+  listener: RunListener,
+  signal?: AbortSignal,
+): Promise<RunResult> {
   const { settings, run, seed } = order;
   const rounds: RoundResult[] = [];
   const accepted = await submit(stack.gateway, {
@@ -63,7 +68,13 @@ export async function performRun(stack: StackAccess, order: RunOrder, listener: 
       seed,
       jobId,
       ...(order.change === undefined ? {} : { changePlannedIn: order.change.moment.round }),
-      ...(change === undefined ? {} : { changeDuringRound: change.duringRound, changeRevision: change.revision, changeInside: change.inside }),
+      ...(change === undefined
+        ? {}
+        : {
+            changeDuringRound: change.duringRound,
+            changeRevision: change.revision,
+            changeInside: change.inside,
+          }),
       rounds,
     };
   } finally {
@@ -71,7 +82,12 @@ export async function performRun(stack: StackAccess, order: RunOrder, listener: 
   }
 }
 
-function startChanger(stack: StackAccess, order: RunOrder, change: NonNullable<RunOrder["change"]>, job: string): Changer {
+function startChanger(
+  stack: StackAccess,
+  order: RunOrder,
+  change: NonNullable<RunOrder["change"]>,
+  job: string,
+): Changer {
   return new Changer({
     state: stack.state,
     orchestrator: stack.operator.url,

@@ -11,7 +11,9 @@ const changeSchema = z
     do: z.literal("leave").describe("leave: the request's user is taken out of the party's agreement."),
     party: z.string().min(1),
   })
-  .refine((c) => (c.between === undefined) !== (c.after === undefined), { error: "give either `between` or `after`" });
+  .refine((c) => (c.between === undefined) !== (c.after === undefined), {
+    error: "give either `between` or `after`",
+  });
 
 const settingsSchema = z.strictObject({
   request: z.string().min(1).describe("Request type."),
@@ -20,8 +22,15 @@ const settingsSchema = z.strictObject({
   rounds: z.int().min(1).max(100_000),
   runs: z.int().min(1).max(1000).default(1),
   seed: z.int().min(0).default(1),
-  data: z.record(z.string(), z.unknown()).default({}).describe("Data of the request, beside `rounds` and `seed`."),
-  changes: z.array(changeSchema).max(1).default([]).describe("What changes while a run goes on; one change for now."),
+  data: z
+    .record(z.string(), z.unknown())
+    .default({})
+    .describe("Data of the request, beside `rounds` and `seed`."),
+  changes: z
+    .array(changeSchema)
+    .max(1)
+    .default([])
+    .describe("What changes while a run goes on; one change for now."),
 });
 
 /** An experiment as `experiment.yaml` describes it. */

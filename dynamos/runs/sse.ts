@@ -14,11 +14,15 @@ export async function* serverEvents(
   options: { readonly token?: string; readonly signal?: AbortSignal } = {},
 ): AsyncGenerator<ServerEvent> {
   const headers: Record<string, string> = { accept: "text/event-stream" };
-  if (options.token !== undefined) headers["authorization"] = `Bearer ${options.token}`;
-  const response = await fetch(url, { headers, ...(options.signal === undefined ? {} : { signal: options.signal }) }).catch((cause) => {
+  if (options.token !== undefined) headers.authorization = `Bearer ${options.token}`;
+  const response = await fetch(url, {
+    headers,
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+  }).catch((cause) => {
     throw broken(url, String(cause instanceof Error ? (cause.cause ?? cause.message) : cause));
   });
-  if (!response.ok || response.body === null) throw broken(url, `HTTP ${response.status} ${(await response.text()).slice(0, 300)}`);
+  if (!response.ok || response.body === null)
+    throw broken(url, `HTTP ${response.status} ${(await response.text()).slice(0, 300)}`);
 
   const ready: ServerEvent[] = [];
   const parser = createParser({
@@ -32,4 +36,8 @@ export async function* serverEvents(
 }
 
 const broken = (url: string, why: string): InfraError =>
-  new InfraError({ code: "EXP-STREAM", message: `the event stream ${url} broke: ${why}`, remedy: "see dynamos-fabric status" });
+  new InfraError({
+    code: "EXP-STREAM",
+    message: `the event stream ${url} broke: ${why}`,
+    remedy: "see dynamos-fabric status",
+  });

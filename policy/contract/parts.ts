@@ -63,7 +63,8 @@ export function packParts(parts: Parts): Uint8Array {
  */
 export function unpackParts(bytes: Uint8Array): Parts {
   const parts = nothing<Part>();
-  for (const [name, { kind, payload }] of Object.entries(viewParts(bytes))) parts[name] = readPart(kind, payload);
+  for (const [name, { kind, payload }] of Object.entries(viewParts(bytes)))
+    parts[name] = readPart(kind, payload);
   return parts;
 }
 
@@ -115,8 +116,16 @@ export function viewParts(bytes: Uint8Array): PartViews {
  * @param prefix - makes what comes between, of the packed parts' length; nothing follows it when there is no part
  * @throws {@link CodedError} `JOB-PARTS` when a limit is passed or a name is empty
  */
-export function packViews(head: Uint8Array, parts: PartViews, prefix: (length: number) => Uint8Array): Uint8Array {
-  const entries = Object.entries(parts).map(([name, part]) => ({ name: encoder.encode(name), part, label: name }));
+export function packViews(
+  head: Uint8Array,
+  parts: PartViews,
+  prefix: (length: number) => Uint8Array,
+): Uint8Array {
+  const entries = Object.entries(parts).map(([name, part]) => ({
+    name: encoder.encode(name),
+    part,
+    label: name,
+  }));
   if (entries.length === 0) return head;
   let size = HEADER;
   for (const { name, part, label } of entries) {

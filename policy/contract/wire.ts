@@ -109,7 +109,10 @@ const RESULT_TAG = (8 << 3) | 2;
  * @param draft - without `result`
  * @throws {@link CodedError} `JOB-PARTS` when there are too many or too large parts
  */
-export function encodeWithParts(draft: Draft<Omit<MicroserviceCommunication, "result">>, parts: PartViews): Uint8Array {
+export function encodeWithParts(
+  draft: Draft<Omit<MicroserviceCommunication, "result">>,
+  parts: PartViews,
+): Uint8Array {
   return packViews(encode.microserviceCommunication(draft), parts, (length) => {
     const prefix = [RESULT_TAG];
     let rest = length;

@@ -151,7 +151,7 @@ export class Conversation {
     const sent = this.#options.bus
       .publish(ORCHESTRATOR_QUEUE, MESSAGE.request, request, { correlationId })
       .catch((error: unknown) => {
-        throw unsent(error);
+        throw unsent(error, jobId);
       });
     return { job, sent };
   }
@@ -214,10 +214,12 @@ export class Conversation {
 const clientGone = (): CodedError =>
   new CodedError({ code: "GW-CLIENT-GONE", message: "the client has gone", remedy: "none is needed" });
 
-function brokerDown(cause?: unknown): CodedError {
+/** @param job - id of the approved job whose request it was: it may have gone out, and the user may ask for it */
+function brokerDown(cause?: unknown, job?: string): CodedError {
   return new CodedError(
     {
       code: "GW-BROKER-DOWN",
+      ...(job === undefined ? {} : { path: `jobs/${job}` }),
       message: "the message broker is away",
       remedy: "try again in a moment; if it stays so, look at the broker",
     },
@@ -225,7 +227,7 @@ function brokerDown(cause?: unknown): CodedError {
   );
 }
 
-function unsent(error: unknown): CodedError {
+function unsent(error: unknown, job?: string): CodedError {
   if (error instanceof CodedError && error.code === "BUS-UNROUTABLE") {
     return new CodedError(
       {
@@ -236,5 +238,5 @@ function unsent(error: unknown): CodedError {
       { cause: error },
     );
   }
-  return brokerDown(error);
+  return brokerDown(error, job);
 }

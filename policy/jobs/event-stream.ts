@@ -49,5 +49,5 @@ export function streamJob(
 }
 
 function render(event: NumberedEvent): string {
-  return `id: ${event.id}\nevent: ${event.name}\ndata: ${JSON.stringify(event.data)}\n\n`;
+  return `id: ${event.id}\nevent: ${event.name}\ndata: ${event.json}\n\n`;
 }

@@ -6,8 +6,8 @@ export type JobEvent =
   | { readonly name: "round"; readonly data: RoundReport }
   | { readonly name: "end"; readonly data: JobEnd };
 
-/** An event with its place in the job's story, counted from 1. */
-export type NumberedEvent = JobEvent & { readonly id: number };
+/** An event with its place in the job's story, counted from 1, and its data as JSON: written once for all who read it. */
+export type NumberedEvent = JobEvent & { readonly id: number; readonly json: string };
 
 /** What is known of a job before its first round. */
 export interface JobFacts {
@@ -20,12 +20,14 @@ export interface JobFacts {
 
 /** Events kept for those who come late. A listener that was there from the start gets all. */
 const EVENTS_KEPT = 4_000;
+const CHARACTERS_KEPT = 16 * 1024 * 1024;
 
 /** One job's story: what has happened, and a line to those who listen. */
 export class JobLog {
   readonly facts: JobFacts;
   readonly #listeners = new Set<(event: NumberedEvent) => void>();
   #events: NumberedEvent[] = [];
+  #characters = 0;
   #last = 0;
   #running = false;
   #round = 0;
@@ -60,10 +62,13 @@ export class JobLog {
     else this.#round = Math.max(this.#round, event.data.round);
     if (event.name === "round") this.#reported = event.data.round;
     this.#last += 1;
-    const numbered: NumberedEvent = { ...event, id: this.#last };
+    const numbered: NumberedEvent = { ...event, id: this.#last, json: JSON.stringify(event.data) };
     this.#events.push(numbered);
+    this.#characters += numbered.json.length;
     // In blocks, so that a long job does not move its list at each event.
-    if (this.#events.length > 1.25 * EVENTS_KEPT) this.#events = this.#events.slice(-EVENTS_KEPT);
+    if (this.#events.length > 1.25 * EVENTS_KEPT) this.#drop(this.#events.length - EVENTS_KEPT);
+    while (this.#characters > CHARACTERS_KEPT && this.#events.length > 1)
+      this.#drop(Math.ceil(this.#events.length / 8));
     for (const listener of [...this.#listeners]) listener(numbered);
     if (this.#end !== undefined) this.#listeners.clear();
     return true;
@@ -79,6 +84,12 @@ export class JobLog {
     if (this.#end !== undefined) return () => {};
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  #drop(count: number): void {
+    // The newest stays, whatever its size: it may be the end.
+    for (const { json } of this.#events.splice(0, Math.min(count, this.#events.length - 1)))
+      this.#characters -= json.length;
   }
 
   snapshot(): JobSnapshot {

@@ -133,7 +133,9 @@ export class Approvals {
     // The user waits: a store that is away is told at once.
     await store.put(KEY.job(record.job), record, { patience: 0 });
     jobs.add(newJob(record));
-    this.#tellAgents(record, user, composition);
+    // The user's answer goes to the wire first, in the next turn of the event loop. The agents' own are on their way one turn later, long before
+    // the job's first step, which needs the user's data request and a decision of the enforcer.
+    setImmediate(() => setImmediate(() => this.#tellAgents(record, user, composition)));
     return {
       type: MESSAGE.requestApprovalResponse,
       user,
@@ -148,8 +150,8 @@ export class Approvals {
   }
 
   /**
-   * Published before the answer, on the same channel, and before any step of the job, so each agent knows the job when its first step comes.
-   * The answer does not wait for the confirms: an agent that is gone by now shows at the first step, with its name.
+   * By the same channel as the job's steps, and before them: each agent knows the job when its first step comes. Nobody waits for the confirms: an
+   * agent that is gone by now shows at the first step, with its name.
    */
   #tellAgents(
     record: JobRecord,
@@ -168,7 +170,10 @@ export class Approvals {
         jobName: record.job,
       });
       bus
-        .publish(agentQueue(agent), MESSAGE.compositionRequest, body, { correlationId: record.job })
+        .publish(agentQueue(agent), MESSAGE.compositionRequest, body, {
+          correlationId: record.job,
+          patience: 10_000,
+        })
         .catch((error: unknown) =>
           log.warn({ error, agent, job: record.job }, "a composition request did not reach its agent"),
         );

@@ -238,16 +238,24 @@ export class Coordinator {
     opened: () => void,
   ): Promise<void> {
     const tools = { ...this.#tools, stepDeadline: this.#tools.stepDeadline ?? DEFAULTS.stepDeadline };
-    let end: JobEnd | undefined;
-    for (let round = 1; end === undefined; round += 1) {
-      const report = await runRound(work, round, tools, signal, (event) => {
+    const begin = (round: number): Promise<RoundReport> =>
+      runRound(work, round, tools, signal, (event) => {
         job.log.add({ name: "round-open", data: event });
         opened();
       });
+    const tell = (report: RoundReport): void => {
       job.log.add({ name: "round", data: report });
       outbox.report("round", report);
-      if (report.status !== "completed" || round === rounds) end = endOf(report);
+    };
+    let report = await begin(1);
+    while (report.status === "completed" && report.round < rounds) {
+      // The next round's question is on its way while this one's report is told.
+      const next = begin(report.round + 1);
+      tell(report);
+      report = await next;
     }
+    tell(report);
+    const end = endOf(report);
     job.log.add({ name: "end", data: end });
     outbox.report("end", end);
     const { status, reason } = end;

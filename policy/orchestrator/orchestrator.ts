@@ -42,7 +42,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
   const { bus, store, log } = options;
   const catalogue = await Catalogue.open(store);
   const enforcer = new EnforcerClient(bus, options.enforcerDeadline);
-  const steps = new StepCaller(bus);
+  const steps = new StepCaller(bus, (agent) => catalogue.agent(agent) !== undefined);
   const jobs = new JobTable<Job>();
   const archive = new JobArchive(store, log);
   const checker = new RequestDataChecker();

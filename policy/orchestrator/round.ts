@@ -73,7 +73,7 @@ export async function runRound(
   };
   let revision: number | undefined;
   try {
-    const admitted = await admit(work, round, tools, watch, spans);
+    const admitted = await admit(work, round, tools, signal, watch, spans);
     revision = admitted.kind === "opened" ? admitted.opened.revision : admitted.revision;
     if (admitted.kind === "refused") return done({ status: "refused", reasons: admitted.reasons, revision });
     onOpen(admitted.opened);
@@ -95,6 +95,7 @@ async function admit(
   work: RoundWork,
   round: number,
   { enforcer, store }: RoundTools,
+  signal: AbortSignal,
   watch: Stopwatch,
   spans: { validate: number; open: number },
 ): Promise<Opened | Refused> {
@@ -107,6 +108,8 @@ async function admit(
     spans.validate += watch.lap();
     if (!isApproved(decision))
       return { kind: "refused", reasons: reasonsOf(decision), revision: decision.revision };
+    // A job that is being ended opens nothing any more.
+    signal.throwIfAborted();
     const agreements = comparedAgreements(work, decision);
     const record: RoundRecord = { job: work.job, round, agreements, openedAt: new Date().toISOString() };
     const result = await store.open(

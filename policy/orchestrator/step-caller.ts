@@ -38,9 +38,11 @@ export class StepCaller {
   readonly #bus: Bus;
   readonly #pending = new Pending<MicroserviceCommunication>("an agent's answer", "ORC-STEP-SILENT");
   readonly #waiting = new Map<string, Waiting>();
+  readonly #isOnline: (agent: string) => boolean;
 
-  constructor(bus: Bus) {
+  constructor(bus: Bus, isOnline: (agent: string) => boolean) {
     this.#bus = bus;
+    this.#isOnline = isOnline;
   }
 
   /**
@@ -48,11 +50,13 @@ export class StepCaller {
    *
    * @param milliseconds - deadline of the whole call
    * @param signal - ends the call early, with its reason
-   * @throws {@link CodedError} what the agent or its microservice reports; `ORC-STEP-SILENT` at the deadline; `ORC-AGENT-OFFLINE` when it has no
-   * queue, `ORC-AGENT-GONE` when it goes while it works
+   * @throws {@link CodedError} what the agent or its microservice reports; `ORC-STEP-SILENT` at the deadline; `ORC-AGENT-OFFLINE` when it is not
+   * there, `ORC-AGENT-GONE` when it goes while it works
    */
   async call(call: StepCall, milliseconds: number, signal: AbortSignal): Promise<StepAnswer> {
     signal.throwIfAborted();
+    // Its queue would take the message and keep it; nobody would tell us before the deadline.
+    if (!this.#isOnline(call.agent)) throw offline(call.agent);
     const id = randomUUID();
     const answer = this.#pending.wait(id, milliseconds);
     const abort = (): void => void this.#pending.fail(id, signal.reason as Error);
@@ -188,7 +192,7 @@ function offline(agent: string): CodedError {
   return new CodedError({
     code: "ORC-AGENT-OFFLINE",
     path: `agents/${agent}`,
-    message: `${agent} is not online: it has no queue`,
+    message: `${agent} is not online`,
     remedy: "start the agent, then send the request again",
   });
 }

@@ -19,7 +19,8 @@ export async function putDocuments(market: Market, documents: readonly Experimen
         headers: { authorization: `Bearer ${market.operatorToken}`, "content-type": "application/json" },
         body: JSON.stringify(document.value),
       });
-      if (!response.ok) throw new Error(`${kind} ${document.name}: HTTP ${response.status} ${await response.text()}`);
+      if (!response.ok)
+        throw new Error(`${kind} ${document.name}: HTTP ${response.status} ${await response.text()}`);
     }
   }
 }

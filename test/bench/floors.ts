@@ -28,10 +28,15 @@ export async function bareEcho(port: number): Promise<{ call(): Promise<void>; c
 }
 
 /** One transaction as a round's opening: three compares and a put. */
-export async function bareTransaction(endpoint: string): Promise<{ call(): Promise<void>; close(): Promise<void> }> {
+export async function bareTransaction(
+  endpoint: string,
+): Promise<{ call(): Promise<void>; close(): Promise<void> }> {
   const store = await Store.connect({ endpoint });
   const compare = await Promise.all(
-    ["a", "b", "c"].map(async (name) => ({ key: `/floor/${name}`, revision: await store.put(`/floor/${name}`, { name }) })),
+    ["a", "b", "c"].map(async (name) => ({
+      key: `/floor/${name}`,
+      revision: await store.put(`/floor/${name}`, { name }),
+    })),
   );
   const call = async (): Promise<void> => {
     await store.open(compare, { key: `/floor/rounds/${randomUUID()}`, value: { round: 1 } });

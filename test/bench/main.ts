@@ -7,11 +7,11 @@ import { readExperiment } from "../../dynamos/experiment.js";
 import { follow, submit } from "../../dynamos/runs/request.js";
 import { parseSettings } from "../../dynamos/runs/settings.js";
 import type { RoundReport } from "../../policy/contract/job.js";
+import { putDocuments } from "./documents.js";
 import { bareEcho, bareTransaction } from "./floors.js";
 import { type Market, startMarket, startSkeleton } from "./market.js";
 import { alternate, block, type Line, median, rateLine, table, timeLine } from "./measure.js";
 import { previewLine } from "./preview.js";
-import { putDocuments } from "./documents.js";
 
 const { values } = parseArgs({
   options: {
@@ -54,15 +54,31 @@ type Settings = ReturnType<typeof parseSettings>;
 
 async function approvalLines(market: Market, settings: Settings): Promise<Line[]> {
   const skeleton = await startSkeleton(market);
-  const body = JSON.stringify({ type: settings.request, user: settings.user, dataProviders: settings.dataProviders });
+  const body = JSON.stringify({
+    type: settings.request,
+    user: settings.user,
+    dataProviders: settings.dataProviders,
+  });
   const post = (url: string) => async (): Promise<void> => {
-    const response = await fetch(`${url}/api/v1/requestApproval`, { method: "POST", headers: { "content-type": "application/json" }, body });
+    const response = await fetch(`${url}/api/v1/requestApproval`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body,
+    });
     const text = await response.text();
     if (response.status !== 200) throw new Error(`HTTP ${response.status}: ${text}`);
   };
   try {
-    const one = await alternate(post(market.gateway), post(skeleton.url), { callers: 1, count: Math.ceil(400 * scale), blocks: 5 });
-    const sixteen = await alternate(post(market.gateway), post(skeleton.url), { callers: 16, count: Math.ceil(3000 * scale), blocks: 5 });
+    const one = await alternate(post(market.gateway), post(skeleton.url), {
+      callers: 1,
+      count: Math.ceil(400 * scale),
+      blocks: 5,
+    });
+    const sixteen = await alternate(post(market.gateway), post(skeleton.url), {
+      callers: 16,
+      count: Math.ceil(3000 * scale),
+      blocks: 5,
+    });
     return [
       timeLine("approval, 1 caller, p50", one.product.p50, one.floor.p50, 2.0),
       rateLine("approval, 16 callers, rate", sixteen.product.rate, sixteen.floor.rate, 2.5),
@@ -85,7 +101,9 @@ async function roundLine(market: Market, settings: Settings): Promise<Line> {
     for (let i = 0; i < 5; i++) {
       const reports = (await train(market, settings, 10 + Math.ceil(60 * scale))).slice(10);
       rounds.push(...reports.map((r) => r.durations.total));
-      computing.push(...reports.map((r) => Object.values(r.durations.steps).reduce((sum, s) => sum + s.compute, 0)));
+      computing.push(
+        ...reports.map((r) => Object.values(r.durations.steps).reduce((sum, s) => sum + s.compute, 0)),
+      );
       echoes.push((await block(echo.call, 1, Math.ceil(400 * scale))).p50);
       opens.push((await block(transaction.call, 1, Math.ceil(200 * scale))).p50);
     }

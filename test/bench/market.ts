@@ -39,8 +39,18 @@ export async function startMarket(experiment: string, parties: readonly string[]
   const children: ChildProcess[] = [];
   const run = async (room: string, name: string, extra: Record<string, string> = {}): Promise<string> => {
     const port = await freePort();
-    const env = { PATH: process.env["PATH"], HOME: folder, ...common, SERVICE_NAME: name, HTTP_PORT: String(port), ...extra };
-    const child = spawn(process.execPath, [join(root, "dist/policy", room, "main.js")], { env, stdio: ["ignore", "ignore", "inherit"] });
+    const env = {
+      PATH: process.env.PATH,
+      HOME: folder,
+      ...common,
+      SERVICE_NAME: name,
+      HTTP_PORT: String(port),
+      ...extra,
+    };
+    const child = spawn(process.execPath, [join(root, "dist/policy", room, "main.js")], {
+      env,
+      stdio: ["ignore", "ignore", "inherit"],
+    });
     children.push(child);
     await healthy(port, name);
     return `http://127.0.0.1:${port}`;
@@ -76,7 +86,9 @@ export async function startSkeleton(market: Market): Promise<{ url: string; clos
   const children: ChildProcess[] = [];
   const start = (role: string): Promise<number> =>
     new Promise((done, fail) => {
-      const child = fork(join(__dirname, "skeleton.ts"), [role, String(market.brokerPort), market.store], { stdio: ["ignore", "inherit", "inherit", "ipc"] });
+      const child = fork(join(__dirname, "skeleton.ts"), [role, String(market.brokerPort), market.store], {
+        stdio: ["ignore", "inherit", "inherit", "ipc"],
+      });
       children.push(child);
       child.once("message", (m: { port: number }) => done(m.port));
       child.once("exit", (code) => fail(new Error(`skeleton ${role} ended with ${code}`)));

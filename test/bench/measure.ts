@@ -50,11 +50,20 @@ export async function alternate(
     results.product.push(await block(product, options.callers, options.count));
     results.floor.push(await block(floor, options.callers, options.count));
   }
-  const middle = (blocks: Block[]): Block => ({ p50: median(blocks.map((b) => b.p50)), rate: median(blocks.map((b) => b.rate)) });
+  const middle = (blocks: Block[]): Block => ({
+    p50: median(blocks.map((b) => b.p50)),
+    rate: median(blocks.map((b) => b.rate)),
+  });
   return { product: middle(results.product), floor: middle(results.floor) };
 }
 
-export const timeLine = (name: string, value: number, floor: number, goal: number, unit: "ms" | "s" = "ms"): Line => ({
+export const timeLine = (
+  name: string,
+  value: number,
+  floor: number,
+  goal: number,
+  unit: "ms" | "s" = "ms",
+): Line => ({
   name,
   unit,
   value,
@@ -84,5 +93,8 @@ export function table(lines: readonly Line[]): string {
       `${l.goal.toFixed(1)}x`.padStart(7),
       l.ratio <= l.goal ? "" : "  over",
     ].join(" ");
-  return [`${"".padEnd(width)} ${"product".padStart(14)} ${"floor".padStart(14)} ${"ratio".padStart(8)} ${"goal".padStart(7)}`, ...lines.map(row)].join("\n");
+  return [
+    `${"".padEnd(width)} ${"product".padStart(14)} ${"floor".padStart(14)} ${"ratio".padStart(8)} ${"goal".padStart(7)}`,
+    ...lines.map(row),
+  ].join("\n");
 }

@@ -16,8 +16,12 @@ async function main(): Promise<void> {
 
   const publish = (to: string, type: string, correlationId: string, body: Buffer): Promise<void> =>
     new Promise((resolve, reject) => {
-      channel.publish("", queue(to), body, { persistent: true, mandatory: true, type, correlationId }, (error) =>
-        error === null || error === undefined ? resolve() : reject(error),
+      channel.publish(
+        "",
+        queue(to),
+        body,
+        { persistent: true, mandatory: true, type, correlationId },
+        (error) => (error === null || error === undefined ? resolve() : reject(error)),
       );
     });
 
@@ -40,7 +44,10 @@ async function main(): Promise<void> {
       const id = String(m.properties.correlationId);
       if (m.properties.type === "approval") return publish("enforcer", "approval", id, m.content);
       await store.put(`/skeleton/${id}`, { job: id });
-      await Promise.all([publish("agent", "composition", id, m.content), publish("gateway", "answer", id, m.content)]);
+      await Promise.all([
+        publish("agent", "composition", id, m.content),
+        publish("gateway", "answer", id, m.content),
+      ]);
     });
   } else if (role === "gateway") {
     const waiting = new Map<string, () => void>();

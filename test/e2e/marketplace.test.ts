@@ -90,7 +90,7 @@ describe("the paper's marketplace on this machine", { timeout: 180_000 }, () => 
 
   describe("with a fourth client", () => {
     const four = paperConfig();
-    four.nodes["clientfour"] = { role: "agent", site: "HAWI" };
+    four.nodes.clientfour = { role: "agent", site: "HAWI" };
     const made = [
       "dynamos:Agent e2e-clientfour",
       "dynamos:BrokerUser e2e-clientfour",
@@ -243,12 +243,15 @@ describe("the paper's marketplace on this machine", { timeout: 180_000 }, () => 
     const up = await market.engine.up();
     expect(up.code, up.text).toBe(0);
     expect(up.text).toMatch(nothing);
-    expect(await readAgreement(operator, "clientthree")).toBeUndefined();
+    expect(await readAgreement(operator, "clientthree")).toMatchObject({
+      revision: left,
+      document: { relations: {} },
+    });
     const refused = await market.request();
     expect(refused.body).toMatchObject({ status: "refused", reasons: [{ party: "clientthree" }] });
     expect(refused.body.revision).toBeGreaterThanOrEqual(left);
 
-    await writeAgreement(operator, stored.document, 0);
+    await writeAgreement(operator, stored.document, left);
     const again = await market.engine.preview();
     expect(messages(again)).not.toContain("POL-AGREEMENT-DRIFT");
     await market.train();
@@ -288,7 +291,7 @@ describe("the paper's marketplace on this machine", { timeout: 180_000 }, () => 
         says: [
           /2 problems; nothing was changed/,
           /nodes\.clienttwo\.role\s+SPEC-ROLE-UNKNOWN/,
-          /nodes\.server\.cores\s+FAB-SITE-FULL/,
+          /nodes\.server\.cores\s+FAB-SIZE-TOO-LARGE/,
         ],
       },
     ];
@@ -315,7 +318,7 @@ describe("the paper's marketplace on this machine", { timeout: 180_000 }, () => 
       market.configure(paperConfig());
       expect(preview.code).not.toBe(0);
       expect(messages(preview)).toMatch(
-        /2 problems; nothing was changed[\s\S]*SPEC-ROLE-UNKNOWN[\s\S]*FAB-SITE-FULL/,
+        /2 problems; nothing was changed[\s\S]*SPEC-ROLE-UNKNOWN[\s\S]*FAB-SIZE-TOO-LARGE/,
       );
       expect(preview.text).not.toMatch(/\\n\s+at /);
     });

@@ -119,10 +119,14 @@ describe("a job", () => {
 
   it("reports durations that add up to the round's within 10 %", async () => {
     for (const name of PROVIDERS)
-      market.agent(name).script = async () => (await sleep(15), { computeMs: 12 });
-    market.agent("hub").script = async () => (
-      await sleep(10), { data: { done: true }, computeMs: 8, startMs: 1 }
-    );
+      market.agent(name).script = async () => {
+        await sleep(15);
+        return { computeMs: 12 };
+      };
+    market.agent("hub").script = async () => {
+      await sleep(10);
+      return { data: { done: true }, computeMs: 8, startMs: 1 };
+    };
     const { body } = await market.ask(request(10));
     const { reports } = (await market.api("GET", `jobs/${body.jobId}`)).body as { reports: RoundReport[] };
     expect(reports).toHaveLength(10);
@@ -243,6 +247,20 @@ describe("a job", () => {
     });
     await market.agent("hub").online(market.store);
     await until("online", () => market.orchestrator.catalogue.agent("hub") !== undefined);
+  });
+
+  it("fails at once when an agent went between the approval and the job", async () => {
+    const { body } = await market.ask(approval());
+    await market.agent("two").offline();
+    await until("offline", () => market.orchestrator.catalogue.agent("two") === undefined);
+    const begin = performance.now();
+    expect(await send(body.jobId, {})).toMatchObject({
+      status: "failed",
+      problem: { code: "ORC-AGENT-OFFLINE", path: "agents/two" },
+    });
+    expect(performance.now() - begin).toBeLessThan(1000);
+    await market.agent("two").online(market.store);
+    await until("online", () => market.orchestrator.catalogue.agent("two") !== undefined);
   });
 
   it("runs a job id once, for the user and type it was approved for", async () => {

@@ -58,6 +58,25 @@ describe("a job's log", () => {
   });
 });
 
+describe("a job with large results", () => {
+  it("keeps the newest of them, and its end", () => {
+    const log = newLog();
+    log.begin();
+    for (let round = 1; round <= 40; round += 1)
+      log.add({ name: "round", data: { ...report(round), data: { text: "x".repeat(1_000_000) } } });
+    log.add({
+      name: "end",
+      data: { status: "completed", rounds: 40, result: { text: "x".repeat(20_000_000) } },
+    });
+    const { reports, end, round } = log.snapshot();
+    expect(reports.length).toBeLessThanOrEqual(16);
+    expect([end?.rounds, round]).toEqual([40, 40]);
+    const seen: string[] = [];
+    log.follow(0, (event) => seen.push(event.name));
+    expect(seen.at(-1)).toBe("end");
+  });
+});
+
 describe("the table of jobs", () => {
   it("lets jobs go that do not run, oldest first, and keeps those that run", () => {
     const table = new JobTable<{ log: JobLog }>(3);

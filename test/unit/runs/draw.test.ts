@@ -5,13 +5,18 @@ import { drawMoment, runSeed } from "../../../dynamos/runs/draw.js";
 describe("the moment of the change", () => {
   it("lies strictly between the bounds and leaves a round to be refused", () => {
     fc.assert(
-      fc.property(fc.nat(), fc.integer({ min: 1, max: 50 }), fc.integer({ min: 7, max: 300 }), (seed, run, rounds) => {
-        const moment = drawMoment(seed, run, { after: 5, before: 50, rounds });
-        expect(moment?.round).toBeGreaterThan(5);
-        expect(moment?.round).toBeLessThan(Math.min(50, rounds));
-        expect(moment?.fraction).toBeGreaterThanOrEqual(0);
-        expect(moment?.fraction).toBeLessThan(1);
-      }),
+      fc.property(
+        fc.nat(),
+        fc.integer({ min: 1, max: 50 }),
+        fc.integer({ min: 7, max: 300 }),
+        (seed, run, rounds) => {
+          const moment = drawMoment(seed, run, { after: 5, before: 50, rounds });
+          expect(moment?.round).toBeGreaterThan(5);
+          expect(moment?.round).toBeLessThan(Math.min(50, rounds));
+          expect(moment?.fraction).toBeGreaterThanOrEqual(0);
+          expect(moment?.fraction).toBeLessThan(1);
+        },
+      ),
     );
   });
 

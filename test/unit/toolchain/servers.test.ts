@@ -34,7 +34,7 @@ describe("quotePaths", () => {
   it("quotes the script's own place, and is done when it is done", () => {
     const defaults = (quote: string): string =>
       `. ${quote}\${RABBITMQ_SCRIPTS_DIR}/rabbitmq-defaults${quote}\n`;
-    const script = "x=`dirname $SCRIPT_PATH`\ny=`readlink -f $SCRIPT_PATH 2>/dev/null`\n" + defaults("");
+    const script = `x=\`dirname $SCRIPT_PATH\`\ny=\`readlink -f $SCRIPT_PATH 2>/dev/null\`\n${defaults("")}`;
     const quoted = quotePaths(script);
     expect(quoted).toBe(
       `x=\`dirname "$SCRIPT_PATH"\`\ny=\`readlink -f "$SCRIPT_PATH" 2>/dev/null\`\n${defaults('"')}`,
