@@ -143,6 +143,18 @@ export class Keeper {
     this.#tryAgain();
   }
 
+  /** Waits until a service that is ready passes its check (again), at most so long. */
+  async wellAgain(seconds: number): Promise<void> {
+    const { state, spec, ports } = this.#record;
+    if (state !== "ready") return;
+    const deadline = performance.now() + seconds * 1000;
+    await waitUntilReady(spec.ready, ports, {
+      deadline,
+      signal: this.#abort.signal,
+      running: () => this.#isRunning(),
+    });
+  }
+
   status(): ServiceStatus {
     return statusFrom(this.#record, this.#around.state);
   }

@@ -24,6 +24,9 @@ export interface SupervisorOptions {
 /** Milliseconds between two looks at the processes; own children are noticed at once. Where there is no /proc a look costs a process. */
 const lookEvery = process.platform === "linux" ? 250 : 2000;
 
+/** Seconds that a service may take to find again one that it needs. No error after that: it is the service's own affair. */
+const findAgainSeconds = 20;
+
 /**
  * All processes of one stack. Each change is on disk before and after it is made, so that whoever comes after a kill can go on from there.
  * Only the holder of the state folder's claim may make one.
@@ -98,6 +101,7 @@ export class Supervisor {
     }
     await keeper.put(spec, hash);
     await this.#settle();
+    await this.#foundAgain(spec.name);
     return keeper.status();
   }
 
@@ -178,6 +182,12 @@ export class Supervisor {
 
   async #settle(): Promise<void> {
     await Promise.all([...this.#keepers.values()].map((keeper) => keeper.settle()));
+  }
+
+  /** Waits, for a while, until those that need a service have found it again: one that was gone has just come back. */
+  async #foundAgain(name: string): Promise<void> {
+    const users = [...this.#keepers.values()].filter((other) => other.record.spec.needs?.includes(name));
+    await Promise.all(users.map((user) => user.wellAgain(findAgainSeconds)));
   }
 
   #look(): void {

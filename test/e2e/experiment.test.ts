@@ -9,7 +9,7 @@ import { readAgreement } from "../../dynamos/runs/agreements-api.js";
 import { checkResult } from "../../dynamos/runs/checker.js";
 import type { ExperimentResult, RunResult } from "../../dynamos/runs/result.js";
 import type { Agreement } from "../../policy/contract/documents.js";
-import { changes, kill, listening, TestMarket, until } from "./market.js";
+import { changes, kill, listening, messages, TestMarket, until } from "./market.js";
 
 const party = "clientthree";
 
@@ -111,9 +111,9 @@ describe("the experiment", { timeout: 180_000 }, () => {
         "--runs",
         "2",
         "--rounds",
-        "400",
+        "100",
         "--change-at",
-        "150",
+        "60",
         "--seed",
         "7",
         "--out",
@@ -124,7 +124,7 @@ describe("the experiment", { timeout: 180_000 }, () => {
       let text = "";
       child.stderr.setEncoding("utf8").on("data", (t: string) => (text += t));
       const began = new Promise<void>((settle) =>
-        child.stdout.on("data", (t) => String(t).includes("round 1/400") && settle()),
+        child.stdout.on("data", (t) => String(t).includes("round 1/100") && settle()),
       );
       const ended = once(child, "exit");
       await Promise.race([began, ended]);
@@ -190,7 +190,9 @@ describe("the experiment", { timeout: 180_000 }, () => {
   });
 
   it("leaves nothing for `up` to change", async () => {
-    expect(changes(await market.engine.preview())).toEqual([]);
+    const preview = await market.engine.preview();
+    expect(changes(preview)).toEqual([]);
+    expect(messages(preview)).toBe("");
   });
 
   it("`down` leaves no process, no port and no file but logs, and a second time finds nothing to do", async () => {

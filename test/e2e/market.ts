@@ -6,7 +6,7 @@ import { expect } from "vitest";
 import { parse } from "yaml";
 import { accessTo, type StackAccess } from "../../dynamos/runs/stack-access.js";
 import { isPortFree, type ServiceStatus, StateFolder, statusOf } from "../../infra/local/index.js";
-import { nameOf, type Preview, TestStack } from "../support/engine.js";
+import { nameOf, type Preview, TestStack, type Update } from "../support/engine.js";
 
 /** The value of `dynamos-fabric:marketplace`. */
 export interface MarketConfig {
@@ -204,6 +204,11 @@ export function unchanged(preview: Preview): string[] {
     .filter((step) => step.op === "same")
     .map((step) => `${typeOf(step.urn)} ${nameOf(step.urn)}`)
     .sort();
+}
+
+/** The resources after an update, `type name` each, sorted. */
+export function resources(update: Update): string[] {
+  return update.resources.map(({ urn }) => `${typeOf(urn)} ${nameOf(urn)}`).sort();
 }
 
 /** `fabric:Slice`, `local:Process`, `dynamos:Agent`: the last part of a resource's type. */

@@ -128,10 +128,12 @@ export class TestStack {
   async #update(args: readonly string[]): Promise<Update> {
     const engine = await this.engine();
     const run = await pulumi(engine, args);
-    const exported = await pulumi(engine, ["stack", "export", "--show-secrets"]);
+    const [exported, shown] = await Promise.all([
+      pulumi(engine, ["stack", "export", "--show-secrets"]),
+      pulumi(engine, ["stack", "output", "--json", "--show-secrets"]),
+    ]);
     const state: { deployment?: { resources?: StackResource[] } } = JSON.parse(exported.stdout || "{}");
     const resources = state.deployment?.resources ?? [];
-    const shown = await pulumi(engine, ["stack", "output", "--json", "--show-secrets"]);
     return {
       code: run.code,
       text: `${run.stdout}\n${run.stderr}`,

@@ -32,6 +32,12 @@ function pidOf(at: RunningAgent, job: string, service = "probe"): number {
     .pid;
 }
 
+/** Whether the note is there and whole: the agent may be writing it at this moment. */
+function isNoted(at: RunningAgent, job: string): boolean {
+  const file = join(at.workFolder, job, "probe.pid");
+  return existsSync(file) && readFileSync(file, "utf8").includes("}");
+}
+
 function runs(pid: number): boolean {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
@@ -123,7 +129,7 @@ describe("a microservice", () => {
   it("that is killed in the middle of a step is told within the deadline", async () => {
     const opened = await begin();
     const answer = work(market, AGENT, opened, { do: "sleep", ms: 60_000 });
-    await until("microservice started", () => existsSync(join(agent.workFolder, opened.job, "probe.pid")));
+    await until("microservice started", () => isNoted(agent, opened.job));
     await until("at work", () => agent.log().includes(`"job":"${opened.job}","microservice":"probe","pid":`));
     await sleep(300); // any moment of the step will do
     process.kill(pidOf(agent, opened.job), "SIGKILL");
@@ -146,7 +152,7 @@ describe("a microservice", () => {
     const hasty = await market.startAgent("delta", { STEP_SECONDS: "1" });
     const opened = await begin("delta");
     const answer = work(market, "delta", opened, { do: "spin" });
-    await until("microservice started", () => existsSync(join(hasty.workFolder, opened.job, "probe.pid")));
+    await until("microservice started", () => isNoted(hasty, opened.job));
     const pid = pidOf(hasty, opened.job);
     expect((await answer).problem?.code).toBe("JOB-TIMEOUT");
     await until("ended", () => !runs(pid));
@@ -266,7 +272,7 @@ describe("an agent", () => {
       request: { do: "spin" },
     });
     await until("both started", () =>
-      [opened, busy].every(({ job }) => existsSync(join(first.workFolder, job, "probe.pid"))),
+      [opened, busy].every(({ job }) => isNoted(first, job)),
     );
     const [idle, spinning] = [pidOf(first, opened.job), pidOf(first, busy.job)];
     await until("spinning", () => cpuTicks(spinning) > 100);
