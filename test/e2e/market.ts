@@ -208,7 +208,11 @@ export function unchanged(preview: Preview): string[] {
 
 /** The resources after an update, `type name` each, sorted. */
 export function resources(update: Update): string[] {
-  return update.resources.map(({ urn }) => `${typeOf(urn)} ${nameOf(urn)}`).sort();
+  // A preview shows no default provider.
+  return update.resources
+    .filter(({ urn }) => !urn.includes("pulumi:providers:"))
+    .map(({ urn }) => `${typeOf(urn)} ${nameOf(urn)}`)
+    .sort();
 }
 
 /** `fabric:Slice`, `local:Process`, `dynamos:Agent`: the last part of a resource's type. */

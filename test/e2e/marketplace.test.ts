@@ -115,7 +115,7 @@ describe("the paper's marketplace on this machine", { timeout: 180_000 }, () => 
 
     it("previews exactly the slice's update, its node, its network and its services", async () => {
       market.configure(four);
-      const preview = await market.engine.preview();
+      const preview = await market.engine.preview(["--show-sames"]);
       expect(changes(preview)).toEqual([...made.map((m) => `create ${m}`), "update fabric:Slice e2e"]);
       expect(unchanged(preview)).toEqual(paper.filter((resource) => resource !== "fabric:Slice e2e"));
       expect(messages(preview)).toMatch(
