@@ -5,6 +5,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { startBroker, startStore } from "../support/servers.js";
+import { agents } from "./skeleton-agents.js";
 
 export interface Market {
   readonly brokerPort: number;
@@ -93,7 +94,7 @@ export async function startSkeleton(market: Market): Promise<{ url: string; clos
       child.once("message", (m: { port: number }) => done(m.port));
       child.once("exit", (code) => fail(new Error(`skeleton ${role} ended with ${code}`)));
     });
-  await Promise.all(["orchestrator", "enforcer", "agent", "echo"].map(start));
+  await Promise.all(["orchestrator", "enforcer", "echo", ...agents].map(start));
   const port = await start("gateway");
   return { url: `http://127.0.0.1:${port}`, close: async () => void (await Promise.all(children.map(end))) };
 }

@@ -5,6 +5,7 @@ import { randomUUID } from "node:crypto";
 import { createServer } from "node:http";
 import * as amqp from "amqplib";
 import { Store } from "../../policy/platform/store.js";
+import { agents } from "./skeleton-agents.js";
 
 async function main(): Promise<void> {
   const [role = "", brokerPort = "", storeEndpoint = ""] = process.argv.slice(2);
@@ -36,7 +37,7 @@ async function main(): Promise<void> {
     await consume((m) => publish("orchestrator", "validated", String(m.properties.correlationId), m.content));
   } else if (role === "echo") {
     await consume((m) => publish("echo-caller", "echo", String(m.properties.correlationId), m.content));
-  } else if (role === "agent") {
+  } else if (role.startsWith("agent")) {
     await consume(async () => undefined);
   } else if (role === "orchestrator") {
     const store = await Store.connect({ endpoint: storeEndpoint });
@@ -45,8 +46,8 @@ async function main(): Promise<void> {
       if (m.properties.type === "approval") return publish("enforcer", "approval", id, m.content);
       await store.put(`/skeleton/${id}`, { job: id });
       await Promise.all([
-        publish("agent", "composition", id, m.content),
         publish("gateway", "answer", id, m.content),
+        ...agents.map((agent) => publish(agent, "composition", id, m.content)),
       ]);
     });
   } else if (role === "gateway") {
