@@ -139,8 +139,14 @@ function stopServices(
 /** One line at a preview after a reboot or a kill, beside the engine's own about each process. */
 async function tellWhatIsDown(state: string): Promise<void> {
   const { services, supervisor } = statusOf(join(findProject(), state));
-  const down = services.filter((s) => !supervisor || s.state !== "ready").map((s) => s.name);
-  if (down.length === 0) return;
+  const down = services.filter((s) => s.state !== "ready").map((s) => s.name);
+  if (down.length === 0) {
+    if (supervisor || services.length === 0) return;
+    await pulumi.log.warn(
+      `${services.length} services run, but their supervisor is not running; up starts one that takes them over`,
+    );
+    return;
+  }
   const why = supervisor ? "" : " (their supervisor is not running)";
   const count = down.length === 1 ? "1 service is" : `${down.length} services are`;
   await pulumi.log.warn(

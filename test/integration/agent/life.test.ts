@@ -271,9 +271,7 @@ describe("an agent", () => {
       requestType: "probe",
       request: { do: "spin" },
     });
-    await until("both started", () =>
-      [opened, busy].every(({ job }) => isNoted(first, job)),
-    );
+    await until("both started", () => [opened, busy].every(({ job }) => isNoted(first, job)));
     const [idle, spinning] = [pidOf(first, opened.job), pidOf(first, busy.job)];
     await until("spinning", () => cpuTicks(spinning) > 100);
     await first.kill9();
