@@ -1,11 +1,11 @@
 /** The code behind Agreement and Document; run in the engine's provider process (see infra/dynamic.ts). */
 import { join } from "node:path";
 import type { dynamic } from "@pulumi/pulumi";
+import { contentHash } from "../infra/content-hash.js";
 import { endWithParent, hasUnknown, stripUndefined, withoutStack } from "../infra/dynamic.js";
 import { InfraError } from "../infra/problem.js";
 import type { DocumentKind } from "../policy/contract/documents.js";
 import { type DriftVerdict, driftOf, type Version } from "./document-drift.js";
-import { documentHash } from "./document-hash.js";
 import { type DocumentsApi, documentsApi } from "./documents-api.js";
 import { findProject } from "./stack-folder.js";
 
@@ -89,13 +89,13 @@ export const provider: dynamic.ResourceProvider<DocumentProps, DocumentOutputs> 
 async function hasChanges(olds: DocumentOutputs, news: DocumentProps): Promise<boolean> {
   const api = documentsApi(folderOf(news));
   // Not running, so nobody can be asked: the file alone counts now, and `update` decides again with the live document at hand.
-  if (api === undefined) return documentHash(news.document) !== olds.sha256;
+  if (api === undefined) return contentHash(news.document) !== olds.sha256;
   let verdict: DriftVerdict;
   try {
     verdict = await verdictOf(api, olds, news);
   } catch (error) {
     if (error instanceof InfraError && error.code === "ORC-UNREACHABLE")
-      return documentHash(news.document) !== olds.sha256;
+      return contentHash(news.document) !== olds.sha256;
     throw error;
   }
   if (verdict.kind === "conflict") throw new InfraError(verdict.problem);
@@ -110,14 +110,14 @@ async function verdictOf(
 ): Promise<DriftVerdict> {
   const found = await api.get(kind, name);
   const live =
-    found === undefined ? undefined : { sha256: documentHash(found.document), revision: found.revision };
+    found === undefined ? undefined : { sha256: contentHash(found.document), revision: found.revision };
   // Only what is gone needs the question whether it was ever there.
   const remembered =
     last === undefined || live !== undefined || (await api.remembers(kind, name, last.revision));
   return driftOf({
     kind,
     name,
-    file: { sha256: documentHash(document), revision: replaces },
+    file: { sha256: contentHash(document), revision: replaces },
     last,
     live,
     remembered,
@@ -137,10 +137,10 @@ async function bring(
     case "same":
       return outputs(props, verdict.live);
     case "drift":
-      return outputs(props, last ?? { sha256: documentHash(props.document), revision: 0 });
+      return outputs(props, last ?? { sha256: contentHash(props.document), revision: 0 });
     case "write": {
       const revision = await api.put(props.kind, props.name, props.document, verdict.ifRevision);
-      return outputs(props, { sha256: documentHash(props.document), revision });
+      return outputs(props, { sha256: contentHash(props.document), revision });
     }
   }
 }

@@ -1,11 +1,11 @@
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
+import { contentHash } from "../infra/content-hash.js";
 import { problemLine } from "../infra/problem.js";
 import type { Agreement as AgreementDocument, DocumentOf } from "../policy/contract/documents.js";
 import { Agreement } from "./agreement.js";
 import { Document, type PlainDocumentKind } from "./document.js";
 import { driftOf } from "./document-drift.js";
-import { documentHash } from "./document-hash.js";
 import { documentsApi } from "./documents-api.js";
 import type { ExperimentDocument } from "./experiment.js";
 import { findProject } from "./stack-folder.js";
@@ -65,9 +65,9 @@ function tellDrift(state: string, file: ExperimentDocument, resource: Agreement 
       const verdict = driftOf({
         kind: file.kind,
         name: file.name,
-        file: { sha256: documentHash(file.value), revision: file.revision },
+        file: { sha256: contentHash(file.value), revision: file.revision },
         last: { sha256, revision },
-        live: found && { sha256: documentHash(found.document), revision: found.revision },
+        live: found && { sha256: contentHash(found.document), revision: found.revision },
         remembered: found !== undefined || (await api.remembers(file.kind, file.name, revision)),
       });
       if (verdict.kind === "drift") {

@@ -2,8 +2,8 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { stringify } from "yaml";
+import { contentHash } from "../../infra/content-hash.js";
 import { InfraError } from "../../infra/problem.js";
-import { documentHash } from "../document-hash.js";
 import { type DocumentsApi, documentsApi } from "../documents-api.js";
 import { DOCUMENT_FOLDERS, type ExperimentDocument, readExperiment } from "../experiment.js";
 import type { CommandContext } from "./context.js";
@@ -44,7 +44,7 @@ export async function pullAgreements(
   const done: string[] = [];
   for (const { name, document, revision } of live) {
     const own = files.find((f) => f.name === name);
-    if (own !== undefined && documentHash(own.value) === documentHash(document)) continue;
+    if (own !== undefined && contentHash(own.value) === contentHash(document)) continue;
     const file = own?.file ?? `${DOCUMENT_FOLDERS.agreement}/${name}.json`;
     writeFileSync(
       join(folder, file),

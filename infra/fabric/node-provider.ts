@@ -1,11 +1,9 @@
 /** The code behind Node; run in the engine's provider process (infra/dynamic.ts). It waits for one virtual machine of a slice and reads it. */
-import type { dynamic } from "@pulumi/pulumi";
-import { endWithParent, hasUnknown, stripUndefined } from "../dynamic.js";
-import { openEndpoint } from "./endpoint.js";
+import { endWithParent, stripUndefined } from "../dynamic.js";
 import type { FabricEndpoint } from "./endpoint-schema.js";
-import { isGoneError, told } from "./provider-support.js";
-import type { NodeView, SliceView } from "./slice-view.js";
-import { type FoundSliver, readSliver, waitForSliver } from "./sliver-wait.js";
+import type { NodeView } from "./slice-view.js";
+import { sliverProvider } from "./sliver-provider.js";
+import type { FoundSliver } from "./sliver-wait.js";
 import { generationOf } from "./topology.js";
 
 endWithParent();
@@ -36,60 +34,23 @@ export interface NodeOutputs extends NodeInputs {
   readonly network: string;
 }
 
-export const provider: dynamic.ResourceProvider<NodeInputs, NodeOutputs> = {
-  async diff(_id, olds, news) {
-    if (hasUnknown(news))
-      return { changes: true, ...(hasUnknown(news.slice) ? { replaces: ["slice"] } : {}) };
-    const replaces = [
-      ...(olds.slice !== news.slice ? ["slice"] : []),
+export const provider = sliverProvider<NodeInputs, NodeOutputs, NodeView>({
+  changes: (olds, news) => ({
+    replaces: [
       ...(olds.name !== news.name ? ["name"] : []),
       ...(["site", "cores", "ram", "disk", "image"] as const).filter(
         (key) => generationOf(olds) !== generationOf(news) && olds[key] !== news[key],
       ),
-    ];
-    const components = [...olds.components].sort().join() !== [...news.components].sort().join();
-    const endpoint = JSON.stringify(olds.endpoint) !== JSON.stringify(news.endpoint);
-    return { changes: replaces.length > 0 || components || endpoint, replaces };
-  },
-
-  async create(props) {
-    return await told(async () => {
-      const found = await wait(props);
-      return { id: found.element.nodeId, outs: outputs(props, found) };
-    });
-  },
-
-  async update(_id, _olds, news) {
-    return await told(async () => ({ outs: outputs(news, await wait(news)) }));
-  },
-
-  async read(id, props) {
-    return await told(async () => {
-      if (props === undefined) return { id, props: {} as NodeOutputs };
-      try {
-        const { api } = await openEndpoint(props.endpoint);
-        const found = await readSliver(api, props.slice, finder(props.name));
-        return found === undefined ? { id: "" } : { id: found.element.nodeId, props: outputs(props, found) };
-      } catch (error) {
-        if (isGoneError(error)) return { id: "" };
-        throw error;
-      }
-    });
-  },
-
-  async delete() {
-    // The slice owns the machine and has taken it away already, or will.
-  },
-};
-
-async function wait(props: NodeInputs): Promise<FoundSliver<NodeView>> {
-  const { api } = await openEndpoint(props.endpoint);
-  return await waitForSliver(api, props.slice, `node ${props.name}`, finder(props.name));
-}
-
-function finder(name: string): (view: SliceView) => NodeView | undefined {
-  return (view) => view.nodes.find((n) => n.name === name);
-}
+    ],
+    reread: [...olds.components].sort().join() !== [...news.components].sort().join(),
+  }),
+  what: ({ name }) => `node ${name}`,
+  find:
+    ({ name }) =>
+    (view) =>
+      view.nodes.find((n) => n.name === name),
+  outputs,
+});
 
 function outputs(props: NodeInputs, { element, sliverId, state }: FoundSliver<NodeView>): NodeOutputs {
   const { slice, endpoint, name, site, cores, ram, disk, image, components } = props;

@@ -8,7 +8,7 @@ import { fromGraph, type SliceView } from "./slice-view.js";
 import { waitUntil } from "./wait.js";
 
 /** One element of a slice that has a sliver of its own. */
-interface Element {
+export interface Element {
   readonly name: string;
   readonly nodeId: string;
 }

@@ -1,21 +1,10 @@
-import { createHash } from "node:crypto";
+import { contentHash } from "../content-hash.js";
 import { InfraError } from "../problem.js";
 import type { ServiceSpec } from "./service.js";
 import { portsGiven } from "./template.js";
 
-/** SHA-256 (hex) of a specification, the same for any order of its keys and for keys that are undefined. */
-export function specHash(spec: ServiceSpec): string {
-  return createHash("sha256").update(canonical(spec)).digest("hex");
-}
-
-/** JSON with sorted keys. */
-function canonical(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
-  if (typeof value !== "object" || value === null) return JSON.stringify(value);
-  const entries = Object.entries(value).filter(([, v]) => v !== undefined);
-  entries.sort(([a], [b]) => (a < b ? -1 : 1));
-  return `{${entries.map(([k, v]) => `${JSON.stringify(k)}:${canonical(v)}`).join(",")}}`;
-}
+/** Hash of a specification, the same for any order of its keys. */
+export const specHash = (spec: ServiceSpec): string => contentHash(spec);
 
 type Needing = Pick<ServiceSpec, "name" | "needs">;
 

@@ -120,7 +120,7 @@ export function findProgram(name: string): string {
   const cache =
     process.env.DYNAMOS_FABRIC_CACHE ??
     join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "dynamos-fabric");
-  const unpacked = [join(cache, "servers", "bin"), join(cache, "bin"), "/tmp/boot/bin"];
+  const unpacked = [join(cache, "servers", "bin"), join(cache, "bin")];
   const folders = [...(process.env.PATH ?? "").split(delimiter), ...unpacked];
   for (const folder of folders.filter((f) => f !== "")) {
     try {

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type DriftInput, driftOf } from "../../../dynamos/document-drift.js";
-import { documentHash } from "../../../dynamos/document-hash.js";
+import { contentHash } from "../../../infra/content-hash.js";
 
 const base = { kind: "agreement", name: "clientthree", remembered: true } as const;
 const verdict = (input: Omit<DriftInput, "kind" | "name" | "remembered"> & { remembered?: boolean }) =>
@@ -127,11 +127,11 @@ describe("driftOf", () => {
   });
 });
 
-describe("documentHash", () => {
+describe("contentHash", () => {
   it("is the same for any order of keys, and another for another content", () => {
-    expect(documentHash({ a: 1, b: { c: [1, 2], d: "x" } })).toBe(
-      documentHash({ b: { d: "x", c: [1, 2] }, a: 1 }),
+    expect(contentHash({ a: 1, b: { c: [1, 2], d: "x" } })).toBe(
+      contentHash({ b: { d: "x", c: [1, 2] }, a: 1 }),
     );
-    expect(documentHash({ a: [1, 2] })).not.toBe(documentHash({ a: [2, 1] }));
+    expect(contentHash({ a: [1, 2] })).not.toBe(contentHash({ a: [2, 1] }));
   });
 });

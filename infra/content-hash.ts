@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto";
 
-/** SHA-256 (hex) of a document's content, the same for any order of its keys. */
-export function documentHash(document: unknown): string {
-  return createHash("sha256").update(canonical(document)).digest("hex");
+/** SHA-256 (hex) of a JSON value's content, the same for any order of its keys and for keys that are undefined. */
+export function contentHash(value: unknown): string {
+  return createHash("sha256").update(canonical(value)).digest("hex");
 }
 
+/** JSON with sorted keys. */
 function canonical(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
   if (typeof value !== "object" || value === null) return JSON.stringify(value);
