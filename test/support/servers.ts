@@ -14,10 +14,11 @@ import {
   writeFileSync,
 } from "node:fs";
 import { createConnection, createServer } from "node:net";
-import { homedir, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { rabbitmqPasswordHash } from "../../infra/local/rabbitmq-hash.js";
+import { cacheFolder } from "../../infra/toolchain/cache.js";
 
 export interface BrokerUser {
   readonly name: string;
@@ -115,13 +116,11 @@ export async function startStore(): Promise<TestStore> {
   return { endpoint: `127.0.0.1:${port}`, ...group.face() };
 }
 
-/** A program by PATH, then the cache's `bin`, then this machine's workshop. Throws when it is nowhere. */
+/** A program by PATH, then by what the toolchain fetched or built (see infra/toolchain/tools.ts). Throws when it is nowhere. */
 export function findProgram(name: string): string {
-  const cache =
-    process.env.DYNAMOS_FABRIC_CACHE ??
-    join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "dynamos-fabric");
-  const unpacked = [join(cache, "servers", "bin"), join(cache, "bin")];
-  const folders = [...(process.env.PATH ?? "").split(delimiter), ...unpacked];
+  const cache = cacheFolder(process.env);
+  const made = ["engine", "servers"].map((unit) => join(cache, unit, "bin"));
+  const folders = [...(process.env.PATH ?? "").split(delimiter), ...made];
   for (const folder of folders.filter((f) => f !== "")) {
     try {
       accessSync(join(folder, name), constants.X_OK);

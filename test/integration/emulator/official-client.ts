@@ -2,17 +2,16 @@
 import { type ChildProcessWithoutNullStreams, execFile, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { homedir, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
+import { cacheFolder } from "../../../infra/toolchain/cache.js";
 
 const run = promisify(execFile);
 
-const cache =
-  process.env.DYNAMOS_FABRIC_CACHE ??
-  join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "dynamos-fabric");
+const cache = cacheFolder();
 const venv = join(cache, "venv-fablib");
 const done = join(venv, "made-for-2.0.9");
 

@@ -1,13 +1,11 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, rmSync } from "node:fs";
-import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
+import { cacheFolder } from "../../../infra/toolchain/cache.js";
 import { CLIENTS, type Measured, TITANIC, type Training, trainAlone } from "../../unit/titanic/training.js";
 
-const CACHE =
-  process.env.DYNAMOS_FABRIC_CACHE ??
-  join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "dynamos-fabric");
+const CACHE = cacheFolder();
 const PYTHON = join(CACHE, "venv-numpy/bin/python");
 
 /** A Python with numpy, made once for all clones. */
