@@ -54,6 +54,7 @@ export async function deploy(): Promise<DeployOutputs> {
     {
       endpoint: { kind: "local", state, service: EMULATOR },
       lease: spec.lease,
+      ...(spec.renewWithin === undefined ? {} : { renewWithin: spec.renewWithin }),
       nodes: sliceNodes(spec),
       state,
       beforeRemove: stopServices(state),
@@ -79,6 +80,7 @@ async function deploySlice(stack: string, state: string, spec: MarketplaceSpec):
   const slice = new FabricSlice(stack, {
     endpoint: { kind: "fabric" },
     lease: spec.lease,
+    ...(spec.renewWithin === undefined ? {} : { renewWithin: spec.renewWithin }),
     nodes: sliceNodes(spec),
     state,
   });

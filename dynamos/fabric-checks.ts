@@ -1,8 +1,10 @@
-import { flavourFor } from "../infra/fabric/emulator/flavours.js";
-import { leaseSchema, nodeSpecSchema } from "../infra/fabric/spec.js";
+import { leaseProblems } from "../infra/fabric/lease.js";
+import { permissionProblems } from "../infra/fabric/permissions.js";
+import { leaseSchema, type NodeSpec, nodeSpecSchema } from "../infra/fabric/spec.js";
+import { planTopology } from "../infra/fabric/topology.js";
 import type { Problem } from "../infra/problem.js";
 import { problemsOfSchema } from "../infra/problems-of-schema.js";
-import type { Wanted } from "./site-room.js";
+import { type Wanted, wantedOf } from "./site-room.js";
 
 /** The part of a marketplace's node that is FABRIC's business. */
 const FABRIC_KEYS = ["site", "cores", "ram", "disk", "image", "components"] as const;
@@ -21,7 +23,15 @@ export function fabricProblems(raw: Readonly<Record<string, unknown>>): Problem[
         : problemsOfSchema(parsed.error, ["nodes", name]).filter((p) => p.code !== "SPEC-INVALID");
     }),
     ...(lease === undefined || lease.success ? [] : problemsOfSchema(lease.error, ["lease"])),
+    ...renewalProblems(raw),
   ];
+}
+
+/** A renewal that does not go with the lease; the lease's default is in spec.ts. */
+function renewalProblems({ lease = "14d", renewWithin }: Readonly<Record<string, unknown>>): Problem[] {
+  return typeof lease === "string" && typeof renewWithin === "string"
+    ? leaseProblems({ lease, renewWithin })
+    : [];
 }
 
 /** What each node asks of its site, and what it will take there. Nodes whose sizes are no numbers are left out. */
@@ -29,12 +39,24 @@ export function wantedNodes(raw: Readonly<Record<string, unknown>>): Wanted[] {
   return nodesOf(raw).flatMap(([name, node]) => {
     const parsed = nodeSpecSchema.safeParse(fabricPart(node));
     if (!parsed.success) return [];
-    const { site, cores, ram, disk } = parsed.data;
-    const flavour = flavourFor({ core: cores, ram, disk });
-    return [
-      { name, site, cores, ram, disk, takes: { cores: flavour.core, ram: flavour.ram, disk: flavour.disk } },
-    ];
+    return [wantedOf(name, parsed.data)];
   });
+}
+
+/**
+ * The rights that the slice needs and the token's project lacks.
+ *
+ * @param tags as the token has them; undefined when they are not known
+ */
+export function lackingRights(
+  raw: Readonly<Record<string, unknown>>,
+  tags: readonly string[] | undefined,
+): Problem[] {
+  const nodes = nodesOf(raw).flatMap(([name, node]): [string, NodeSpec][] => {
+    const parsed = nodeSpecSchema.safeParse(fabricPart(node));
+    return parsed.success ? [[name, parsed.data]] : [];
+  });
+  return permissionProblems(planTopology({ name: "", nodes: Object.fromEntries(nodes) }), tags);
 }
 
 function nodesOf(

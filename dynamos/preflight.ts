@@ -2,10 +2,10 @@ import { isAbsolute, join } from "node:path";
 import { InfraError, type Problem } from "../infra/problem.js";
 import { type Experiment, readExperiment } from "./experiment.js";
 import { documentProblems, partiesWithoutAgreement } from "./experiment-checks.js";
-import { fabricProblems, wantedNodes } from "./fabric-checks.js";
+import { fabricProblems, lackingRights, wantedNodes } from "./fabric-checks.js";
 import { type Placement, placementOf } from "./placement.js";
 import { portProblems } from "./port-check.js";
-import { siteData } from "./site-data.js";
+import { projectRights, siteData } from "./site-data.js";
 import { roomProblems } from "./site-room.js";
 import { type MarketplaceSpec, resolveSpec, type Target } from "./spec.js";
 import { findProject, projectName, stateFolderOf } from "./stack-folder.js";
@@ -82,8 +82,10 @@ export async function preflight(input: CheckInput): Promise<Preflight> {
       project: input.project ?? projectName(folder),
       stack: input.stack,
     });
-    notes.push(...data.notes);
+    const rights = projectRights(target, { state: join(folder, stateFolderOf(input.stack)) });
+    notes.push(...data.notes, ...rights.notes);
     rooms.push(
+      ...lackingRights(raw, rights.tags),
       ...roomProblems(
         wantedNodes(raw).filter((n) => !unwell.has(n.name)),
         data.sites,

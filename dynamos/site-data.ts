@@ -1,20 +1,30 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
+import { FabricApi } from "../infra/fabric/api.js";
+import { boundedText } from "../infra/fabric/api-text.js";
+import { parseJson } from "../infra/fabric/bounded-json.js";
+import { projectTags, readSettings } from "../infra/fabric/credentials.js";
 import { freeCapacity } from "../infra/fabric/emulator/capacity.js";
 import { type EmulatorState, emptyState } from "../infra/fabric/emulator/model.js";
 import { parseScenario } from "../infra/fabric/emulator/scenario.js";
+import { readGraphml } from "../infra/fabric/graphml.js";
 import { markOfElement } from "../infra/fabric/mark.js";
-import { productionSites, sitesAsOf } from "../infra/fabric/sites.js";
-import type { Problem } from "../infra/problem.js";
+import { datedSites, sitesAsOf } from "../infra/fabric/sites.js";
+import { isGone } from "../infra/fabric/slice-states.js";
+import { fromGraph } from "../infra/fabric/slice-view.js";
+import { readTokenFile } from "../infra/fabric/token-file.js";
+import { InfraError, type Problem } from "../infra/problem.js";
 import { OUTSIDE_NODE } from "./placement.js";
 import { EMULATOR, EMULATOR_STATE } from "./services.js";
-import type { SiteRoom } from "./site-room.js";
+import { type SiteRoom, withoutSlice } from "./site-room.js";
 
 /** Source: ControlFramework, orchestrator's API; no token is asked for. */
 const publicSummary =
   "https://orchestrator.fabric-testbed.net/portalresources/summary?level=2&type=sites,hosts";
 const summarySeconds = 3;
+/** Bytes; 33 sites with their workers have some 100 KB. */
+const summaryLimit = 8 * 1024 * 1024;
 
 /** Whose slice's share counts as free. */
 export interface SiteDataFor {
@@ -31,7 +41,62 @@ export interface SiteData {
 
 /** What is free at each site: on this machine from the emulator's files, with FABRIC from its public summary. */
 export async function siteData(target: "local" | "fabric", who: SiteDataFor): Promise<SiteData> {
-  return target === "local" ? { sites: emulatedSites(who), notes: [] } : await fabricSites();
+  if (target === "local") return { sites: emulatedSites(who), notes: [] };
+  const { sites, notes } = await fabricSites();
+  if (sites.length === 0 || !existsSync(markFolder(who))) return { sites, notes };
+  try {
+    return { sites: withoutSlice(sites, await ownNodes(who)), notes };
+  } catch (error) {
+    const why = error instanceof InfraError ? error.problems[0]?.message : String(error);
+    return { sites, notes: [...notes, { code: "FAB-OWN-SHARE", ...ownShareNote(why ?? "") }] };
+  }
+}
+
+/** Where marks are kept: a stack without any has made no slice. */
+function markFolder({ state }: SiteDataFor): string {
+  return join(state, "slices");
+}
+
+function ownShareNote(why: string): Pick<Problem, "message" | "remedy"> {
+  return {
+    message: `what this stack's slice holds already is not counted as free (${why})`,
+    remedy: "a site may look fuller than it is for this stack",
+  };
+}
+
+/** The nodes of this stack's slice as FABRIC has them; none where there is no such slice. */
+async function ownNodes({ project, stack }: SiteDataFor) {
+  const settings = readSettings();
+  const { idToken } = readTokenFile(settings.tokenFile);
+  const api = new FabricApi({ host: settings.host, token: () => idToken, readSeconds: summarySeconds });
+  const name = `${project}-${stack}`;
+  const slice = (await api.slices({ name })).find((s) => s.name === name && !isGone(s.state));
+  if (slice === undefined) return [];
+  const { model } = await api.slice(slice.sliceId);
+  return model === undefined ? [] : fromGraph(readGraphml(model)).nodes;
+}
+
+/** The rights of the token's project, or a note why they are not known. */
+export function projectRights(
+  target: "local" | "fabric",
+  { state }: Pick<SiteDataFor, "state">,
+): { readonly tags?: readonly string[]; readonly notes: readonly Problem[] } {
+  // The emulator takes any token unless its scenario says otherwise; then this file has the one.
+  const local = join(state, "secrets", "fabric-token");
+  if (target === "local" && !existsSync(local)) return { notes: [] };
+  try {
+    const file = target === "local" ? local : readSettings().tokenFile;
+    const tags = projectTags(readTokenFile(file).idToken);
+    return tags === undefined ? { notes: [] } : { tags, notes: [] };
+  } catch (error) {
+    if (!(error instanceof InfraError)) throw error;
+    return {
+      notes: error.problems.map((p) => ({
+        ...p,
+        message: `${p.message}; what the project may do is not checked`,
+      })),
+    };
+  }
 }
 
 /** The emulator's sites as its saved state has them, whether it runs or not. */
@@ -44,7 +109,11 @@ export function emulatedSites({ state, project, stack }: SiteDataFor): SiteRoom[
     ({ site, maintenance, workers }) => ({
       site,
       maintenance,
-      workers: workers.map(({ cores, ram, disk }) => ({ cores: cores.free, ram: ram.free, disk: disk.free })),
+      workers: workers.map(({ name, cores, ram, disk, components }) => ({
+        name,
+        ...{ cores: cores.free, ram: ram.free, disk: disk.free },
+        devices: Object.fromEntries(Object.entries(components).map(([key, { free }]) => [key, free])),
+      })),
     }),
   );
 }
@@ -70,7 +139,7 @@ async function fabricSites(url = publicSummary): Promise<SiteData> {
   try {
     const response = await fetch(url, { signal: AbortSignal.timeout(summarySeconds * 1000) });
     if (!response.ok) throw new Error(`HTTP ${response.status}`);
-    return { sites: sitesInSummary(await response.json()), notes: [] };
+    return { sites: sitesInSummary(parseJson(await boundedText(response.body, summaryLimit))), notes: [] };
   } catch (error) {
     const cause =
       error instanceof Error ? (error.cause as { readonly code?: string } | undefined)?.code : undefined;
@@ -81,7 +150,7 @@ async function fabricSites(url = publicSummary): Promise<SiteData> {
 
 function datedNote(reason: string): Pick<Problem, "message" | "remedy"> {
   return {
-    message: `FABRIC does not say what is free at its sites (${reason}); names are checked against the ${productionSites.length} sites of ${sitesAsOf}`,
+    message: `FABRIC does not say what is free at its sites (${reason}); names are checked against the ${datedSites.length} sites of ${sitesAsOf}`,
     remedy: "room shows when the slice is made",
   };
 }
@@ -90,6 +159,16 @@ const amounts = {
   cores_available: z.number().default(0),
   ram_available: z.number().default(0),
   disk_available: z.number().default(0),
+  components: z
+    .record(
+      z.string(),
+      z.looseObject({
+        capacity: z.number().default(0),
+        allocated: z.number().default(0),
+        available: z.number().optional(),
+      }),
+    )
+    .optional(),
 };
 const summarySchema = z.object({
   data: z
@@ -98,7 +177,9 @@ const summarySchema = z.object({
         sites: z
           .array(z.looseObject({ name: z.string(), state: z.string().optional(), ...amounts }))
           .default([]),
-        hosts: z.array(z.looseObject({ site: z.string(), ...amounts })).default([]),
+        hosts: z
+          .array(z.looseObject({ name: z.string().optional(), site: z.string(), ...amounts }))
+          .default([]),
       }),
     )
     .min(1),
@@ -112,10 +193,19 @@ export function sitesInSummary(answer: unknown): SiteRoom[] {
     return {
       site: site.name,
       maintenance: site.state !== undefined && site.state !== "Active",
-      workers: (own.length > 0 ? own : [site]).map((w) => ({
-        cores: w.cores_available,
-        ram: w.ram_available,
-        disk: w.disk_available,
+      workers: (own.length > 0 ? own : [{ ...site, name: undefined }]).map((w) => ({
+        ...(w.name === undefined ? {} : { name: w.name }),
+        ...{ cores: w.cores_available, ram: w.ram_available, disk: w.disk_available },
+        ...(w.components === undefined
+          ? {}
+          : {
+              devices: Object.fromEntries(
+                Object.entries(w.components).map(([key, { capacity, allocated, available }]) => [
+                  key,
+                  available ?? Math.max(0, capacity - allocated),
+                ]),
+              ),
+            }),
       })),
     };
   });

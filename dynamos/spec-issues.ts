@@ -6,7 +6,7 @@ import { closest } from "../policy/contract/suggest.js";
 type Issue = z.core.$ZodIssue;
 
 const KEYS: readonly (readonly [where: RegExp, keys: readonly string[]])[] = [
-  [/^$/, ["target", "experiment", "nodes", "lease", "ports", "kubernetes"]],
+  [/^$/, ["target", "experiment", "nodes", "lease", "renewWithin", "ports", "kubernetes"]],
   [/^nodes\.[^.]+$/, ["role", "site", "host", "cores", "ram", "disk", "image", "components", "party"]],
   [/^ports$/, ["gateway"]],
   [/^kubernetes$/, ["context"]],
@@ -53,13 +53,13 @@ function valueProblem(path: string, issue: Issue, found: unknown): Problem {
   }
   if (issue.code === "invalid_type") {
     return {
-      code: key === "lease" ? "SPEC-LEASE" : "SPEC-TYPE",
+      code: key === "lease" || key === "renewWithin" ? "SPEC-LEASE" : "SPEC-TYPE",
       path,
       message: `${shown(found)} is not ${expectedText(issue)}`,
       remedy: `write ${expectedText(issue)}`,
     };
   }
-  if (key === "lease")
+  if (key === "lease" || key === "renewWithin")
     return { code: "SPEC-LEASE", path, message: `${shown(found)} is not a lease`, remedy: issue.message };
   if (key === "party")
     return {

@@ -71,6 +71,13 @@ export const marketplaceSchema = z
       .regex(LEASE, "a number of days or hours, e.g. 14d or 36h")
       .default("14d")
       .describe("How long FABRIC keeps the slice, counted from its creation: days (14d) or hours (36h)."),
+    renewWithin: z
+      .string()
+      .regex(LEASE, "a number of days or hours, e.g. 3d or 12h")
+      .optional()
+      .describe(
+        "`up` and `renew` renew the lease when less than this is left: days (3d) or hours (12h), shorter than the lease. Default: 3d, or half of a lease shorter than 6d.",
+      ),
     ports: z
       .strictObject({
         gateway: z

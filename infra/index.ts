@@ -1,5 +1,7 @@
 /** Machines, networks and processes for a Pulumi program. Importing deploys nothing and reads no environment. */
 export { describeChange, isNothing, leavingNodes, planChange, type SliceChange } from "./fabric/change.js";
+export { ExistingSlice, type ExistingSliceArgs } from "./fabric/existing-slice.js";
+export type { ExistingHost, ExistingNetwork } from "./fabric/existing-slice-view.js";
 export {
   Network,
   type NetworkArgs,
@@ -10,6 +12,14 @@ export {
 } from "./fabric/provider.js";
 export { type FabricHost, FabricSlice, type FabricSliceArgs, type Removal } from "./fabric/slice.js";
 export type { SliceHost } from "./fabric/slice-inputs.js";
+export {
+  loginOf,
+  type SshBastion,
+  type SshHost,
+  type SshKeys,
+  sshConfig,
+  writeSshConfig,
+} from "./fabric/ssh-config.js";
 export { planRoutes, planTopology, type Route, type Subnet, type Topology } from "./fabric/topology.js";
 export * from "./local/index.js";
 export { InfraError, type Problem, problemLine } from "./problem.js";

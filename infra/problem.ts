@@ -15,6 +15,8 @@ export interface Problem {
 export class InfraError extends Error {
   readonly code: string;
   readonly problems: readonly Problem[];
+  /** In a program that lets it through, Pulumi's Node runtime then prints the message alone, without a stack trace. */
+  readonly __pulumiRunError = true;
 
   constructor(problems: Problem | readonly Problem[], options?: ErrorOptions) {
     const list: readonly Problem[] = Array.isArray(problems) ? problems : [problems as Problem];

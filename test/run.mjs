@@ -37,6 +37,7 @@ const suites = {
   unit: (args) => runVitest("unit", args),
   component: (args) => runVitest("component", args),
   integration: (args) => runVitest("integration", args),
+  fault: runSchedules,
   // Each of them drives a whole stack: one at a time.
   e2e: (args) => runVitest("e2e", ["--no-file-parallelism", ...args]),
 };
@@ -86,6 +87,35 @@ async function runVitest(suite, args) {
     );
     const report = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : { testResults: [] };
     return count(suite, report, code, only.length > 1);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/**
+ * The short form of `npm run test:fabric`: each schedule is a test. A whole number of one's own, e.g. `npm test -- fault --schedules 5`, goes to the
+ * script; the words of other suites do not.
+ */
+async function runSchedules(args) {
+  if (process.platform !== "linux") {
+    console.log("- skipped: fault: processes are found by /proc, which only Linux has");
+    return { passed: 0, failed: 0, skipped: 1 };
+  }
+  const folder = mkdtempSync(join(tmpdir(), "dynamos-fabric-test-"));
+  const file = join(folder, "report.json");
+  try {
+    const own = args.includes("--schedules") || args.includes("--only") ? args : ["--schedules", "20"];
+    const script = ["--import", "tsx", join(root, "test/fault/fabric.ts"), ...own];
+    // A record of its own: what was run before is run again.
+    script.push("--record", join(folder, "record.jsonl"), "--json", file);
+    const { code } = await run(process.execPath, script, ["ignore", "inherit", "inherit"]);
+    const outcomes = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : [];
+    const failed = outcomes.filter((outcome) => !outcome.ok).length;
+    if (outcomes.length === 0 || (code !== 0 && failed === 0)) {
+      console.log(`✗ fault: test/fault/fabric.ts ended with ${code} after ${outcomes.length} schedules`);
+      return { passed: outcomes.length, failed: 1, skipped: 0 };
+    }
+    return { passed: outcomes.length - failed, failed, skipped: 0 };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -141,7 +171,7 @@ while (args[0] in suites) named.push(args.shift());
 const chosen = named.length > 0 ? named : Object.keys(suites);
 const total = { passed: 0, failed: 0, skipped: 0 };
 const lines = [];
-if (chosen.includes("integration") || chosen.includes("e2e")) {
+if (["integration", "fault", "e2e"].some((suite) => chosen.includes(suite))) {
   // Once, before tests ask for them at the same time.
   const { ensure } = fromDist("./infra/toolchain/tools.js");
   const { terminalProgress } = fromDist("./infra/toolchain/progress.js");

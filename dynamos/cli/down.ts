@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
+import { endUnrecordedSlices } from "../../infra/fabric/unrecorded-slices.js";
 import { shutdownStack } from "../../infra/local/stack.js";
 import { InfraError } from "../../infra/problem.js";
 import { prepareEngine, stackOnDisk } from "../../infra/toolchain/engine.js";
@@ -48,11 +49,27 @@ async function down(context: CommandContext, args: readonly string[], force: boo
     });
   }
   if (code !== 0) progress.line("the engine could not destroy everything; ending what runs on this machine");
+  if (!local) await endLeftSlices(context, progress, force);
   await shutdownStack(state);
   forget(state);
   const logs = join(state, "logs");
   progress.line(`stack ${stack} is down${existsSync(logs) ? `; its logs are in ${logs}` : ""}`);
   return 0;
+}
+
+/** Ends the slices of this stack that the engine never heard of, or has forgotten: their marks are in the state folder. */
+async function endLeftSlices(
+  { state, project }: CommandContext,
+  progress: Progress,
+  force: boolean,
+): Promise<void> {
+  try {
+    await endUnrecordedSlices({ state, project, progress: (line) => progress.line(line) });
+  } catch (error) {
+    if (!force) throw error;
+    const why = error instanceof Error ? error.message : String(error);
+    progress.line(`whether a slice of this stack is left on FABRIC is not known (${why})`);
+  }
 }
 
 /** Exit code of a command that was ended by Ctrl-C, as a shell has it. The engine itself ends with 255. */
@@ -70,7 +87,7 @@ async function destroy(
     progress.line(
       local
         ? "the engine's state is lost; ending what runs"
-        : "the engine's state is lost: a slice on FABRIC, if any, stays",
+        : "the engine's state is lost; a slice on FABRIC is found by its mark",
     );
     return 0;
   }

@@ -13,7 +13,10 @@ import { type ExperimentResult, judge, type RunResult, roundsCsv } from "../runs
 import { performRun, type RunOrder } from "../runs/run.js";
 import { type ExperimentSettings, parseSettings } from "../runs/settings.js";
 import { accessTo, notReady, type StackAccess } from "../runs/stack-access.js";
+import { place } from "./command-place.js";
 import type { CommandContext } from "./context.js";
+import { watchLeases } from "./lease-watch.js";
+import { stackSlices } from "./stack-slices.js";
 
 interface Options {
   readonly runs?: number;
@@ -92,11 +95,16 @@ export async function experiment(context: CommandContext, options: Options): Pro
     );
   process.once("SIGINT", interrupt);
   process.once("SIGTERM", interrupt);
+  const lease = watchLeases(stackSlices(place(context)), runs * rounds);
   const done: RunResult[] = [];
   try {
     for (const order of orders) {
       stop.signal.throwIfAborted();
-      done.push(await performRun(stack, order, listener(say, order), stop.signal));
+      done.push(
+        await untilInside(order, say, (again) =>
+          performRun(stack, again, listener(say, again, lease), stop.signal),
+        ),
+      );
       // What is done is on disk before the next run begins.
       write(out, { runs: done }, record);
     }
@@ -111,6 +119,26 @@ export async function experiment(context: CommandContext, options: Options): Pro
   const from = Math.max(1, ...Object.values(record.agreements).map((a) => a.revision));
   const violations = await runChecker(stack.store, join(out, "result.json"), from);
   return conclude(result, violations, say, relative(process.cwd(), out) || out);
+}
+
+/** A round may take 20 ms, and the change itself some of it: now and then it comes just after its round. */
+const MOST_ATTEMPTS = 5;
+
+/** A run whose change fell inside its round. One that held, but with the change between two rounds, is done again, earlier in the round. */
+async function untilInside(
+  order: RunOrder,
+  say: (line: string) => void,
+  perform: (order: RunOrder) => Promise<RunResult>,
+): Promise<RunResult> {
+  for (let attempt = 1; ; attempt += 1) {
+    const { change } = order;
+    const moment = change && { ...change.moment, fraction: change.moment.fraction / attempt };
+    const run = await perform(change && moment ? { ...order, change: { ...change, moment } } : order);
+    const result = attempt === 1 ? run : { ...run, attempts: attempt };
+    const between = run.changeInside === false && judge({ ...run, changeInside: true }).held;
+    if (!between || attempt === MOST_ATTEMPTS) return result;
+    say(`run ${run.run}: the change came between two rounds, not inside one: this run is done again`);
+  }
 }
 
 /** Pure: the runs to do, each with its seed and the moment of its change. Throws EXP-NO-ROUND when a change has no round to fall into. */
@@ -148,10 +176,15 @@ export function planRuns(
   });
 }
 
-function listener(say: (line: string) => void, order: RunOrder): Parameters<typeof performRun>[2] {
+function listener(
+  say: (line: string) => void,
+  order: RunOrder,
+  lease: (rounds: number) => void,
+): Parameters<typeof performRun>[2] {
   const last = order.rounds;
   return {
     round: (run, r) => {
+      lease((run - 1) * last + r.round);
       const head = `run ${run}  round ${r.round}/${last}`.padEnd(22);
       if (r.status === "completed") {
         if (r.round % 10 === 0 || r.round === 1 || r.round === last)

@@ -20,6 +20,8 @@ const commands: Readonly<Record<string, () => Promise<Register>>> = {
   status: async () => (await import("./status.js")).registerStatus,
   logs: async () => (await import("./logs.js")).registerLogs,
   experiment: async () => (await import("./experiment.js")).registerExperiment,
+  renew: async () => (await import("./renew.js")).registerRenew,
+  slices: async () => (await import("./slices.js")).registerSlices,
   sites: async () => (await import("./sites.js")).registerSites,
   schema: async () => (await import("./schema.js")).registerSchema,
   agreements: async () => (await import("./agreements.js")).registerAgreements,

@@ -1,13 +1,13 @@
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { parseFabricTime } from "../../infra/fabric/lease.js";
+import { notedLease } from "../../infra/fabric/lease-file.js";
 import type { ServiceStatus } from "../../infra/local/index.js";
 import { statusOf } from "../../infra/local/index.js";
 import { StateFolder } from "../../infra/local/state-folder.js";
 import type { OnlineAgent } from "../../policy/contract/documents.js";
 import type { JobSnapshot } from "../../policy/contract/job.js";
 import { GATEWAY, OPERATOR_TOKEN, ORCHESTRATOR } from "../services.js";
-import { projectName } from "../stack-folder.js";
+import { recordedResources } from "./recorded-resources.js";
 
 /** A slice as the engine's state has it. */
 export interface SliceView {
@@ -65,45 +65,16 @@ export async function stackSnapshot(where: {
     supervisor,
     slices: resources
       .filter((r) => r.type === "pulumi-nodejs:dynamic/fabric:Slice")
-      .map((r) => sliceView(r.outputs ?? {})),
+      .map((r) => sliceView(r.outputs ?? {}, notedLease(where.state, String(r.outputs?.name), r.id))),
     services,
     ...(await askOrchestrator(where.state, services)),
   };
 }
 
-interface RecordedResource {
-  readonly type?: string;
-  readonly outputs?: Readonly<Record<string, unknown>>;
-}
-
-/** What the engine recorded in the stack's file backend; nothing where the state is elsewhere. */
-function recordedResources({
-  project,
-  stack,
-  state,
-}: {
-  readonly project: string;
-  readonly stack: string;
-  readonly state: string;
-}): readonly RecordedResource[] {
-  try {
-    const text = readFileSync(
-      join(state, "backend", ".pulumi", "stacks", projectName(project), `${stack}.json`),
-      "utf8",
-    );
-    const { checkpoint } = JSON.parse(text) as {
-      readonly checkpoint?: { readonly latest?: { readonly resources?: readonly RecordedResource[] } };
-    };
-    return checkpoint?.latest?.resources ?? [];
-  } catch (error) {
-    // Not there, or cut off by a kill: what the supervisor knows is shown all the same.
-    if ((error as NodeJS.ErrnoException).code === "ENOENT" || error instanceof SyntaxError) return [];
-    throw error;
-  }
-}
-
-function sliceView(outputs: Readonly<Record<string, unknown>>): SliceView {
-  const end = typeof outputs.leaseEnd === "string" ? parseFabricTime(outputs.leaseEnd) : undefined;
+/** @param noted the lease's end as a renewal outside the engine had it */
+function sliceView(outputs: Readonly<Record<string, unknown>>, noted: Date | undefined): SliceView {
+  const said = typeof outputs.leaseEnd === "string" ? parseFabricTime(outputs.leaseEnd) : undefined;
+  const end = noted !== undefined && (said === undefined || noted > said) ? noted : said;
   return {
     name: String(outputs.name ?? "?"),
     state: String(outputs.sliceState ?? "?"),

@@ -1,6 +1,8 @@
 import { relative } from "node:path";
 import type { Command } from "commander";
+import { leaseLine } from "../../infra/fabric/lease.js";
 import type { ServiceStatus } from "../../infra/local/index.js";
+import { type Leased, nearEnds } from "../lease-warning.js";
 import { AGENT_PREFIX } from "../placement.js";
 import { columns } from "./columns.js";
 import type { CommandContext } from "./context.js";
@@ -21,7 +23,7 @@ export function registerStatus(program: Command, context: () => CommandContext):
       const snapshot = await stackSnapshot({ project, stack, state });
       process.stdout.write(
         json === true
-          ? `${JSON.stringify(snapshot, null, 2)}\n`
+          ? `${JSON.stringify({ ...snapshot, warnings: leaseWarnings(snapshot, Date.now()) }, null, 2)}\n`
           : statusText(snapshot, Date.now(), process.cwd()),
       );
       if (downIn(snapshot).length > 0) process.exitCode = 1;
@@ -40,6 +42,7 @@ export function statusText(snapshot: StackSnapshot, now: number, from: string): 
   const parts = [
     `stack ${stack}${gatewayUrl === undefined ? "" : ` · gateway ${gatewayUrl}`}`,
     ...slices.map((s) => sliceLine(s, now)),
+    ...leaseWarnings(snapshot, now),
     ...(down.length === 0
       ? []
       : [
@@ -63,12 +66,16 @@ function downIn({ services, supervisor }: StackSnapshot): string[] {
 
 function sliceLine({ name, state, leaseEnd }: SliceView, now: number): string {
   if (leaseEnd === undefined) return `slice ${name} · ${state}`;
-  const hours = Math.floor((Date.parse(leaseEnd) - now) / 3_600_000);
-  const left =
-    hours < 0
-      ? "the lease has ended"
-      : `${hours >= 48 ? `${Math.floor(hours / 24)} days` : `${hours} hours`} left`;
-  return `slice ${name} · ${state} · lease until ${leaseEnd.slice(0, 16).replace("T", " ")} UTC, ${left}`;
+  return `slice ${name} · ${state} · ${leaseLine(new Date(leaseEnd), new Date(now))}`;
+}
+
+/** From 48 hours before a lease's end. */
+function leaseWarnings({ slices }: StackSnapshot, now: number): string[] {
+  return nearEnds(slices.map(leased), new Date(now));
+}
+
+function leased({ name, leaseEnd }: SliceView): Leased {
+  return leaseEnd === undefined ? { name } : { name, leaseEnd: new Date(leaseEnd) };
 }
 
 function servicesTable({ services, slices, agentsOnline }: StackSnapshot, from: string): string {

@@ -65,6 +65,8 @@ export function toolsLine(tools: readonly Tool[]): string {
     "rabbitmq-server": "broker",
     epmd: "",
     etcd: "store",
+    ssh: "",
+    sshd: "OpenSSH",
   };
   const roads = new Map<string, string[]>();
   for (const { name, road } of tools) {

@@ -25,6 +25,8 @@ export interface RunResult {
   readonly changeRevision?: number;
   /** Whether that round was still under way when the change was acknowledged. */
   readonly changeInside?: boolean;
+  /** How often the run was done until the change fell inside a round; absent: once. */
+  readonly attempts?: number;
   readonly rounds: readonly RoundResult[];
 }
 

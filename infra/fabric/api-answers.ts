@@ -12,6 +12,7 @@ export const sliceSchema = z
     model: text.nullish(),
     project_id: text.nullish(),
     project_name: text.nullish(),
+    owner_email: text.nullish(),
     lease_start_time: text.nullish(),
     lease_end_time: text.nullish(),
   })
@@ -21,6 +22,8 @@ export const sliceSchema = z
     state: s.state,
     ...(s.model ? { model: s.model } : {}),
     ...(s.project_name ? { projectName: s.project_name } : {}),
+    ...(s.owner_email ? { owner: s.owner_email } : {}),
+    ...(s.lease_start_time ? { leaseStart: s.lease_start_time } : {}),
     ...(s.lease_end_time ? { leaseEnd: s.lease_end_time } : {}),
   }));
 
@@ -61,6 +64,10 @@ export interface FabricSliceState {
   /** GraphML, where it was asked for. */
   readonly model?: string;
   readonly projectName?: string;
+  /** The mail address of the user whose it is. */
+  readonly owner?: string;
+  /** When it was made, or shall begin: `2026-11-22 10:00:00 +0000` */
+  readonly leaseStart?: string;
   /** `2026-12-06 10:00:00 +0000` */
   readonly leaseEnd?: string;
 }

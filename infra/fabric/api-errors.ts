@@ -1,20 +1,24 @@
 /** What the orchestrator's refusals mean. It answers 500 to nearly everything, so the text has to be read (facts/fabric.md section 1). */
 import { InfraError, type Problem } from "../problem.js";
+import { parseJson } from "./bounded-json.js";
 
 type Meaning = Pick<Problem, "code" | "remedy">;
+
+const newToken =
+  "log in with a browser at https://cm.fabric-testbed.net and put the new token in the token file";
 
 const byText: readonly (readonly [RegExp, Meaning])[] = [
   [/slice .* already exists/i, { code: "FAB-NAME-TAKEN", remedy: "choose another slice name, or delete that slice" }],
   [/not yet stable|try again later/i, { code: "FAB-UNSTABLE", remedy: "the slice is still changing; run up again" }],
   [/policy violation|lacking .*\b(tag|permission)|not authorized|authorization/i, { code: "FAB-POLICY", remedy: "ask the project's lead for the permission that is named, or ask for less" }],
   [/maintenance/i, { code: "FAB-MAINTENANCE", remedy: "wait for the end of the maintenance, or use other sites" }],
-  [/token.*(expired|invalid|revoked|signature)|(expired|invalid).*token/i, { code: "FAB-AUTH", remedy: "get a new token from FABRIC's credential manager" }],
+  [/token.*(expired|invalid|revoked|signature|unparsable)|(expired|invalid).*token/i, { code: "FAB-AUTH", remedy: newToken }],
 ]; // biome-ignore format: a table
 
 /** What a status means when its text says nothing known. */
 function byStatus(status: number): Meaning {
-  if (status === 401 || status === 403)
-    return { code: "FAB-AUTH", remedy: "get a new token from FABRIC's credential manager" };
+  if (status === 401 || status === 403) return { code: "FAB-AUTH", remedy: newToken };
+  if (status === 408 || status === 429) return { code: "FAB-UNREACHABLE", remedy: "try again later" };
   if (status === 404) return { code: "FAB-NOT-FOUND" };
   if (status >= 400 && status < 500) return { code: "FAB-REQUEST" };
   if (status === 502 || status === 503 || status === 504)
@@ -32,12 +36,13 @@ export function refusal(call: string, status: number, body: string, header: stri
 }
 
 /** The server's explanation: `details` and `message` of its first error, or connexion's `detail`. */
-function serverWords(body: string): string | undefined {
+export function serverWords(body: string): string | undefined {
   let value: unknown;
   try {
-    value = JSON.parse(body);
+    value = parseJson(body);
   } catch {
     const text = body
+      .slice(0, 20_000) // the pattern looks ahead from each <, so its time would grow with the square
       .replace(/<[^>]*>/g, " ")
       .replace(/\s+/g, " ")
       .trim(); // a proxy's HTML page
@@ -55,7 +60,11 @@ function field(value: unknown, name: string): unknown {
   return typeof value === "object" && value !== null ? (value as Record<string, unknown>)[name] : undefined;
 }
 
-/** A text without what could be a token: JWTs and what follows "Bearer". */
+/** A text without what could be a token: JWTs, CILogon's refresh tokens, and what follows "Bearer" or "refresh_token". */
 export function withoutTokens(text: string): string {
-  return text.replace(/[\w-]{8,}\.[\w-]{8,}\.[\w-]*/g, "<token>").replace(/bearer\s+\S+/gi, "Bearer <token>");
+  return text
+    .replace(/[\w-]{8,}\.[\w-]{8,}\.[\w-]*/g, "<token>")
+    .replace(/\bNB2HI4[\w=-]{10,}/g, "<token>")
+    .replace(/bearer\s+\S+/gi, "Bearer <token>")
+    .replace(/refresh_token(["'\s:=]+)[^\s"',}]{8,}/gi, "refresh_token$1<token>");
 }

@@ -11,6 +11,8 @@ import {
   sliverSchema,
 } from "./api-answers.js";
 import { refusal, withoutTokens } from "./api-errors.js";
+import { boundedText } from "./api-text.js";
+import { JsonBeyondLimits, parseJson } from "./bounded-json.js";
 
 export interface FabricApiOptions {
   /** `https://orchestrator.fabric-testbed.net`, or a host name alone. */
@@ -44,12 +46,17 @@ interface Call {
 const answerLimit = 64 * 1024 * 1024;
 /** The most that the server gives at once; its default is 5. */
 const pageSize = 200;
-/** Tries of a call that only reads, when the server cannot be reached. */
+/** Nobody has so many: a server that never comes to its last page. */
+const mostSlices = 10_000;
+/** Most items of one answer. A slice of 4,000 nodes has some 4,100 slivers. */
+const mostItems = 50_000;
+/** Tries of a call that only reads, when the server cannot be reached or its answer breaks off. */
 const tries = 4;
 
 /**
- * Calls of the orchestrator. Calls that only read are tried again when the network or a proxy fails; the others never are, since nobody knows
- * whether the first one worked: the caller looks instead.
+ * Calls of the orchestrator. Calls that only read are tried again when the network or a proxy fails or an answer breaks off; the others never are,
+ * since nobody knows whether the first one worked: the caller looks instead. A 500 is not tried again either: it is the server's word for nearly
+ * everything, and most of it stays so.
  *
  * All throw InfraError with the server's own words: FAB-AUTH, FAB-NOT-FOUND, FAB-NAME-TAKEN, FAB-POLICY, FAB-UNSTABLE, FAB-MAINTENANCE, FAB-REQUEST,
  * FAB-SERVER, FAB-UNREACHABLE, FAB-ANSWER (not what this library understands).
@@ -85,9 +92,17 @@ export class FabricApi {
     }));
   }
 
-  /** One's own slices, all pages. */
+  /**
+   * One's own slices, all pages.
+   *
+   * @param filter `everyones`: those of all members of the token's project
+   */
   async slices(
-    filter: { readonly name?: string; readonly states?: readonly string[] } = {},
+    filter: {
+      readonly name?: string;
+      readonly states?: readonly string[];
+      readonly everyones?: boolean;
+    } = {},
   ): Promise<readonly FabricSliceState[]> {
     const all: FabricSliceState[] = [];
     for (;;) {
@@ -100,7 +115,7 @@ export class FabricApi {
           query: {
             ...(filter.name === undefined ? {} : { name: filter.name }),
             ...(filter.states === undefined ? {} : { states: filter.states }),
-            as_self: "true",
+            as_self: String(filter.everyones !== true),
             limit: String(pageSize),
             offset: String(all.length),
           },
@@ -108,17 +123,19 @@ export class FabricApi {
       );
       all.push(...page);
       if (page.length < pageSize) return all;
+      if (all.length >= mostSlices) throw misunderstood("slices", `more than ${mostSlices} slices`);
     }
   }
 
-  /** A slice with its graph, or without. */
-  async slice(id: string, format: "GRAPHML" | "NONE" = "GRAPHML"): Promise<FabricSliceState> {
+  /** A slice with its graph, or without; `everyones`: also one of another member of the token's project. */
+  async slice(
+    id: string,
+    format: "GRAPHML" | "NONE" = "GRAPHML",
+    { everyones = false }: { readonly everyones?: boolean } = {},
+  ): Promise<FabricSliceState> {
     const path = `/slices/${encodeURIComponent(id)}`;
-    return this.#one(
-      "slice",
-      sliceSchema,
-      await this.#call({ method: "GET", path, query: { graph_format: format } }),
-    );
+    const query = { graph_format: format, ...(everyones ? { as_self: "false" } : {}) };
+    return this.#one("slice", sliceSchema, await this.#call({ method: "GET", path, query }));
   }
 
   /** Sends the edited graph of a slice. The change is not done yet. */
@@ -172,43 +189,35 @@ export class FabricApi {
     );
   }
 
-  #one<T extends z.ZodType>(call: string, item: T, answer: string): z.output<T> {
+  #one<T extends z.ZodType>(call: string, item: T, answer: unknown): z.output<T> {
     const list = this.#read(call, envelope(item), answer);
     if (list.length === 1) return list[0] as z.output<T>;
     throw misunderstood(call, `${list.length} items, one was expected`);
   }
 
-  #read<T extends z.ZodType>(call: string, schema: T, answer: string): z.output<T> {
-    let value: unknown;
-    try {
-      value = JSON.parse(answer);
-    } catch (error) {
-      throw misunderstood(call, "not JSON", error);
-    }
-    const parsed = schema.safeParse(value);
+  #read<T extends z.ZodType>(call: string, schema: T, answer: unknown): z.output<T> {
+    const parsed = schema.safeParse(answer);
     if (parsed.success) return parsed.data;
     const issue = parsed.error.issues[0];
     throw misunderstood(call, `${issue?.path.join(".")}: ${issue?.message}`);
   }
 
-  async #call(call: Call): Promise<string> {
+  /** @returns the JSON of the answer */
+  async #call(call: Call): Promise<unknown> {
     for (let attempt = 1; ; attempt++) {
       try {
         return await this.#once(call);
       } catch (error) {
-        const again =
-          call.method === "GET" &&
-          error instanceof InfraError &&
-          error.code === "FAB-UNREACHABLE" &&
-          attempt < tries;
-        if (!again) throw error;
+        const passing =
+          error instanceof BrokenAnswer || (error instanceof InfraError && error.code === "FAB-UNREACHABLE");
+        if (call.method !== "GET" || !passing || attempt === tries) throw error;
         // Between 50 % and 100 % of 0.2, 0.4, 0.8 s, so that many readers do not come back at once.
         await sleep(200 * 2 ** (attempt - 1) * (0.5 + Math.random() / 2));
       }
     }
   }
 
-  async #once(call: Call): Promise<string> {
+  async #once(call: Call): Promise<unknown> {
     const name = `${call.method} ${call.path}`;
     const url = new URL(this.#base + call.path);
     for (const [key, value] of Object.entries(call.query ?? {})) {
@@ -219,6 +228,7 @@ export class FabricApi {
       call.method === "GET" ? (this.#options.readSeconds ?? 30) : (this.#options.writeSeconds ?? 300);
     let status: number;
     let header: string | null;
+    let type: string;
     let body: string;
     try {
       const response = await fetch(url, {
@@ -235,27 +245,47 @@ export class FabricApi {
       });
       status = response.status;
       header = response.headers.get("x-error");
-      body = await boundedText(name, response.body);
+      type = response.headers.get("content-type") ?? "";
+      body = await boundedText(response.body, answerLimit);
     } catch (error) {
-      throw error instanceof InfraError ? error : unreachable(url.host, name, error, seconds);
+      if (error instanceof RangeError) throw misunderstood(name, error.message);
+      throw unreachable(url.host, call, error, seconds);
     }
-    if (status >= 200 && status < 300) return body;
-    throw refusal(name, status, body, header);
+    if (status < 200 || status >= 300) throw refusal(name, status, body, header);
+    return jsonOf(name, type, body);
   }
 }
 
-async function boundedText(call: string, body: AsyncIterable<Uint8Array> | null): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of body ?? []) {
-    size += chunk.length;
-    if (size > answerLimit) throw misunderstood(call, `longer than ${answerLimit / 1024 / 1024} MB`);
-    chunks.push(chunk);
+/** An answer that is no JSON, or not all of it: another try may bring the whole. */
+class BrokenAnswer extends InfraError {}
+
+function jsonOf(call: string, type: string, body: string): unknown {
+  try {
+    const answer = parseJson(body);
+    const items = itemsIn(answer);
+    if (items > mostItems) throw new JsonBeyondLimits(`${items} items`);
+    return answer;
+  } catch (error) {
+    if (error instanceof JsonBeyondLimits) throw misunderstood(call, error.message);
+    // a log-in page, or a proxy's: it comes again
+    if (/^text\/html/i.test(type)) throw misunderstood(call, "a web page, where JSON was expected", error);
+    throw new BrokenAnswer(
+      misunderstood(call, body === "" ? "empty" : "not JSON, or only a part of it").problems,
+      {
+        cause: error,
+      },
+    );
   }
-  return Buffer.concat(chunks).toString("utf8");
 }
 
-function unreachable(host: string, call: string, error: unknown, seconds: number): InfraError {
+/** How many items an answer has: each that is not as expected costs a message. */
+function itemsIn(answer: unknown): number {
+  const data =
+    typeof answer === "object" && answer !== null ? (answer as { data?: unknown }).data : undefined;
+  return Array.isArray(data) ? data.length : 0;
+}
+
+function unreachable(host: string, { method, path }: Call, error: unknown, seconds: number): InfraError {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
   const timedOut = error instanceof Error && error.name === "TimeoutError";
   const why = timedOut
@@ -265,8 +295,11 @@ function unreachable(host: string, call: string, error: unknown, seconds: number
       : String(cause);
   return new InfraError({
     code: "FAB-UNREACHABLE",
-    message: `${host} does not answer (${call}): ${withoutTokens(why)}`,
-    remedy: "nothing is known to have changed; check the network and run the command again",
+    message: `${host} does not answer (${method} ${path}): ${withoutTokens(why)}`,
+    remedy:
+      method === "GET"
+        ? "nothing was changed by it; check the network and run the command again"
+        : "whether it was done is not known; check the network and run the command again, which looks first",
   });
 }
 

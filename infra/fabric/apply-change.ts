@@ -3,14 +3,16 @@
  * server wrote into them: FABRIC finds differences by NodeID and reads its own keys (ReservationInfo, NodeMap) from the graph it is sent.
  */
 import { InfraError } from "../problem.js";
+import { inside, planAttachments } from "./apply-attachments.js";
+import { plannedCards } from "./card-graph.js";
 import { componentName } from "./components.js";
 import { type ElementIds, freshIds } from "./element-ids.js";
 import { fimClass, fimJson, fimType, jsonProperty } from "./fim.js";
 import { GraphIndex, type GraphNode, type PropertyGraph } from "./graph.js";
 import { markOfElement, type SliceMark } from "./mark.js";
-import { fromGraph, peersOf, portsOf } from "./slice-view.js";
-import type { NodeSpec } from "./spec.js";
-import { generationOf, networkName, type PlannedNode, planTopology, type Topology } from "./topology.js";
+import { cardNameOf, fromGraph, peersOf, usualNetworks } from "./slice-view.js";
+import type { NetworkSpec, NodeSpec } from "./spec.js";
+import { networkName, type PlannedNode, planTopology, sameMachine, type Topology } from "./topology.js";
 import {
   appendPart,
   connectionPart,
@@ -31,6 +33,10 @@ export interface ApplyOptions {
   readonly ids: ElementIds;
   /** Names of the nodes that the last known specification had: with those that bear our mark, the ones that may be removed. */
   readonly before?: readonly string[];
+  /** Keys of user data that it had, by node: all others that the server has are another tool's and stay. Without it only FABlib's own stay. */
+  readonly userDataBefore?: Readonly<Record<string, readonly string[]>>;
+  /** Names of the networks that it had; those that bear our mark need not be named. */
+  readonly networksBefore?: readonly string[];
   /** NodeIDs of nodes and networks that did not come up: they are made anew, under new ids. */
   readonly failed?: ReadonlySet<string>;
   /** Further NodeIDs that must not be used again, e.g. of slivers that are closed. */
@@ -41,6 +47,8 @@ export interface AppliedChange {
   readonly graph: PropertyGraph;
   /** False when the server's graph says already what is wanted: then there is nothing to send. */
   readonly changed: boolean;
+  /** Names of the nodes, components and networks that the server's graph lacks, and so gets. */
+  readonly missing: readonly string[];
 }
 
 /** What of the server's graph stays, and what is to be added. */
@@ -52,14 +60,18 @@ interface Edit {
 
 export function applyChange(
   server: PropertyGraph,
-  wanted: { readonly name: string; readonly nodes: Readonly<Record<string, NodeSpec>> },
+  wanted: {
+    readonly name: string;
+    readonly nodes: Readonly<Record<string, NodeSpec>>;
+    readonly networks?: Readonly<Record<string, NetworkSpec>> | undefined;
+  },
   options: ApplyOptions,
 ): AppliedChange {
   const index = new GraphIndex(server);
   const topology = planTopology(wanted);
   const edit = planEdit(index, topology, options);
   if (edit.remove.size === 0 && edit.rewrite.size === 0 && edit.add.elements.length === 0)
-    return { graph: server, changed: false };
+    return { graph: server, changed: false, missing: [] };
   const kept: PropertyGraph = {
     nodes: server.nodes
       .filter((n) => !edit.remove.has(n.id))
@@ -67,7 +79,11 @@ export function applyChange(
     edges: server.edges.filter((e) => !edit.remove.has(e.source) && !edit.remove.has(e.target)),
   };
   const graphId = fromGraph(server).graphId ?? options.ids("graph");
-  return { graph: appendPart(kept, edit.add, graphId), changed: true };
+  const parts: readonly (string | undefined)[] = [fimClass.node, fimClass.component];
+  const missing = edit.add.elements
+    .filter((e) => parts.includes(e.Class) || (e.Class === fimClass.service && e.Type !== fimType.ovs))
+    .map((e) => e.Name ?? "");
+  return { graph: appendPart(kept, edit.add, graphId), changed: true, missing };
 }
 
 function planEdit(index: GraphIndex, topology: Topology, options: ApplyOptions): Edit {
@@ -82,44 +98,47 @@ function planEdit(index: GraphIndex, topology: Topology, options: ApplyOptions):
   const add: GraphPart[] = [];
 
   const keptNodes = new Map<string, GraphNode>();
-  const generations = new Map(fromGraph(index.graph).nodes.map((v) => [v.nodeId, generationOf(v)]));
+  const machines = new Map(fromGraph(index.graph).nodes.map((v) => [v.nodeId, v]));
   const plans = new Map(topology.nodes.map((n) => [n.name, n]));
   for (const machine of index.ofClass(fimClass.node, fimType.vm)) {
     const name = machine.props.Name ?? "";
     const plan = plans.get(name);
-    const fits =
-      plan !== undefined &&
-      generations.get(machine.props.NodeID ?? "") === plan.generation &&
-      !failed(machine);
+    const there = machines.get(machine.props.NodeID ?? "");
+    const fits = plan !== undefined && there !== undefined && sameMachine(plan, there) && !failed(machine);
     if (fits) keptNodes.set(name, machine);
     else if (plan !== undefined || isOurs(machine, options))
       for (const id of wholeNode(index, machine)) remove.add(id);
   }
 
   const keptNetworks = new Map<string, GraphNode>();
-  const networkNames = new Set(topology.networks.map((n) => n.name));
-  for (const network of index.ofClass(fimClass.service, fimType.fabnetv4)) {
+  const declared = new Set(topology.services.map((n) => n.name));
+  for (const network of usualNetworks(index)) {
+    // A site's network is known by its site: another tool gave it another name.
+    const plan = topology.networks.find((n) => n.site === network.props.Site);
     const name = network.props.Name ?? "";
-    const stays = networkNames.has(name)
-      ? !failed(network)
-      : name !== networkName(network.props.Site ?? "") || hasOtherNodes(index, network, remove);
-    if (stays) keptNetworks.set(name, network);
-    else for (const id of wholeNetwork(index, network)) remove.add(id);
+    if (declared.has(name)) continue;
+    const stays = plan === undefined ? isOthers(index, network, remove) : !failed(network);
+    if (!stays) for (const id of wholeNetwork(index, network)) remove.add(id);
+    else if (plan !== undefined) keptNetworks.set(plan.name, network);
   }
 
+  const cards = plannedCards(topology);
+  const newPorts = new Map<string, NodePort>();
   const ports = new Map<string, NodePort>();
   for (const plan of topology.nodes) {
     const machine = keptNodes.get(plan.name);
     if (machine === undefined) {
-      const { part, port } = nodePart(plan, nodeIdOf(plan, ids), options.mark, ids);
+      const made = nodePart(plan, nodeIdOf(plan, ids), options.mark, ids, cards.get(plan.name));
+      const { part, port } = made;
       add.push(part);
+      for (const [key, other] of made.ports) newPorts.set(key, other);
       ports.set(plan.name, port);
       continue;
     }
-    const userData = changedUserData(machine, plan, options.mark);
+    const userData = changedUserData(machine, plan, options);
     if (userData !== undefined) rewrite.set(machine.id, { ...machine.props, UserData: userData });
     add.push(...changeDevices(index, machine, plan, ids, remove));
-    const free = portToConnect(index, machine, plan, keptNetworks, remove);
+    const free = portToConnect(index, machine, plan, keptNetworks, remove, cards.get(plan.name) ?? []);
     if (free !== undefined) ports.set(plan.name, free);
   }
 
@@ -132,6 +151,13 @@ function planEdit(index: GraphIndex, topology: Topology, options: ApplyOptions):
       if (port !== undefined) add.push(connectionPart(nodeId, port, ids));
     }
   }
+  add.push(
+    ...planAttachments({
+      ...{ index, topology, mark: options.mark, ids, kept: keptNodes, newPorts, remove, rewrite },
+      failed: options.failed,
+      before: options.networksBefore,
+    }),
+  );
   return { remove, rewrite, add: joinParts(add) };
 }
 
@@ -144,16 +170,7 @@ function isOurs(machine: GraphNode, options: ApplyOptions): boolean {
 
 /** A machine, what is in it, and what joins it to networks. */
 function wholeNode(index: GraphIndex, machine: GraphNode): string[] {
-  const components = index.around(machine, fimClass.component);
-  const services = components.flatMap((c) => index.around(c, fimClass.service));
-  const ports = portsOf(index, machine);
-  return [
-    machine,
-    ...components,
-    ...services,
-    ...ports,
-    ...ports.flatMap((p) => connectionsOf(index, p)),
-  ].map((n) => n.id);
+  return [machine, ...inside(index, machine)].map((n) => n.id);
 }
 
 /** A network, its ports and the links from them. */
@@ -162,14 +179,10 @@ function wholeNetwork(index: GraphIndex, network: GraphNode): string[] {
   return [network, ...ports, ...ports.flatMap((p) => index.around(p, fimClass.link))].map((n) => n.id);
 }
 
-/** The links of a node's port, and the networks' ports at their other ends. */
-function connectionsOf(index: GraphIndex, port: GraphNode): GraphNode[] {
-  return [...index.around(port, fimClass.link), ...peersOf(index, port)];
-}
-
-/** Whether some node that stays is on a network that we no longer want: other people's nodes in our slice. */
-function hasOtherNodes(index: GraphIndex, network: GraphNode, removed: ReadonlySet<string>): boolean {
+/** Whether a network that we do not want is another's: some node that stays is on it, or another tool made it for nobody. */
+function isOthers(index: GraphIndex, network: GraphNode, removed: ReadonlySet<string>): boolean {
   const joined = index.around(network, fimClass.port).flatMap((port) => peersOf(index, port));
+  if (joined.length === 0) return network.props.Name !== networkName(network.props.Site ?? "");
   return joined.some((port) => !removed.has(port.id));
 }
 
@@ -180,9 +193,16 @@ function portToConnect(
   plan: PlannedNode,
   networks: ReadonlyMap<string, GraphNode>,
   removed: ReadonlySet<string>,
+  cards: readonly { readonly name: string }[],
 ): NodePort | undefined {
   const wanted = networks.get(plan.network);
-  const ports = portsOf(index, machine);
+  // The ports of the cards that are there for further networks are not free.
+  const planned = new Set(cards.map((c) => c.name));
+  const ports = index
+    .around(machine, fimClass.component)
+    .filter((c) => !planned.has(cardNameOf(c, machine)))
+    .flatMap((c) => index.around(c, fimClass.service))
+    .flatMap((s) => index.around(s, fimClass.port));
   const living = (port: GraphNode) => peersOf(index, port).filter((peer) => !removed.has(peer.id));
   const joined = ports.some((p) =>
     living(p).some((peer) => wanted !== undefined && index.around(peer, fimClass.service).includes(wanted)),
@@ -232,10 +252,16 @@ function changeDevices(
   });
 }
 
-/** The new UserData of a node that stays; undefined when it says already what it should. What other tools keep there stays. */
-function changedUserData(machine: GraphNode, plan: PlannedNode, mark: SliceMark): string | undefined {
+/** The new UserData of a node that stays; undefined when it says already what it should. What others keep there stays: FABlib, and who uses it. */
+function changedUserData(
+  machine: GraphNode,
+  plan: PlannedNode,
+  { mark, userDataBefore }: ApplyOptions,
+): string | undefined {
   const now = jsonProperty(machine, "UserData");
-  const others = now.fablib_data === undefined ? {} : { fablib_data: now.fablib_data };
-  const wanted = userDataOf({ userData: { ...others, ...plan.userData } as PlannedNode["userData"] }, mark);
+  const written = userDataBefore === undefined ? undefined : new Set(userDataBefore[plan.name]);
+  const others = Object.entries(now).filter(([key]) => key === "fablib_data" || written?.has(key) === false);
+  const userData = { ...Object.fromEntries(others), ...plan.userData } as PlannedNode["userData"];
+  const wanted = userDataOf({ userData }, mark);
   return fimJson(now) === wanted ? undefined : wanted;
 }

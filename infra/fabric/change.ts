@@ -3,15 +3,17 @@
  * changes of size, image and site in a modify is known here and in topology.ts (generationOf) only.
  */
 import { fimJson } from "./fim.js";
-import { leaseDay } from "./lease.js";
-import type { NodeSpec } from "./spec.js";
-import { imageRef, type PlannedNode, planTopology, type Topology } from "./topology.js";
+import { describeServices, keepsServices, planServiceChange, type ServiceChange } from "./service-change.js";
+import type { NetworkSpec, NodeSpec } from "./spec.js";
+import { type PlannedNode, planTopology, sameMachine, type Topology } from "./topology.js";
 
 /** The part of a slice's specification that can change while the slice lives. */
 export interface ChangeableSlice {
   readonly name: string;
   readonly lease: string;
+  readonly renewWithin?: string | undefined;
   readonly nodes: Readonly<Record<string, NodeSpec>>;
+  readonly networks?: Readonly<Record<string, NetworkSpec>> | undefined;
 }
 
 export interface ReplacedNode {
@@ -22,7 +24,8 @@ export interface ReplacedNode {
 
 export interface UpdatedNode {
   readonly name: string;
-  readonly what: readonly ("components" | "user data")[];
+  /** e.g. `components`, `user data` */
+  readonly what: readonly string[];
 }
 
 export interface SliceChange {
@@ -35,6 +38,8 @@ export interface SliceChange {
   readonly updated: readonly UpdatedNode[];
   /** Sites that get a network, and that lose theirs. */
   readonly networks: { readonly added: readonly string[]; readonly removed: readonly string[] };
+  /** Networks that the specification asks for. */
+  readonly services: ServiceChange;
   /** Names of the nodes that stay and whose routes change. */
   readonly rerouted: readonly string[];
   readonly lease?: { readonly from: string; readonly to: string };
@@ -49,7 +54,7 @@ export function planChange(before: ChangeableSlice, after: ChangeableSlice): Sli
     const was = oldNodes.get(now.name);
     return was === undefined ? [] : [{ was, now }];
   });
-  const stays = both.filter(({ was, now }) => was.generation === now.generation);
+  const stays = both.filter(({ was, now }) => sameMachine(now, was));
   const updated = stays
     .map(({ was, now }) => ({ name: now.name, what: inPlaceChanges(was, now) }))
     .filter((u) => u.what.length > 0);
@@ -57,10 +62,11 @@ export function planChange(before: ChangeableSlice, after: ChangeableSlice): Sli
     added: wanted.nodes.filter((n) => !oldNodes.has(n.name)).map((n) => n.name),
     removed: old.nodes.filter((n) => !newNames.has(n.name)).map((n) => n.name),
     replaced: both
-      .filter(({ was, now }) => was.generation !== now.generation)
+      .filter(({ was, now }) => !sameMachine(now, was))
       .map(({ was, now }) => ({ name: now.name, why: reasons(was, now) })),
     updated,
     networks: { added: missing(wanted, old), removed: missing(old, wanted) },
+    services: planServiceChange(old, wanted),
     rerouted: stays
       .filter(({ now }) => otherSites(old, now) !== otherSites(wanted, now))
       .map(({ now }) => now.name),
@@ -70,7 +76,8 @@ export function planChange(before: ChangeableSlice, after: ChangeableSlice): Sli
 
 /** Whether the topology stays as it is; the lease may still change. */
 export function keepsTopology(change: SliceChange): boolean {
-  return [change.added, change.removed, change.replaced, change.updated].every((list) => list.length === 0);
+  const { added, removed, replaced, updated, services } = change;
+  return [added, removed, replaced, updated].every((list) => list.length === 0) && keepsServices(services);
 }
 
 export function isNothing(change: SliceChange): boolean {
@@ -85,9 +92,9 @@ export function leavingNodes(change: SliceChange): readonly string[] {
 /**
  * A change in one line for people: `+ clientfour and a network at HAWI; routes on 6 nodes; nothing replaced; lease until 2026-12-06`.
  *
- * @param leaseEnd the lease's end as FABRIC gave it, where known; a changed lease is named instead
+ * @param lease what happens to the lease (describeLease); empty where it is not known
  */
-export function describeChange(change: SliceChange, leaseEnd?: string): string {
+export function describeChange(change: SliceChange, lease = ""): string {
   const parts: string[] = [];
   const { added, removed, networks } = change;
   const gains = join(names(added), networkPhrase("a", networks.added));
@@ -95,33 +102,65 @@ export function describeChange(change: SliceChange, leaseEnd?: string): string {
   if (gains !== "") parts.push(`+ ${gains}`);
   if (losses !== "") parts.push(`- ${losses}`);
   for (const { name, what } of change.updated) parts.push(`~ ${name} in place (${what.join(", ")})`);
+  parts.push(...describeServices(change.services));
   if (change.rerouted.length > 0) parts.push(`routes on ${count(change.rerouted.length, "node")}`);
   if (change.replaced.length === 0) parts.push("nothing replaced");
   else
     parts.push(
       `replaced, losing what is on them: ${change.replaced.map((r) => `${r.name} (${r.why.join(", ")})`).join(", ")}`,
     );
-  if (change.lease !== undefined) parts.push(`lease ${change.lease.to} from now`);
-  else if (leaseEnd !== undefined) parts.push(`lease until ${leaseDay(leaseEnd)}`);
+  if (lease !== "") parts.push(lease);
   return parts.join("; ");
 }
 
-function inPlaceChanges(was: PlannedNode, now: PlannedNode): UpdatedNode["what"] {
-  const changes: ("components" | "user data")[] = [];
-  if ([...was.components].sort().join() !== [...now.components].sort().join()) changes.push("components");
-  if (fimJson(was.userData) !== fimJson(now.userData)) changes.push("user data");
-  return changes;
+/** What of a node's plan follows from the rest of it or of the slice. */
+const derived: ReadonlySet<string> = new Set(["name", "network", "generation", "instanceType"]);
+/** Lists without an order. */
+const listed: ReadonlySet<string> = new Set(["components", "storage"]);
+/** What never replaces a node. Anything else that is new here and that sameMachine looks at is told as a reason. */
+const inPlace: ReadonlySet<string> = new Set(["components", "userData", "nics", "storage"]);
+/** What a node that stays does not mind losing: a wish that is given up changes nothing on FABRIC. */
+const atStart: ReadonlySet<string> = new Set(["host", "bootScript"]);
+
+/** The parts of a plan in which two plans of a node differ. An order of components is none. */
+function differences(was: PlannedNode, now: PlannedNode): string[] {
+  const [a, b]: Readonly<Record<string, unknown>>[] = [{ ...was }, { ...now }];
+  const text = (key: string, value: unknown) =>
+    fimJson(listed.has(key) && Array.isArray(value) ? [...value].sort() : (value ?? null));
+  return [...new Set([...Object.keys(was), ...Object.keys(now)])].filter(
+    (key) => !derived.has(key) && text(key, a?.[key]) !== text(key, b?.[key]),
+  );
 }
 
-function reasons(was: NodeSpec, now: NodeSpec): string[] {
-  const all: [string | number, string | number, string][] = [
-    [was.site, now.site, ""],
-    [was.cores, now.cores, " cores"],
-    [was.ram, now.ram, " GB memory"],
-    [was.disk, now.disk, " GB disk"],
-    [imageRef(was.image), imageRef(now.image), ""],
-  ];
-  return all.filter(([a, b]) => a !== b).map(([a, b, unit]) => `${a} to ${b}${unit}`);
+function inPlaceChanges(was: PlannedNode, now: PlannedNode): string[] {
+  return differences(was, now)
+    .filter((key) => !atStart.has(key))
+    .map(words);
+}
+
+/** `userData` as people say it: `user data`. */
+const words = (key: string): string => key.replace(/[A-Z]/g, (c) => ` ${c.toLowerCase()}`);
+
+const units: Readonly<Record<string, string>> = {
+  site: "",
+  cores: " cores",
+  ram: " GB memory",
+  disk: " GB disk",
+  image: "",
+};
+
+function reasons(was: PlannedNode, now: PlannedNode): string[] {
+  const [a, b]: Readonly<Record<string, unknown>>[] = [{ ...was }, { ...now }];
+  const keys = differences(was, now).filter((key) => !inPlace.has(key));
+  return keys.map((key) => {
+    const [before, after] = [a?.[key], b?.[key]];
+    const plain = [before, after].every((v) => ["string", "number"].includes(typeof v));
+    if (!plain || key === "bootScript") return words(key);
+    const unit = units[key];
+    return unit === undefined
+      ? `${words(key)} ${String(before)} to ${String(after)}`
+      : `${String(before)} to ${String(after)}${unit}`;
+  });
 }
 
 /** Sites of networks that `a` has and `b` has not. */

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
 import { InfraError } from "../problem.js";
+import { tokenClaims } from "./token-file.js";
 
 /** Settings of a FABRIC user, from fabric_rc or the environment. */
 export interface FabricSettings {
@@ -11,8 +12,17 @@ export interface FabricSettings {
   /** Default `~/.tokens.json`. */
   readonly tokenFile: string;
   readonly projectId?: string;
+  /** The credential manager. Default `cm.fabric-testbed.net`. */
+  readonly credmgrHost: string;
   /** The public key that slices get. Default `~/work/fabric_config/slice_key.pub`. */
   readonly publicKeyFile: string;
+  /** The private key to it. Default `~/work/fabric_config/slice_key`. */
+  readonly privateKeyFile: string;
+  /** Default `bastion.fabric-testbed.net`. */
+  readonly bastionHost: string;
+  readonly bastionUser?: string;
+  /** Default `~/work/fabric_config/fabric_bastion_key`. */
+  readonly bastionKeyFile: string;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -22,7 +32,11 @@ const defaults = {
   rc: "~/work/fabric_config/fabric_rc",
   host: "orchestrator.fabric-testbed.net",
   tokenFile: "~/.tokens.json",
+  credmgrHost: "cm.fabric-testbed.net",
   publicKeyFile: "~/work/fabric_config/slice_key.pub",
+  privateKeyFile: "~/work/fabric_config/slice_key",
+  bastionHost: "bastion.fabric-testbed.net",
+  bastionKeyFile: "~/work/fabric_config/fabric_bastion_key",
 } as const;
 
 /**
@@ -48,11 +62,18 @@ export function readSettings(rc?: string, env: Environment = process.env): Fabri
   }
   const settings = parseRc(text, env);
   const value = (name: string) => nonEmpty(settings[name]) ?? nonEmpty(env[name]);
+  const path = (name: string, fallback: string) => expandHome(value(name) ?? fallback, env);
   const projectId = value("FABRIC_PROJECT_ID");
+  const bastionUser = value("FABRIC_BASTION_USERNAME");
   return {
     host: value("FABRIC_ORCHESTRATOR_HOST") ?? defaults.host,
-    tokenFile: expandHome(value("FABRIC_TOKEN_LOCATION") ?? defaults.tokenFile, env),
-    publicKeyFile: expandHome(value("FABRIC_SLICE_PUBLIC_KEY_FILE") ?? defaults.publicKeyFile, env),
+    credmgrHost: value("FABRIC_CREDMGR_HOST") ?? defaults.credmgrHost,
+    tokenFile: path("FABRIC_TOKEN_LOCATION", defaults.tokenFile),
+    publicKeyFile: path("FABRIC_SLICE_PUBLIC_KEY_FILE", defaults.publicKeyFile),
+    privateKeyFile: path("FABRIC_SLICE_PRIVATE_KEY_FILE", defaults.privateKeyFile),
+    bastionHost: value("FABRIC_BASTION_HOST") ?? defaults.bastionHost,
+    bastionKeyFile: path("FABRIC_BASTION_KEY_LOCATION", defaults.bastionKeyFile),
+    ...(bastionUser === undefined ? {} : { bastionUser }),
     ...(projectId === undefined ? {} : { projectId }),
   };
 }
@@ -83,69 +104,6 @@ export function expandHome(path: string, env: Environment = process.env): string
   if (path === "~") return home;
   if (path.startsWith("~/")) return join(home, path.slice(2));
   return isAbsolute(path) ? path : resolve(path);
-}
-
-/**
- * The id token of a token file: `{"id_token", "refresh_token", "created_at"}`, or the token's text alone.
- *
- * @throws InfraError FAB-TOKEN-MISSING, FAB-TOKEN-INVALID, FAB-TOKEN-EXPIRED; none holds the token
- */
-export function readToken(file: string, now: Date = new Date()): string {
-  let text: string;
-  try {
-    text = readFileSync(file, "utf8").trim();
-  } catch (error) {
-    const why =
-      (error as NodeJS.ErrnoException).code === "ENOENT" ? "there is no such file" : (error as Error).message;
-    throw new InfraError({
-      code: "FAB-TOKEN-MISSING",
-      file,
-      message: `no FABRIC token: ${why}`,
-      remedy:
-        "get one at https://cm.fabric-testbed.net and name its file as FABRIC_TOKEN_LOCATION in fabric_rc",
-    });
-  }
-  const token = text.startsWith("{") ? idToken(text) : text;
-  if (token === undefined || !/^[\w-]+\.[\w-]+\.[\w-]*$/.test(token)) {
-    throw new InfraError({
-      code: "FAB-TOKEN-INVALID",
-      file,
-      message: "the file holds no id_token",
-      remedy: "get a new token at https://cm.fabric-testbed.net",
-    });
-  }
-  const { exp } = tokenClaims(token);
-  if (typeof exp === "number" && exp * 1000 <= now.getTime()) {
-    const ended = new Date(exp * 1000).toISOString();
-    throw new InfraError({
-      code: "FAB-TOKEN-EXPIRED",
-      file,
-      message: `the FABRIC token expired at ${ended}`,
-      remedy: "get a new one at https://cm.fabric-testbed.net",
-    });
-  }
-  return token;
-}
-
-function idToken(text: string): string | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    const token =
-      typeof value === "object" && value !== null ? (value as Record<string, unknown>).id_token : undefined;
-    return typeof token === "string" ? token : undefined;
-  } catch {
-    return undefined; // the caller says what is wrong, without quoting a file that may hold a token
-  }
-}
-
-/** The claims of a token, unverified: for messages and checks ahead only, the server decides. Empty for what is no JWT. */
-export function tokenClaims(token: string): Readonly<Record<string, unknown>> {
-  try {
-    const value: unknown = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString("utf8"));
-    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
-  } catch {
-    return {};
-  }
 }
 
 /** The rights of the token's first project, e.g. `VM.NoLimitCPU`; undefined when the token does not say. */

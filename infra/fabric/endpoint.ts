@@ -1,5 +1,4 @@
 /** From an endpoint's plain data to an API that can be called: files, the stack's supervisor. I/O. */
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { connect, ensureSupervisor } from "../local/client.js";
 import { projectFolder } from "../local/package-folder.js";
@@ -7,16 +6,21 @@ import type { ServiceStatus } from "../local/service.js";
 import { statusOf } from "../local/stack.js";
 import { InfraError } from "../problem.js";
 import { FabricApi } from "./api.js";
-import { expandHome, readSettings, readToken } from "./credentials.js";
+import { expandHome, readSettings } from "./credentials.js";
 import type { FabricEndpoint } from "./endpoint-schema.js";
+import { localLogins } from "./local-logins.js";
+import { readPublicKey, readSshCredentials, type SshCredentials } from "./ssh-credentials.js";
+import { currentToken, freshToken } from "./token-refresh.js";
 
 /** What a provider needs to work. */
 export interface FabricAccess {
   readonly api: FabricApi;
-  /** The current token, for checks ahead. */
+  /** What the token says at this moment, for checks ahead; it may have ended where it can be refreshed. Calls get a fresh one by themselves. */
   readonly token: () => string;
   /** Public keys that a new slice gets. Read only when a slice is made. */
   readonly sshKeys: () => readonly string[];
+  /** What a log-in to a node takes. Read and checked when it is asked for; undefined where nodes have no SSH. @throws InfraError */
+  readonly ssh: () => SshCredentials | undefined;
 }
 
 /**
@@ -31,11 +35,16 @@ export async function openEndpoint(
   if (endpoint.kind === "local") return await openLocal(endpoint, folder);
   const settings = readSettings(endpoint.rc);
   const tokenFile = endpoint.tokenFile === undefined ? settings.tokenFile : expandHome(endpoint.tokenFile);
-  const token = () => readToken(tokenFile);
+  const source = {
+    file: tokenFile,
+    host: settings.credmgrHost,
+    ...(settings.projectId === undefined ? {} : { projectId: settings.projectId }),
+  };
   return {
-    api: new FabricApi({ host: endpoint.host ?? settings.host, token }),
-    token,
+    api: new FabricApi({ host: endpoint.host ?? settings.host, token: () => freshToken(source) }),
+    token: () => currentToken(tokenFile),
     sshKeys: () => [readPublicKey(settings.publicKeyFile)],
+    ssh: () => readSshCredentials(settings),
   };
 }
 
@@ -65,7 +74,9 @@ async function openLocal(
   return {
     api: new FabricApi({ host: `http://127.0.0.1:${port}`, token }),
     token,
-    sshKeys: () => [nobodysKey],
+    ...(endpoint.hosts === undefined || endpoint.hosts === "none"
+      ? { sshKeys: () => [nobodysKey], ssh: () => undefined }
+      : localLogins(state, status.folder)),
   };
 }
 
@@ -88,7 +99,7 @@ const nobodysKey = `ssh-ed25519 ${Buffer.concat([Buffer.from([0, 0, 0, 11]), Buf
 /** The emulator takes any token unless its scenario says otherwise; then this file has the one. */
 function localToken(file: string): string {
   try {
-    return readToken(file);
+    return currentToken(file);
   } catch (error) {
     if (error instanceof InfraError && error.code === "FAB-TOKEN-MISSING") return anybodysToken;
     throw error;
@@ -98,16 +109,3 @@ function localToken(file: string): string {
 const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
 /** Unsigned, and of no use but here. */
 const anybodysToken = `${part({ alg: "none", typ: "JWT" })}.${part({ sub: "dynamos-fabric" })}.${part("local")}`;
-
-function readPublicKey(file: string): string {
-  try {
-    return readFileSync(file, "utf8").trim();
-  } catch (error) {
-    throw new InfraError({
-      code: "FAB-KEY-MISSING",
-      file,
-      message: `the slice's public key cannot be read: ${(error as Error).message}`,
-      remedy: "name it as FABRIC_SLICE_PUBLIC_KEY_FILE in fabric_rc",
-    });
-  }
-}

@@ -1,6 +1,7 @@
 /**
  * The words of FABRIC's information model (fabric-fim 2.0.0) that a slice's graph uses, and its JSON-in-text properties.
  */
+import { parseJson } from "./bounded-json.js";
 import type { GraphNode } from "./graph.js";
 
 /** Values of the `Class` property. */
@@ -21,7 +22,14 @@ export const fimType = {
   servicePort: "ServicePort",
   fabnetv4: "FABNetv4",
   l2Path: "L2Path",
+  p4: "P4",
+  dedicatedPort: "DedicatedPort",
+  subInterface: "SubInterface",
+  patch: "Patch",
 } as const;
+
+/** No property of a slice comes near; one beyond says nothing, as a broken one. */
+const propertyLimits = { depth: 32, values: 10_000 } as const;
 
 /** Most characters of a UserData text. Source: fim/slivers/json_data.py. */
 export const userDataLimit = 2048;
@@ -56,7 +64,7 @@ export function jsonProperty(node: GraphNode, name: string): Readonly<Record<str
   const text = node.props[name];
   if (text === undefined || text === "") return {};
   try {
-    const value: unknown = JSON.parse(text);
+    const value = parseJson(text, propertyLimits);
     return typeof value === "object" && value !== null && !Array.isArray(value)
       ? (value as Record<string, unknown>)
       : {};

@@ -1,4 +1,7 @@
 /** A property graph as FABRIC writes it in GraphML: what `graphml.ts` reads and writes. */
+import { InfraError } from "../problem.js";
+
+/** An element. */
 export interface GraphNode {
   /** The GraphML id, unique in the file ("1", "2", ...). */
   readonly id: string;
@@ -21,13 +24,27 @@ export interface PropertyGraph {
   readonly edges: readonly GraphEdge[];
 }
 
-/** A property graph with its look-ups made once. Edges have no direction: `has` and `connects` are found from both ends. */
+/** How many elements of one class may be at an element of another; what is not named has no limit. A slice that FABRIC made keeps far below. */
+const shape: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+  Component: { NetworkNode: 1 },
+  NetworkService: { NetworkNode: 1, Component: 1 },
+  ConnectionPoint: { NetworkService: 1, Link: 16 },
+  Link: { ConnectionPoint: 16 },
+};
+
+/**
+ * A property graph with its look-ups made once. Edges have no direction: `has` and `connects` are found from both ends.
+ *
+ * What it walks over later is a forest: a component has one node, a service one owner, a port one service, a link few ends. A graph that is otherwise
+ * is refused, so that no graph of a server makes a walk longer than the graph.
+ */
 export class GraphIndex {
   readonly graph: PropertyGraph;
   readonly #byId = new Map<string, GraphNode>();
   readonly #byNodeId = new Map<string, GraphNode>();
-  readonly #neighbours = new Map<string, GraphNode[]>();
+  readonly #neighbours = new Map<string, Map<string, GraphNode[]>>();
 
+  /** @throws InfraError FAB-GRAPHML-FORM */
   constructor(graph: PropertyGraph) {
     this.graph = graph;
     for (const node of graph.nodes) {
@@ -38,6 +55,7 @@ export class GraphIndex {
       this.#join(edge.source, edge.target);
       this.#join(edge.target, edge.source);
     }
+    this.#refuseTangles();
   }
 
   /** The elements of this FIM class (`NetworkNode`, `Component`, `NetworkService`, `ConnectionPoint`, `Link`), and type where given. */
@@ -54,15 +72,37 @@ export class GraphIndex {
 
   /** What an element is joined to, of one FIM class where given. */
   around(node: GraphNode, fimClass?: string): readonly GraphNode[] {
-    const all = this.#neighbours.get(node.id) ?? [];
-    return fimClass === undefined ? all : all.filter((n) => n.props.Class === fimClass);
+    const all = this.#neighbours.get(node.id);
+    if (all === undefined) return [];
+    return fimClass === undefined ? [...all.values()].flat() : (all.get(fimClass) ?? []);
   }
 
   #join(from: string, to: string): void {
     const node = this.#byId.get(to);
     if (node === undefined) return;
-    const list = this.#neighbours.get(from);
-    if (list === undefined) this.#neighbours.set(from, [node]);
+    let classes = this.#neighbours.get(from);
+    if (classes === undefined) {
+      classes = new Map();
+      this.#neighbours.set(from, classes);
+    }
+    const fimClass = node.props.Class ?? "";
+    const list = classes.get(fimClass);
+    if (list === undefined) classes.set(fimClass, [node]);
     else list.push(node);
+  }
+
+  #refuseTangles(): void {
+    for (const node of this.graph.nodes) {
+      const limits = Object.hasOwn(shape, node.props.Class ?? "") ? shape[node.props.Class ?? ""] : undefined;
+      for (const [other, most] of Object.entries(limits ?? {})) {
+        const there = this.around(node, other).length;
+        if (there <= most) continue;
+        throw new InfraError({
+          code: "FAB-GRAPHML-FORM",
+          path: `node ${node.id}`,
+          message: `not a slice as FABRIC writes it: a ${node.props.Class} with ${there} of ${other}, ${most === 1 ? "one" : `at most ${most}`} was expected`,
+        });
+      }
+    }
   }
 }

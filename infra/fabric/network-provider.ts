@@ -31,7 +31,9 @@ export const provider = sliverProvider<NetworkInputs, NetworkOutputs, NetworkVie
   find:
     ({ site }) =>
     (view) =>
-      view.networks.find((n) => n.name === networkName(site)),
+      view.networks.find((n) => n.name === networkName(site)) ??
+      // Another tool made it, under a name of its own; those under `networks` are no site's.
+      view.networks.find((n) => n.site === site && !view.services.some((s) => s.nodeId === n.nodeId)),
   outputs,
 });
 

@@ -4,7 +4,7 @@ import type { FabricEndpoint } from "./endpoint-schema.js";
 import type { NodeView } from "./slice-view.js";
 import { sliverProvider } from "./sliver-provider.js";
 import type { FoundSliver } from "./sliver-wait.js";
-import { generationOf } from "./topology.js";
+import { sameMachine } from "./topology.js";
 
 endWithParent();
 
@@ -19,6 +19,9 @@ export interface NodeInputs {
   readonly disk: number;
   readonly image: string;
   readonly components: readonly string[];
+  /** The worker that it is pinned to. */
+  readonly host?: string;
+  readonly bootScript?: string;
 }
 
 export interface NodeOutputs extends NodeInputs {
@@ -38,8 +41,8 @@ export const provider = sliverProvider<NodeInputs, NodeOutputs, NodeView>({
   changes: (olds, news) => ({
     replaces: [
       ...(olds.name !== news.name ? ["name"] : []),
-      ...(["site", "cores", "ram", "disk", "image"] as const).filter(
-        (key) => generationOf(olds) !== generationOf(news) && olds[key] !== news[key],
+      ...(["site", "cores", "ram", "disk", "image", "host", "bootScript"] as const).filter(
+        (key) => !sameMachine(news, olds) && olds[key] !== news[key],
       ),
     ],
     reread: [...olds.components].sort().join() !== [...news.components].sort().join(),
@@ -53,9 +56,11 @@ export const provider = sliverProvider<NodeInputs, NodeOutputs, NodeView>({
 });
 
 function outputs(props: NodeInputs, { element, sliverId, state }: FoundSliver<NodeView>): NodeOutputs {
-  const { slice, endpoint, name, site, cores, ram, disk, image, components } = props;
+  const { slice, endpoint, name, site, cores, ram, disk, image, components, host, bootScript } = props;
   return stripUndefined({
     ...{ slice, endpoint, name, site, cores, ram, disk, image, components },
+    ...(host === undefined ? {} : { host }),
+    ...(bootScript === undefined ? {} : { bootScript }),
     nodeId: element.nodeId,
     sliverId,
     sliverState: state,

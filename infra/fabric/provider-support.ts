@@ -26,10 +26,21 @@ export async function told<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** The SDK's form of "it exists but is not well": the engine keeps id and properties, shows the reasons, and calls update at the next `up`. */
-export function partialFailure(id: string, properties: object, reasons: readonly string[]): Error {
+/**
+ * The SDK's form of "it exists but is not well": the engine keeps id and properties, shows the reasons, and calls update at the next `up`.
+ *
+ * @param props as the provider's method got them: they hold the `__provider` text, without which the engine could never delete the resource
+ */
+export function partialFailure(
+  id: string,
+  properties: object,
+  reasons: readonly string[],
+  props: object,
+): Error {
   const error = new Error(reasons.join("\n"));
-  return withoutStack(Object.assign(error, { id, properties, reasons: [...reasons] }));
+  const { __provider } = props as { readonly __provider?: unknown };
+  const kept = __provider === undefined ? properties : { ...properties, __provider };
+  return withoutStack(Object.assign(error, { id, properties: kept, reasons: [...reasons] }));
 }
 
 /** Whether the thing asked for is not there, by an answer of FABRIC's; being out of reach is not that. */

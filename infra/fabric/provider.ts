@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { dynamicProvider } from "../dynamic.js";
 import type { FabricEndpoint } from "./endpoint-schema.js";
 import type { SliceHost } from "./slice-inputs.js";
-import type { NodeSpecInput } from "./spec.js";
+import type { NetworkSpecInput, NodeSpecInput } from "./spec.js";
 
 /** The type tokens; for ever (DESIGN 17). */
 export const fabricTypes = {
@@ -17,8 +17,12 @@ export interface SliceArgs {
   readonly name: pulumi.Input<string>;
   /** How long it lives from now, e.g. `14d` or `36h`. A longer one extends the lease; FABRIC cannot shorten it. Default `1d`. */
   readonly lease?: pulumi.Input<string>;
+  /** Time before the lease's end from which on `up` renews it, e.g. `3d`. Default 3 days, or half of a lease shorter than 6. */
+  readonly renewWithin?: pulumi.Input<string>;
   /** Nodes by name. */
   readonly nodes: pulumi.Input<Readonly<Record<string, pulumi.Input<NodeSpecInput>>>>;
+  /** Networks by name, beside the FABNetv4 that each site has. */
+  readonly networks?: pulumi.Input<Readonly<Record<string, pulumi.Input<NetworkSpecInput>>>>;
   /** Where FABRIC is. */
   readonly endpoint: pulumi.Input<FabricEndpoint>;
   /** Whose the slice is; written into it. */
@@ -63,6 +67,9 @@ export interface NodeArgs {
   readonly disk: pulumi.Input<number>;
   readonly image: pulumi.Input<string>;
   readonly components: pulumi.Input<readonly string[]>;
+  /** The worker that it is pinned to. */
+  readonly host?: pulumi.Input<string>;
+  readonly bootScript?: pulumi.Input<string>;
 }
 
 /** One virtual machine of a slice, seen once it is up. A change of size, image or site shows as its replacement. */

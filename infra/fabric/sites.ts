@@ -45,6 +45,9 @@ export const productionSites: readonly string[] = [
 /** Named by one tool, in beta, or test sites: accepted, never suggested first. */
 export const otherSites: readonly string[] = ["CIEN", "LBNL", "RENC", "UKY"];
 
+/** The 33 sites that names are checked against when FABRIC does not say: those in production, and CIEN, which one tool lists among them. */
+export const datedSites: readonly string[] = [...productionSites, "CIEN"];
+
 const known: ReadonlySet<string> = new Set([...productionSites, ...otherSites]);
 
 export function isSite(name: string): boolean {

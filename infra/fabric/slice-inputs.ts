@@ -3,21 +3,24 @@ import { z } from "zod";
 import type { Problem } from "../problem.js";
 import { problemsOfSchema } from "../problems-of-schema.js";
 import { isNothing, planChange } from "./change.js";
+import { specFromView } from "./drift.js";
 import { endpointSchema, type FabricEndpoint, samePlace } from "./endpoint-schema.js";
 import { fimJson } from "./fim.js";
+import { isRenewalDue, leaseProblems, parseFabricTime } from "./lease.js";
 import type { SliceMark } from "./mark.js";
+import { refuseUnfitNetworks } from "./network-rules.js";
 import type { KeptSlice } from "./slice-keeper.js";
-import type { NodeView } from "./slice-view.js";
-import { type NodeSpec, type SliceSpec, sliceSpecSchema } from "./spec.js";
-import { generationOf } from "./topology.js";
+import { type SliceSpec, sliceSpecShape } from "./spec.js";
 
-const inputsSchema = z.strictObject({
-  ...sliceSpecSchema.shape,
+const inputsShape = {
+  ...sliceSpecShape,
   endpoint: endpointSchema,
   owner: z.strictObject({ project: z.string(), stack: z.string() }),
   state: z.string().min(1),
   adopt: z.string().min(1).optional(),
-});
+};
+
+const inputsSchema = z.strictObject(inputsShape).superRefine(refuseUnfitNetworks);
 
 /** A Slice's inputs with their defaults. */
 export interface SliceInputs extends SliceSpec {
@@ -53,19 +56,28 @@ export function checkInputs(value: unknown): {
 } {
   const parsed = inputsSchema.safeParse(value);
   if (!parsed.success) return { problems: problemsOfSchema(parsed.error) };
+  const problems = leaseProblems(parsed.data);
+  if (problems.length > 0) return { problems };
   return { inputs: parsed.data as SliceInputs, problems: [] };
 }
 
-/** What a preview must show. `replaces` names what a slice cannot change. */
+/**
+ * What a preview must show. `replaces` names what a slice cannot change.
+ *
+ * @param olds with the lease's end as FABRIC last said it: a lease that is to be renewed is a change
+ */
 export function diffInputs(
-  olds: SliceInputs,
+  olds: SliceInputs & Partial<Pick<SliceOutputs, "leaseEnd">>,
   news: SliceInputs,
+  now: Date = new Date(),
 ): { readonly changes: boolean; readonly replaces: readonly string[] } {
   const replaces: string[] = [];
   if (olds.name !== news.name) replaces.push("name");
   if (!samePlace(olds.endpoint, news.endpoint)) replaces.push("endpoint");
   const files = fimJson(olds.endpoint) !== fimJson(news.endpoint) || olds.state !== news.state;
-  return { changes: replaces.length > 0 || files || !isNothing(planChange(olds, news)), replaces };
+  const lease =
+    olds.renewWithin !== news.renewWithin || isRenewalDue(news, parseFabricTime(olds.leaseEnd ?? ""), now);
+  return { changes: replaces.length > 0 || files || lease || !isNothing(planChange(olds, news)), replaces };
 }
 
 export function outputsOf(inputs: SliceInputs, mark: SliceMark, kept: KeptSlice): SliceOutputs {
@@ -86,37 +98,7 @@ export function outputsOf(inputs: SliceInputs, mark: SliceMark, kept: KeptSlice)
   };
 }
 
-/**
- * The inputs as the slice on the server would have them, so that drift shows at preview. What is as it was keeps its old words. A node that failed is
- * left out: the next preview shows that it will be made.
- */
+/** The inputs as the slice on the server would have them: see {@link specFromView}. */
 export function inputsFromView(olds: SliceInputs, kept: KeptSlice, markId: string): SliceInputs {
-  const nodes = kept.view.nodes
-    .filter((n) => n.mark?.id === markId || Object.hasOwn(olds.nodes, n.name))
-    .filter((n) => n.reservation.state !== "Failed" && n.reservation.state !== "Closed")
-    .map((n): [string, NodeSpec] => {
-      const old = olds.nodes[n.name];
-      return [n.name, old !== undefined && saysTheSame(old, n) ? old : specOf(n)];
-    });
-  return { ...olds, nodes: Object.fromEntries(nodes) };
-}
-
-function saysTheSame(old: NodeSpec, view: NodeView): boolean {
-  return (
-    generationOf(old) === generationOf(view) &&
-    [...old.components].sort().join() === view.components.join() &&
-    fimJson(old.userData) === fimJson(view.userData)
-  );
-}
-
-function specOf({ site, cores, ram, disk, image, components, userData }: NodeView): NodeSpec {
-  return {
-    site,
-    cores,
-    ram,
-    disk,
-    image,
-    components: [...components],
-    userData: { ...userData } as NodeSpec["userData"],
-  };
+  return { ...olds, ...specFromView(olds, kept.view, markId) };
 }

@@ -7,7 +7,7 @@ import { InfraError } from "../problem.js";
 import { projectTags } from "./credentials.js";
 import { openEndpoint } from "./endpoint.js";
 import type { SliceMark } from "./mark.js";
-import { ensureMark, forgetMark } from "./mark-file.js";
+import { ensureMark, forgetMark, isEnding, noteEnding, noteSubmission } from "./mark-file.js";
 import { checkFailures, isGoneError, partialFailure, told, withoutProvider } from "./provider-support.js";
 import {
   checkInputs,
@@ -17,7 +17,9 @@ import {
   type SliceInputs,
   type SliceOutputs,
 } from "./slice-inputs.js";
-import { type KeptSlice, SliceKeeper, UnfinishedSlice } from "./slice-keeper.js";
+import { type KeeperOptions, type KeptSlice, SliceKeeper, UnfinishedSlice } from "./slice-keeper.js";
+import { forgetLogins, writeLogins } from "./slice-logins.js";
+import { hasCode, isUnanswered } from "./slice-watch.js";
 
 endWithParent();
 
@@ -31,6 +33,9 @@ export const provider: dynamic.ResourceProvider<SliceInputs, SliceOutputs> = {
 
   async diff(_id, olds, news) {
     if (hasUnknown(news)) return { changes: true };
+    // A run that was to end the slice was killed: it is gone, or will be, and everything in it is made anew.
+    if (isEnding(stateFolder(olds), olds.name))
+      return { changes: true, replaces: ["name"], deleteBeforeReplace: true };
     const { changes, replaces } = diffInputs(olds, news);
     return { changes, replaces: [...replaces] };
   },
@@ -38,16 +43,20 @@ export const provider: dynamic.ResourceProvider<SliceInputs, SliceOutputs> = {
   async create(props) {
     return await told(async () => {
       const inputs = plain(props);
-      const mark = ensureMark(stateFolder(inputs), inputs.name, inputs.owner);
-      const keeper = await keeperOf(inputs, mark);
+      const state = stateFolder(inputs);
+      const mark = ensureMark(state, inputs.name, inputs.owner);
+      const keeper = await keeperOf(inputs, mark, {
+        beforeSubmit: () => noteSubmission(state, inputs.name, inputs.endpoint),
+      });
       let kept: KeptSlice;
       try {
         kept = await keeper.create(inputs, inputs.adopt);
       } catch (error) {
         if (!(error instanceof UnfinishedSlice)) throw error;
-        throw partialFailure(error.sliceId, unfinished(inputs, mark), [error.message]);
+        throw partialFailure(error.sliceId, unfinished(inputs, mark), [error.message], props);
       }
-      return { id: kept.id, outs: complete(inputs, mark, kept) };
+      await writeLogins(stateFolder(inputs), inputs, kept.view);
+      return { id: kept.id, outs: complete(props, mark, kept) };
     });
   },
 
@@ -56,7 +65,8 @@ export const provider: dynamic.ResourceProvider<SliceInputs, SliceOutputs> = {
       const inputs = plain(news);
       const keeper = await keeperOf(inputs, olds.mark);
       const kept = await keeper.update(id, olds, inputs);
-      return { outs: complete(inputs, olds.mark, kept) };
+      await writeLogins(stateFolder(inputs), inputs, kept.view);
+      return { outs: complete(news, olds.mark, kept) };
     });
   },
 
@@ -83,26 +93,45 @@ export const provider: dynamic.ResourceProvider<SliceInputs, SliceOutputs> = {
 
   async delete(id, props) {
     await told(async () => {
+      const note = (ending: boolean) => noteEnding(stateFolder(props), props.name, ending);
       try {
-        await (await keeperOf(props, props.mark)).delete(id);
+        const beforeDelete = () => note(true);
+        await (await keeperOf(props, props.mark, { beforeDelete })).delete(id);
       } catch (error) {
+        // Refused, the slice stays as it is; without an answer nobody knows.
+        if (!isUnanswered(error) && !hasCode(error, "FAB-TIMEOUT")) note(false);
         if (!isGoneError(error)) throw error;
       }
+      forgetLogins(stateFolder(props), props.name);
       forgetMark(stateFolder(props), props.name);
     });
   },
 };
 
-async function keeperOf(inputs: SliceInputs, mark: SliceMark): Promise<SliceKeeper> {
+async function keeperOf(
+  inputs: SliceInputs,
+  mark: SliceMark,
+  hooks: Pick<KeeperOptions, "beforeSubmit" | "beforeDelete"> = {},
+): Promise<SliceKeeper> {
   const { api, token, sshKeys } = await openEndpoint(inputs.endpoint);
   const tags = projectTags(token());
-  return new SliceKeeper({ api, mark, sshKeys, ...(tags === undefined ? {} : { tags }) });
+  return new SliceKeeper({
+    ...{ api, mark, sshKeys, progress },
+    ...(tags === undefined ? {} : { tags }),
+    ...hooks,
+  });
+}
+
+/** The engine shows what a provider writes: on stdout as the state of things, on stderr as a message that stays. */
+function progress(line: string): void {
+  process.stdout.write(`${line}\n`);
 }
 
 /** The outputs of a slice that is as asked; what is not is an error that keeps them. */
-function complete(inputs: SliceInputs, mark: SliceMark, kept: KeptSlice): SliceOutputs {
-  const outs = stripUndefined(outputsOf(inputs, mark, kept));
-  if (kept.failures.length > 0) throw partialFailure(kept.id, outs, kept.failures);
+function complete(props: SliceInputs, mark: SliceMark, kept: KeptSlice): SliceOutputs {
+  for (const note of kept.notes ?? []) process.stderr.write(`${note}\n`);
+  const outs = stripUndefined(outputsOf(plain(props), mark, kept));
+  if (kept.failures.length > 0) throw partialFailure(kept.id, outs, kept.failures, props);
   return outs;
 }
 
@@ -121,8 +150,13 @@ function notImported(id: string): InfraError {
 
 /** The inputs inside a resource's properties. */
 function plain(props: SliceInputs): SliceInputs {
-  const { name, lease, nodes, endpoint, owner, state, adopt } = props;
-  return { name, lease, nodes, endpoint, owner, state, ...(adopt === undefined ? {} : { adopt }) };
+  const { name, lease, renewWithin, nodes, networks, endpoint, owner, state, adopt } = props;
+  return {
+    ...{ name, lease, nodes, endpoint, owner, state },
+    ...(renewWithin === undefined ? {} : { renewWithin }),
+    ...(networks === undefined ? {} : { networks }),
+    ...(adopt === undefined ? {} : { adopt }),
+  };
 }
 
 function stateFolder(inputs: Pick<SliceInputs, "state">): string {

@@ -1,9 +1,13 @@
 /** What a server's graph says of a slice: `fromGraph`. Pure; tolerant of elements that other tools made. */
-import { componentName } from "./components.js";
+import { cardName, componentName } from "./components.js";
 import { fimClass, fimType, jsonProperty, numberIn, textIn } from "./fim.js";
+import { flavourNamed } from "./flavours.js";
 import { GraphIndex, type GraphNode, type PropertyGraph } from "./graph.js";
 import { markKey, markOfElement, type SliceMark } from "./mark.js";
+import { firstCard } from "./node-spec.js";
+import { innerServices } from "./service-rules.js";
 import type { Subnet } from "./topology.js";
+import { networkName } from "./topology-names.js";
 
 /** How the orchestrator sees one element. */
 export interface Reservation {
@@ -21,8 +25,19 @@ export interface NodeView {
   readonly ram: number;
   readonly disk: number;
   readonly image: string;
-  /** FABlib's model names, sorted; the network card is not among them. */
+  /** FABlib's model names, sorted; cards with ports are not among them. */
   readonly components: readonly string[];
+  /** One of FABRIC's sizes, where the node was asked for by its name. */
+  readonly instanceType?: string;
+  /** The worker that it was asked to be on. */
+  readonly host?: string;
+  readonly bootScript?: string;
+  /** The worker that FABRIC put it on. */
+  readonly worker?: string;
+  /** Cards beside the one on the site's network: name to FABlib's model. */
+  readonly nics?: Readonly<Record<string, string>>;
+  /** Names of the volumes that it mounts, sorted. */
+  readonly storage?: readonly string[];
   /** The person's own user data, without the mark and without FABlib's. */
   readonly userData: Readonly<Record<string, unknown>>;
   readonly mark?: SliceMark;
@@ -48,6 +63,32 @@ export interface NetworkView {
   readonly nodes: readonly string[];
 }
 
+/** How a node is on a network. */
+export interface InterfaceView {
+  readonly node: string;
+  /** Name of the node's card. */
+  readonly card: string;
+  readonly port: number;
+  /** Tag of the sub-interface, where it is one. */
+  readonly vlan?: number;
+}
+
+/** A network beside the FABNetv4 of a site, of any type that FABRIC knows. */
+export interface ServiceView {
+  readonly name: string;
+  readonly nodeId: string;
+  /** FIM's type, e.g. `L2PTP` or `PortMirror`. */
+  readonly type: string;
+  readonly site?: string;
+  /** Gbps that it was asked with. */
+  readonly bandwidth?: number;
+  readonly reservation: Reservation;
+  readonly subnet?: string;
+  readonly gateway?: string;
+  /** Sorted; those of facilities and switches are not among them. */
+  readonly interfaces: readonly InterfaceView[];
+}
+
 export interface SliceView {
   readonly graphId?: string;
   readonly mark?: SliceMark;
@@ -55,18 +96,56 @@ export interface SliceView {
   readonly nodes: readonly NodeView[];
   /** FABNetv4 networks, sorted by name. */
   readonly networks: readonly NetworkView[];
+  /** All networks but the one FABNetv4 that each site has, sorted by name. */
+  readonly services: readonly ServiceView[];
 }
 
 /** FABlib's own key in UserData. */
 const fablibKey = "fablib_data";
 
+/** @throws InfraError FAB-GRAPHML-FORM for a graph that is no slice */
 export function fromGraph(graph: PropertyGraph): SliceView {
   const index = new GraphIndex(graph);
-  const nodes = index.ofClass(fimClass.node, fimType.vm).map((n) => nodeView(index, n));
+  const usual = usualNetworks(index);
+  const nodes = index.ofClass(fimClass.node, fimType.vm).map((n) => nodeView(index, n, usual));
   const networks = index.ofClass(fimClass.service, fimType.fabnetv4).map((n) => networkView(index, n));
+  const services = networksOf(index)
+    .filter((s) => !usual.has(s))
+    .map((s) => serviceView(index, s));
   const graphId = graph.nodes.find((n) => n.props.GraphID !== undefined)?.props.GraphID;
   const mark = nodes.find((n) => n.mark !== undefined)?.mark;
-  return defined({ graphId, mark, nodes: nodes.sort(byName), networks: networks.sort(byName) });
+  return defined({
+    graphId,
+    mark,
+    nodes: nodes.sort(byName),
+    networks: networks.sort(byName),
+    services: services.sort(byName),
+  });
+}
+
+/** The networks of the slice itself, those inside cards, switches and facilities left out. */
+export function networksOf(index: GraphIndex): readonly GraphNode[] {
+  return index
+    .ofClass(fimClass.service)
+    .filter(
+      (s) =>
+        !innerServices.has(s.props.Type ?? "") &&
+        index.around(s, fimClass.component).length === 0 &&
+        index.around(s, fimClass.node).length === 0,
+    );
+}
+
+/** The FABNetv4 of each site: the one that this library calls so, or the first by name where another tool made them. */
+export function usualNetworks(index: GraphIndex): ReadonlySet<GraphNode> {
+  const bySite = new Map<string, GraphNode>();
+  for (const network of index.ofClass(fimClass.service, fimType.fabnetv4)) {
+    const site = network.props.Site ?? "";
+    const name = network.props.Name ?? "";
+    const other = bySite.get(site)?.props.Name;
+    if (other === networkName(site)) continue;
+    if (other === undefined || name === networkName(site) || name < other) bySite.set(site, network);
+  }
+  return new Set(bySite.values());
 }
 
 /** The subnets of a slice by site, as far as they are known. */
@@ -101,34 +180,128 @@ function ownerOf(index: GraphIndex, port: GraphNode): GraphNode | undefined {
     .flatMap((component) => index.around(component, fimClass.node))[0];
 }
 
-function nodeView(index: GraphIndex, node: GraphNode): NodeView {
+function nodeView(index: GraphIndex, node: GraphNode, usual: ReadonlySet<GraphNode>): NodeView {
   const { [markKey]: _mark, [fablibKey]: _fablib, ...userData } = jsonProperty(node, "UserData");
-  const components = index
-    .around(node, fimClass.component)
-    .flatMap((c) => componentName(c.props.Type, c.props.Model) ?? [])
-    .sort();
-  const attached = portsOf(index, node)
-    .map((port) => ({ port, peer: peersOf(index, port)[0] }))
-    .find(({ peer }) => peer !== undefined && networkOf(index, peer) !== undefined);
-  const peer = attached?.peer;
+  const inside = index.around(node, fimClass.component);
+  const components = inside.flatMap((c) => componentName(c.props.Type, c.props.Model) ?? []).sort();
+  const storage = inside.flatMap((c) => (c.props.Type === "Storage" ? (volumeOf(c) ?? []) : [])).sort();
+  const first = firstCardOf(index, node, usual);
+  const nics = inside.flatMap((c): [string, string][] => {
+    const model = c === first?.card ? undefined : cardName(c.props.Type, c.props.Model);
+    return model === undefined ? [] : [[cardNameOf(c, node), model]];
+  });
+  const peer = first?.peer;
+  const instanceType = textIn(node, "CapacityHints", "instance_type");
+  // A node that another tool asked for by its size's name alone has no capacities of its own.
+  const flavour = instanceType === undefined ? undefined : flavourNamed(instanceType);
   return defined({
     name: node.props.Name ?? "",
     nodeId: node.props.NodeID ?? "",
     site: node.props.Site ?? "",
-    cores: numberIn(node, "Capacities", "core"),
-    ram: numberIn(node, "Capacities", "ram"),
-    disk: numberIn(node, "Capacities", "disk"),
+    cores: numberIn(node, "Capacities", "core") || (flavour?.core ?? 0),
+    ram: numberIn(node, "Capacities", "ram") || (flavour?.ram ?? 0),
+    disk: numberIn(node, "Capacities", "disk") || (flavour?.disk ?? 0),
     image: node.props.ImageRef ?? "",
     components,
+    instanceType,
+    host: textIn(node, "Labels", "instance_parent"),
+    worker: textIn(node, "LabelAllocations", "instance_parent"),
+    bootScript: presentText(node.props.BootScript),
+    nics: nics.length === 0 ? undefined : Object.fromEntries(nics.sort(([a], [b]) => (a < b ? -1 : 1))),
+    storage: storage.length === 0 ? undefined : storage,
     userData,
     mark: markOfElement(node),
     reservation: reservationOf(node),
     managementIp: presentText(node.props.MgmtIp),
     dataAddress: peer && (textIn(peer, "LabelAllocations", "ipv4") ?? textIn(peer, "Labels", "ipv4")),
     mac:
-      attached &&
-      (textIn(attached.port, "LabelAllocations", "mac") ?? textIn(attached.port, "Labels", "mac")),
+      first?.port && (textIn(first.port, "LabelAllocations", "mac") ?? textIn(first.port, "Labels", "mac")),
     network: peer && networkOf(index, peer)?.props.Name,
+  });
+}
+
+/** A volume's name; the component of a NAS is called after it as well. */
+export function volumeOf(component: GraphNode): string | undefined {
+  return textIn(component, "Labels", "local_name") ?? component.props.Name;
+}
+
+/** A card's name on its node: its component's without the node's. */
+export function cardNameOf(card: GraphNode, node: GraphNode): string {
+  const name = card.props.Name ?? "";
+  const prefix = `${node.props.Name ?? ""}-`;
+  return name.startsWith(prefix) ? name.slice(prefix.length) : name;
+}
+
+interface FirstCard {
+  readonly card: GraphNode;
+  readonly port?: GraphNode;
+  /** The network's port at the other end. */
+  readonly peer?: GraphNode;
+}
+
+/** The card on the site's FABNetv4; failing that, a NIC_Basic of the name that this library gives it. */
+export function firstCardOf(
+  index: GraphIndex,
+  node: GraphNode,
+  usual: ReadonlySet<GraphNode>,
+): FirstCard | undefined {
+  const cards = index
+    .around(node, fimClass.component)
+    .filter((c) => cardName(c.props.Type, c.props.Model) !== undefined);
+  for (const card of cards) {
+    for (const port of index.around(card, fimClass.service).flatMap((s) => index.around(s, fimClass.port))) {
+      const peer = peersOf(index, port).find((p) => {
+        const network = networkOf(index, p);
+        return network !== undefined && usual.has(network);
+      });
+      if (peer !== undefined) return { card, port, peer };
+    }
+  }
+  const named = cards.find((c) => c.props.Type === fimType.sharedNic && cardNameOf(c, node) === firstCard);
+  return named === undefined ? undefined : { card: named };
+}
+
+function serviceView(index: GraphIndex, service: GraphNode): ServiceView {
+  const interfaces = index
+    .around(service, fimClass.port)
+    .flatMap((port) => peersOf(index, port))
+    .flatMap((port) => interfaceOf(index, port) ?? []);
+  return defined({
+    name: service.props.Name ?? "",
+    nodeId: service.props.NodeID ?? "",
+    type: service.props.Type ?? "",
+    site: presentText(service.props.Site),
+    bandwidth: numberIn(service, "Capacities", "bw") || undefined,
+    reservation: reservationOf(service),
+    subnet: textIn(service, "Gateway", "ipv4_subnet") ?? textIn(service, "Gateway", "ipv6_subnet"),
+    gateway: textIn(service, "Gateway", "ipv4") ?? textIn(service, "Gateway", "ipv6"),
+    interfaces: interfaces.sort(
+      (a, b) =>
+        compare(a.node, b.node) ||
+        compare(a.card, b.card) ||
+        a.port - b.port ||
+        (a.vlan ?? 0) - (b.vlan ?? 0),
+    ),
+  });
+}
+
+/** A node's port, or a sub-interface of one, as people name it; undefined for a port of a facility or a switch. */
+export function interfaceOf(index: GraphIndex, port: GraphNode): InterfaceView | undefined {
+  const sub = port.props.Type === fimType.subInterface;
+  const whole = sub
+    ? index.around(port, fimClass.port).find((p) => p.props.Type === fimType.dedicatedPort)
+    : port;
+  const card =
+    whole && index.around(whole, fimClass.service).flatMap((s) => index.around(s, fimClass.component))[0];
+  const node = card && index.around(card, fimClass.node)[0];
+  if (whole === undefined || card === undefined || node === undefined) return undefined;
+  const local = textIn(whole, "Labels", "local_name") ?? whole.props.Name ?? "";
+  const vlan = Number(textIn(port, "Labels", "vlan"));
+  return defined({
+    node: node.props.Name ?? "",
+    card: cardNameOf(card, node),
+    port: Number(/(\d{1,3})$/.exec(local)?.[1] ?? 1),
+    vlan: sub && Number.isInteger(vlan) ? vlan : undefined,
   });
 }
 
@@ -172,5 +345,9 @@ function defined<T extends object>(value: { [K in keyof T]: T[K] | undefined }):
 }
 
 function byName(a: { readonly name: string }, b: { readonly name: string }): number {
-  return a.name < b.name ? -1 : a.name > b.name ? 1 : 0;
+  return compare(a.name, b.name);
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -1,11 +1,14 @@
 import * as pulumi from "@pulumi/pulumi";
-import { InfraError } from "../problem.js";
-import { problemsOfSchema } from "../problems-of-schema.js";
-import { type ChangeableSlice, describeChange, keepsTopology, leavingNodes, planChange } from "./change.js";
+import { adoptHook } from "./adopt-hook.js";
+import { type ChangeableSlice, leavingNodes, planChange } from "./change.js";
+import { consequences, type SliceBefore } from "./consequences.js";
 import type { FabricEndpoint } from "./endpoint-schema.js";
+import { ExistingSlice, type ExistingSliceArgs } from "./existing-slice.js";
+import { leaseLine, parseFabricTime } from "./lease.js";
+import { makeMany } from "./make-many.js";
 import { Network, Node, Slice } from "./provider.js";
 import type { SliceHost } from "./slice-inputs.js";
-import { type NodeSpecInput, nodesSpecSchema } from "./spec.js";
+import { checkTopology, type NetworkSpecInput, type NodeSpecInput } from "./spec.js";
 import { planRoutes, planTopology, type Route, type Subnet, type Topology } from "./topology.js";
 
 /** What a `beforeRemove` gets: the nodes that go, and how the slice was before. */
@@ -21,8 +24,15 @@ export interface FabricSliceArgs {
   readonly sliceName?: string;
   /** How long the slice lives, e.g. `14d` or `36h`. Default `1d`. A longer one extends the lease; FABRIC cannot shorten it. */
   readonly lease?: string;
+  /**
+   * `up` and `dynamos-fabric renew` renew the lease when less than this is left, e.g. `3d` or `12h`; shorter than the lease. Default 3 days, or half
+   * of a lease that is shorter than 6.
+   */
+  readonly renewWithin?: string;
   /** Nodes by name; 4 cores, 16 GB and a disk of 50 GB unless said. Plain, since they decide which resources exist. */
   readonly nodes: Readonly<Record<string, NodeSpecInput>>;
+  /** Networks by name, beside the FABNetv4 that each site has. */
+  readonly networks?: Readonly<Record<string, NetworkSpecInput>>;
   /** Where FABRIC is. Default the testbed, with FABlib's fabric_rc. */
   readonly endpoint?: FabricEndpoint;
   /** The stack's state folder, relative to the folder of Pulumi.yaml. Default `.state/<stack>`. */
@@ -61,6 +71,8 @@ export interface FabricHost {
  */
 export class FabricSlice extends pulumi.ComponentResource {
   readonly sliceId: pulumi.Output<string>;
+  /** When the lease ends, as FABRIC says it: `2026-12-06 10:00:00 +0000`. */
+  readonly leaseEnd: pulumi.Output<string>;
   /** All nodes, sorted by name. */
   readonly hosts: pulumi.Output<FabricHost[]>;
   /** The resources by node name, to depend on. */
@@ -68,16 +80,34 @@ export class FabricSlice extends pulumi.ComponentResource {
   /** The resources by site. */
   readonly networks: Readonly<Record<string, Network>>;
 
-  /** @throws InfraError with all problems of `nodes` at once */
+  /**
+   * A slice that is there already, read and never changed or deleted by this stack: its hosts, networks and states as outputs.
+   *
+   * @param id the slice's id in FABRIC
+   * @example
+   * ```ts
+   * const course = FabricSlice.get("course", "6f0b2f0e-8a3c-4f6c-9a55-0d3f1d4c7a11");
+   * export const hosts = course.hosts;
+   * ```
+   */
+  static get(
+    name: string,
+    id: pulumi.Input<pulumi.ID>,
+    args?: ExistingSliceArgs,
+    options?: pulumi.CustomResourceOptions,
+  ): ExistingSlice {
+    return new ExistingSlice(name, id, args, options);
+  }
+
+  /** @throws InfraError with all problems of `nodes` and `networks` at once */
   constructor(name: string, args: FabricSliceArgs, options?: pulumi.ComponentResourceOptions) {
     // Before anything is registered: an error here leaves no half a component behind.
-    const nodes = nodesSpecSchema.safeParse(args.nodes);
-    if (!nodes.success) throw new InfraError(problemsOfSchema(nodes.error, ["nodes"]));
+    const wanted = checkTopology(args);
     super("dynamos-fabric:fabric:FabricSlice", name, {}, options);
     const owner = { project: pulumi.getProject(), stack: pulumi.getStack() };
     const topology = planTopology({
       name: args.sliceName ?? `${owner.project}-${owner.stack}`,
-      nodes: nodes.data,
+      ...wanted,
     });
     const endpoint = args.endpoint ?? { kind: "fabric" };
 
@@ -86,32 +116,51 @@ export class FabricSlice extends pulumi.ComponentResource {
       {
         name: topology.name,
         lease: args.lease ?? "1d",
-        nodes: nodes.data,
+        ...(args.renewWithin === undefined ? {} : { renewWithin: args.renewWithin }),
+        ...wanted,
         endpoint,
         owner,
         state: args.state ?? `.state/${owner.stack}`,
         ...(args.adopt === undefined ? {} : { adopt: args.adopt }),
       },
-      { parent: this, hooks: { beforeUpdate: updateHooks(name, () => slice, args.beforeRemove) } },
+      {
+        parent: this,
+        hooks: {
+          beforeUpdate: updateHooks(name, () => slice, args.beforeRemove),
+          ...(args.adopt === undefined ? {} : { beforeCreate: [adoptHook(name, () => slice, args.adopt)] }),
+        },
+      },
     );
     const shared = { slice: slice.id, endpoint };
     const children = { parent: this };
-    const networks = topology.networks.map(
-      (n) =>
-        [
-          n.site,
-          new Network(`${name}-${n.site.toLowerCase()}`, { ...shared, site: n.site }, children),
-        ] as const,
+    const networks = makeMany(() =>
+      topology.networks.map(
+        (n) =>
+          [
+            n.site,
+            new Network(`${name}-${n.site.toLowerCase()}`, { ...shared, site: n.site }, children),
+          ] as const,
+      ),
     );
-    const members = topology.nodes.map(({ name: node, site, cores, ram, disk, image, components }) => {
-      const own = { name: node, site, cores, ram, disk, image, components };
-      return [node, new Node(`${name}-${node}`, { ...shared, ...own }, children)] as const;
-    });
+    const members = makeMany(() =>
+      topology.nodes.map((planned) => {
+        const { name: node, site, cores, ram, disk, image, components, host, bootScript } = planned;
+        const own = {
+          ...{ name: node, site, cores, ram, disk, image, components },
+          ...(host === undefined ? {} : { host }),
+          ...(bootScript === undefined ? {} : { bootScript }),
+        };
+        return [node, new Node(`${name}-${node}`, { ...shared, ...own }, children)] as const;
+      }),
+    );
     this.sliceId = slice.id;
+    this.leaseEnd = slice.leaseEnd;
+    if (pulumi.runtime.isDryRun()) sayUntilWhen(slice);
     this.networks = Object.fromEntries(networks);
     this.nodes = Object.fromEntries(members);
     this.hosts = hostsOf(topology, this.nodes, this.networks);
-    this.registerOutputs({ sliceId: this.sliceId, hosts: this.hosts });
+    // Not the hosts: with many nodes the SDK takes a noticeable time to write their routes down, and the nodes' own outputs have the rest.
+    this.registerOutputs({ sliceId: this.sliceId });
   }
 }
 
@@ -124,10 +173,11 @@ function updateHooks(
   const message = new pulumi.ResourceHook(
     `${name}-consequences`,
     async (hook) => {
-      const change = changeOf(hook);
-      if (change === undefined || (keepsTopology(change) && change.lease === undefined)) return;
+      if (hook.oldInputs === undefined || hook.newInputs === undefined) return;
+      const before: SliceBefore = { ...(hook.oldOutputs as Outputs), ...(hook.oldInputs as ChangeableSlice) };
+      const text = consequences(before, hook.newInputs as ChangeableSlice, new Date());
       // Not awaited: the log waits for the slice's URN, which is known once its registration answers, and that waits for this hook.
-      void pulumi.log.info(describeChange(change, leaseEndOf(hook.oldOutputs)), slice());
+      if (text !== undefined) void pulumi.log.info(text, slice());
     },
     { onDryRun: true },
   );
@@ -146,9 +196,15 @@ function changeOf(hook: pulumi.ResourceHookArgs) {
   return planChange(hook.oldInputs as ChangeableSlice, hook.newInputs as ChangeableSlice);
 }
 
-function leaseEndOf(outputs: unknown): string | undefined {
-  const { leaseEnd } = (outputs ?? {}) as { readonly leaseEnd?: unknown };
-  return typeof leaseEnd === "string" && leaseEnd !== "" ? leaseEnd : undefined;
+/** What of a slice's outputs the messages need. */
+type Outputs = Pick<SliceBefore, "leaseEnd" | "sliceState"> | undefined;
+
+/** A preview that changes nothing says how long the slice stays; when something changes the message of that does, and the end is not known here. */
+function sayUntilWhen(slice: Slice): void {
+  slice.leaseEnd.apply((text) => {
+    const end = parseFabricTime(text);
+    if (end !== undefined) void pulumi.log.info(leaseLine(end, new Date()), slice);
+  });
 }
 
 function hostsOf(

@@ -1,93 +1,19 @@
-/** What a person writes about a slice: nodes, their sites and sizes, the lease. Schema only; what follows from it is in topology.ts. */
+/** What a person writes about a slice: nodes, networks, the lease. Schema only; what follows from it is in topology.ts. */
 import { z } from "zod";
 import { InfraError, type Problem } from "../problem.js";
 import { problemsOfSchema, refuse } from "../problems-of-schema.js";
-import { componentModels } from "./components.js";
 import { leaseHours, longestLeaseHours } from "./lease.js";
-import { isSite, largestNode, nearestSite } from "./sites.js";
+import { refuseUnfitNetworks } from "./network-rules.js";
+import { type NetworkSpec, networksSpecSchema } from "./network-spec.js";
+import { type NodeSpec, nodeSpecSchema, nodesSpecSchema } from "./node-spec.js";
 
-/** Room left in a node's user data (2048 characters in FIM) after this library's own mark. */
-const userDataRoom = 1600;
-
-const site = z.string().superRefine((name, ctx) => {
-  if (isSite(name)) return;
-  const near = nearestSite(name);
-  const guess = near === undefined ? "" : `; did you mean ${near}?`;
-  refuse(ctx, {
-    code: "FAB-SITE-UNKNOWN",
-    message: `no site "${name}"${guess}`,
-    remedy: "all: dynamos-fabric sites",
-  });
-});
-
-function size(unit: "cores" | "ram" | "disk", most: number) {
-  return z
-    .int()
-    .min(1)
-    .superRefine((value, ctx) => {
-      if (value <= most) return;
-      refuse(ctx, {
-        code: "FAB-SIZE-TOO-LARGE",
-        message: `${value} asked, the largest node has ${most}${unit === "cores" ? "" : " GB"}`,
-        remedy: "FABRIC would silently give less; ask for less, or use more nodes",
-      });
-    });
-}
-
-const component = z.string().superRefine((name, ctx) => {
-  if (Object.hasOwn(componentModels, name)) return;
-  refuse(ctx, {
-    code: "FAB-COMPONENT-UNKNOWN",
-    message: `no component "${name}"`,
-    remedy: `one of ${Object.keys(componentModels).join(", ")} (each node has a NIC_Basic anyway)`,
-  });
-});
-
-/** One node of a slice. */
-export const nodeSpecSchema = z.strictObject({
-  site: site.describe("FABRIC site, e.g. AMST"),
-  cores: size("cores", largestNode.cores).default(4).describe("Cores"),
-  ram: size("ram", largestNode.ram).default(16).describe("Memory in GB"),
-  disk: size("disk", largestNode.disk).default(50).describe("Disk in GB"),
-  image: z
-    .string()
-    .regex(/^[\w.-]+(,[\w.-]+)?$/, "an image's name, e.g. default_ubuntu_22")
-    .default("default_ubuntu_22")
-    .describe("FABRIC's name of the disk image"),
-  components: z.array(component).max(8).default([]).describe("Devices by FABlib's model names, e.g. GPU_A30"),
-  userData: z
-    .record(z.string(), z.json())
-    .default({})
-    .superRefine((data, ctx) => {
-      for (const key of ["dynamos_fabric", "fablib_data"]) {
-        if (Object.hasOwn(data, key)) {
-          refuse(
-            ctx,
-            { code: "FAB-USER-DATA-KEY", message: `the key ${key} is taken`, remedy: "use another" },
-            [key],
-          );
-        }
-      }
-      const length = JSON.stringify(data).length;
-      if (length <= userDataRoom) return;
-      refuse(ctx, {
-        code: "FAB-USER-DATA-TOO-LARGE",
-        message: `${length} characters of user data, there is room for ${userDataRoom}`,
-        remedy: "FABRIC keeps 2048 with this library's mark; keep large data elsewhere",
-      });
-    })
-    .describe("Kept with the node in FABRIC, as JSON"),
-});
-
-const nodeName = z
-  .string()
-  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{1,62}$/, "a node's name has 2 to 63 letters, digits, dots or dashes");
-
-/** The nodes of a slice by name. */
-export const nodesSpecSchema = z.record(nodeName, nodeSpecSchema).superRefine((nodes, ctx) => {
-  if (Object.keys(nodes).length === 0)
-    refuse(ctx, { code: "FAB-NO-NODES", message: "a slice needs at least one node", remedy: "add one" });
-});
+export {
+  type InterfaceSpec,
+  type NetworkSpec,
+  type NetworkSpecInput,
+  networksSpecSchema,
+} from "./network-spec.js";
+export { type NodeSpec, type NodeSpecInput, nodeSpecSchema, nodesSpecSchema } from "./node-spec.js";
 
 /** A lease: `14d` or `36h`. */
 export const leaseSchema = z.string().superRefine((text, ctx) => {
@@ -107,19 +33,20 @@ export const leaseSchema = z.string().superRefine((text, ctx) => {
   }
 });
 
-/** A whole slice. */
-export const sliceSpecSchema = z.strictObject({
+/** The parts of a slice; {@link refuseUnfitNetworks} sees them together. */
+export const sliceSpecShape = {
   name: z
     .string()
     .regex(/^[A-Za-z0-9][\w.-]{2,99}$/, "a slice's name has 3 to 100 letters, digits, dots or dashes"),
   lease: leaseSchema.default("1d"),
+  renewWithin: leaseSchema.optional(),
   nodes: nodesSpecSchema,
-});
+  networks: networksSpecSchema.exactOptional().describe("Networks beside the FABNetv4 of each site, by name"),
+};
 
-/** A node as a person writes it, defaults left out. */
-export type NodeSpecInput = z.input<typeof nodeSpecSchema>;
-/** A node with its defaults. */
-export type NodeSpec = z.output<typeof nodeSpecSchema>;
+/** A whole slice. */
+export const sliceSpecSchema = z.strictObject(sliceSpecShape).superRefine(refuseUnfitNetworks);
+
 export type SliceSpecInput = z.input<typeof sliceSpecSchema>;
 export type SliceSpec = z.output<typeof sliceSpecSchema>;
 
@@ -132,6 +59,24 @@ export function sliceProblems(value: unknown, prefix: readonly PropertyKey[] = [
 /** @throws InfraError with all problems at once. */
 export function parseSliceSpec(value: unknown): SliceSpec {
   const parsed = sliceSpecSchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw new InfraError(problemsOfSchema(parsed.error));
+}
+
+const topologySchema = z
+  .object({ nodes: sliceSpecShape.nodes, networks: sliceSpecShape.networks })
+  .superRefine(refuseUnfitNetworks);
+
+/**
+ * Nodes and networks with their defaults; other keys are left alone.
+ *
+ * @throws InfraError with all problems at once
+ */
+export function checkTopology(value: unknown): {
+  readonly nodes: Record<string, NodeSpec>;
+  readonly networks?: Record<string, NetworkSpec>;
+} {
+  const parsed = topologySchema.safeParse(value);
   if (parsed.success) return parsed.data;
   throw new InfraError(problemsOfSchema(parsed.error));
 }

@@ -1,48 +1,76 @@
 /** A planned topology as FABRIC's graph. The shape is what fabric-fim 2.0.0 writes (facts/fabric.md section 2). */
-import { basicNic, type ComponentModel, componentModels } from "./components.js";
+import {
+  cardPart,
+  cardsPart,
+  componentElement,
+  connectionPart,
+  interfacePart,
+  type NodePort,
+  type PlannedCard,
+  plannedCards,
+  portKey,
+  serviceIdOf,
+  servicePart,
+  storagePart,
+} from "./card-graph.js";
+import { basicNic, componentModels } from "./components.js";
 import type { ElementIds } from "./element-ids.js";
+import { addressedForFablib } from "./fablib-data.js";
 import { fimClass, fimJson, fimType } from "./fim.js";
-import type { GraphEdge, GraphNode, PropertyGraph } from "./graph.js";
+import type { PropertyGraph } from "./graph.js";
+import { appendPart, type GraphPart, joinParts } from "./graph-part.js";
 import { markKey, type SliceMark } from "./mark.js";
-import type { PlannedNetwork, PlannedNode, Topology } from "./topology.js";
+import { firstCard } from "./node-spec.js";
+import type { PlannedNetwork, PlannedNode, PlannedService, Topology } from "./topology.js";
+import { type Device, deviceName, devicesOf } from "./topology-names.js";
 
-/** Elements and edges named by NodeID, before they get the small numbers of a GraphML file. */
-export interface GraphPart {
-  readonly elements: readonly Readonly<Record<string, string>>[];
-  /** `[NodeID, "has" | "connects", NodeID]` */
-  readonly edges: readonly (readonly [string, "has" | "connects", string])[];
-}
-
-/** The card's port by which a node joins its site's network. */
-export interface NodePort {
-  readonly nodeName: string;
-  readonly name: string;
-  readonly nodeId: string;
-}
-
-/** The card's names, as FABlib would choose them. */
-const nicName = (node: string) => `${node}-nic1`;
-const portName = (node: string) => `${nicName(node)}-p1`;
+export { connectionPart, type NodePort } from "./card-graph.js";
+export { appendPart, type GraphPart, joinParts } from "./graph-part.js";
+export { type Device, deviceName, devicesOf } from "./topology-names.js";
 
 /** The graph of a new slice. The same topology, mark and ids give the same bytes. */
 export function toGraph(topology: Topology, mark: SliceMark, ids: ElementIds): PropertyGraph {
-  const nodes = topology.nodes.map((node) => nodePart(node, nodeIdOf(node, ids), mark, ids));
+  const cards = plannedCards(topology);
+  const nodes = topology.nodes.map((node) =>
+    nodePart(node, nodeIdOf(node, ids), mark, ids, cards.get(node.name)),
+  );
+  const firstPorts = new Map(nodes.map((n) => [n.port.nodeName, n.port]));
+  const ports = new Map(nodes.flatMap((n) => [...n.ports]));
   const networks = topology.networks.map((network) => {
     const nodeId = networkIdOf(network, ids);
-    const ports = network.nodes.flatMap((name) => nodes.find((n) => n.port.nodeName === name)?.port ?? []);
+    const joined = network.nodes.flatMap((name) => firstPorts.get(name) ?? []);
     return joinParts([
       networkPart(network, nodeId),
-      ...ports.map((port) => connectionPart(nodeId, port, ids)),
+      ...joined.map((port) => connectionPart(nodeId, port, ids)),
     ]);
+  });
+  const services = topology.services.map((service) => {
+    const nodeId = serviceIdOf(service, ids);
+    return joinParts([servicePart(service, nodeId, mark), ...interfaceParts(service, nodeId, ports, ids)]);
   });
   // Virtual machines first, then what is in them, then networks: the order in which fim writes a slice.
   const machines = nodes.map((n) => ({ elements: n.part.elements.slice(0, 1), edges: [] }));
   const insides = nodes.map((n) => ({ elements: n.part.elements.slice(1), edges: n.part.edges }));
   return appendPart(
     { nodes: [], edges: [] },
-    joinParts([...machines, ...insides, ...networks]),
+    joinParts([...machines, ...insides, ...networks, ...services]),
     ids("graph"),
   );
+}
+
+/** What is on a network: sub-interfaces where they are asked for, the network's ports and the links. */
+function interfaceParts(
+  service: PlannedService,
+  serviceId: string,
+  ports: ReadonlyMap<string, NodePort>,
+  ids: ElementIds,
+): GraphPart[] {
+  const { bandwidth } = service;
+  return service.interfaces.flatMap(({ node, card, port: number, vlan }) => {
+    const port = ports.get(portKey(node, card, number));
+    // A port that is not there was refused by the schema before.
+    return port === undefined ? [] : interfacePart(serviceId, port, { vlan, bandwidth }, ids);
+  });
 }
 
 export function nodeIdOf(node: PlannedNode, ids: ElementIds): string {
@@ -53,18 +81,25 @@ export function networkIdOf(network: Pick<PlannedNetwork, "site">, ids: ElementI
   return ids(`network/${network.site}`);
 }
 
-/** A virtual machine with its card and other components. */
+/**
+ * A virtual machine with its cards and other components.
+ *
+ * @param cards beside the one on the site's network; default: those that the node itself asks for
+ */
 export function nodePart(
   node: PlannedNode,
   nodeId: string,
   mark: SliceMark,
   ids: ElementIds,
-): { readonly part: GraphPart; readonly port: NodePort } {
-  const nicId = ids(`${nodeId}/nic1`);
-  const switchId = ids(`${nodeId}/nic1/l2ovs`);
-  const portId = ids(`${nodeId}/nic1/p1`);
-  const nic = nicName(node.name);
-  const machine = {
+  cards: readonly PlannedCard[] = Object.entries(node.nics ?? {}).map(([name, model]) => ({ name, model })),
+): {
+  readonly part: GraphPart;
+  /** The port on the site's network. */
+  readonly port: NodePort;
+  /** The ports of the other cards, by `portKey`. */
+  readonly ports: ReadonlyMap<string, NodePort>;
+} {
+  const machine: Record<string, string> = {
     Class: fimClass.node,
     NodeID: nodeId,
     Name: node.name,
@@ -72,61 +107,29 @@ export function nodePart(
     StitchNode: "false",
     Site: node.site,
     Capacities: capacitiesOf(node),
+    ...(node.instanceType === undefined
+      ? {}
+      : { CapacityHints: fimJson({ instance_type: node.instanceType }) }),
+    ...(node.host === undefined ? {} : { Labels: fimJson({ instance_parent: node.host }) }),
     ImageRef: node.image,
+    ...(node.bootScript === undefined ? {} : { BootScript: node.bootScript }),
     UserData: userDataOf(node, mark),
   };
-  const inside = [
-    componentElement(nic, basicNic, nicId),
-    {
-      Class: fimClass.service,
-      NodeID: switchId,
-      Name: `${node.name}-${nic}-l2ovs`,
-      Type: fimType.ovs,
-      StitchNode: "false",
-      Layer: "L2",
-      Site: node.site,
-    },
-    {
-      Class: fimClass.port,
-      NodeID: portId,
-      Name: portName(node.name),
-      Type: fimType.sharedPort,
-      Capacities: fimJson({ unit: 1 }),
-      Labels: fimJson({ local_name: "p1" }),
-      StitchNode: "false",
-    },
-  ];
-  const devices = devicesPart(node.name, nodeId, devicesOf(node.components), ids);
+  const first = cardPart(node, nodeId, firstCard, basicNic, `${nodeId}/${firstCard}`, ids);
+  const others = cardsPart(node, nodeId, cards, ids);
+  const [port] = first.ports;
+  if (port === undefined) throw new RangeError("a NIC_Basic has a port");
   return {
     part: joinParts([
-      {
-        elements: [machine, ...inside],
-        edges: [
-          [nodeId, "has", nicId],
-          [nicId, "has", switchId],
-          [switchId, "connects", portId],
-        ],
-      },
-      devices,
+      { elements: [machine], edges: [] },
+      first.part,
+      devicesPart(node.name, nodeId, devicesOf(node.components), ids),
+      storagePart(nodeId, node.storage ?? [], ids),
+      ...others.parts,
     ]),
-    port: { nodeName: node.name, name: portName(node.name), nodeId: portId },
+    port,
+    ports: others.ports,
   };
-}
-
-/** A component beside the network card: a FABlib model and its number among those of its model on the node. */
-export interface Device {
-  readonly model: string;
-  readonly number: number;
-}
-
-/** A plan's components, numbered. */
-export function devicesOf(components: readonly string[]): Device[] {
-  const count = new Map<string, number>();
-  return components.map((model) => {
-    const number = (count.get(model) ?? 0) + 1;
-    count.set(model, number);
-    return { model, number };
-  });
 }
 
 /** Components of a node, each called after its model and number: `clientone-gpu-a30-1`. */
@@ -149,10 +152,6 @@ export function devicesPart(
   return { elements, edges };
 }
 
-export function deviceName(node: string, model: string, number: number): string {
-  return `${node}-${model.toLowerCase().replaceAll("_", "-")}-${number}`;
-}
-
 /** A site's FABNetv4 network, without its ports. */
 export function networkPart(network: Pick<PlannedNetwork, "name" | "site">, nodeId: string): GraphPart {
   const { name, site } = network;
@@ -166,40 +165,10 @@ export function networkPart(network: Pick<PlannedNetwork, "name" | "site">, node
         StitchNode: "false",
         Layer: "L3",
         Site: site,
+        UserData: fimJson(addressedForFablib),
       },
     ],
     edges: [],
-  };
-}
-
-/** What joins a node's port to a network: the network's own port, and the link between the two. */
-export function connectionPart(networkId: string, port: NodePort, ids: ElementIds): GraphPart {
-  const servicePortId = ids(`${networkId}/${port.nodeId}`);
-  const linkId = ids(`${networkId}/${port.nodeId}/link`);
-  const name = `${port.nodeName}-${port.name}`;
-  return {
-    elements: [
-      {
-        Class: fimClass.port,
-        NodeID: servicePortId,
-        Name: name,
-        Type: fimType.servicePort,
-        StitchNode: "false",
-      },
-      {
-        Class: fimClass.link,
-        NodeID: linkId,
-        Name: `${name}-link`,
-        Type: fimType.l2Path,
-        StitchNode: "false",
-        Layer: "L2",
-      },
-    ],
-    edges: [
-      [port.nodeId, "connects", linkId],
-      [networkId, "connects", servicePortId],
-      [servicePortId, "connects", linkId],
-    ],
   };
 }
 
@@ -210,45 +179,4 @@ export function capacitiesOf(node: Pick<PlannedNode, "cores" | "ram" | "disk">):
 /** A node's UserData: the person's own and the mark. */
 export function userDataOf(node: Pick<PlannedNode, "userData">, mark: SliceMark): string {
   return fimJson({ ...node.userData, [markKey]: mark });
-}
-
-export function joinParts(parts: readonly GraphPart[]): GraphPart {
-  return { elements: parts.flatMap((p) => p.elements), edges: parts.flatMap((p) => p.edges) };
-}
-
-/** A graph with a part added: new elements get the next free numbers; edges may lead to elements that are there already. */
-export function appendPart(graph: PropertyGraph, part: GraphPart, graphId: string): PropertyGraph {
-  const numbers = new Map<string, string>();
-  let highest = 0;
-  for (const node of graph.nodes) {
-    if (node.props.NodeID !== undefined) numbers.set(node.props.NodeID, node.id);
-    if (/^\d+$/.test(node.id)) highest = Math.max(highest, Number(node.id));
-  }
-  const nodes: GraphNode[] = [...graph.nodes];
-  for (const props of part.elements) {
-    const id = String(++highest);
-    numbers.set(props.NodeID ?? id, id);
-    nodes.push({ id, labels: `:GraphNode:${props.Class}`, props: { GraphID: graphId, ...props } });
-  }
-  const edges: GraphEdge[] = [...graph.edges];
-  for (const [from, label, to] of part.edges) {
-    const source = numbers.get(from);
-    const target = numbers.get(to);
-    if (source === undefined || target === undefined)
-      throw new RangeError(`an edge from ${from} to ${to}, which the graph does not hold`);
-    edges.push({ source, target, label, props: { Class: label } });
-  }
-  return { nodes, edges };
-}
-
-function componentElement(name: string, model: ComponentModel, nodeId: string): Record<string, string> {
-  return {
-    Class: fimClass.component,
-    NodeID: nodeId,
-    Name: name,
-    Type: model.type,
-    Model: model.model,
-    Details: model.details,
-    StitchNode: "false",
-  };
 }

@@ -1,5 +1,10 @@
 /** What follows from a slice's specification: networks, cards, generations of nodes, routes. Pure. */
-import type { NodeSpec } from "./spec.js";
+import { createHash } from "node:crypto";
+import type { NetworkSpec, NetworkType } from "./network-spec.js";
+import type { NodeSpec } from "./node-spec.js";
+import { networkName } from "./topology-names.js";
+
+export { networkName };
 
 /** A node and what follows for it. */
 export interface PlannedNode extends NodeSpec {
@@ -20,11 +25,38 @@ export interface PlannedNetwork {
   readonly nodes: readonly string[];
 }
 
+/** How a node is on a network that was asked for. */
+export interface PlannedInterface {
+  readonly node: string;
+  /** Name of the node's card. */
+  readonly card: string;
+  /** The card is there for this network alone: a NIC_Basic. */
+  readonly ownCard: boolean;
+  readonly port: number;
+  /** Tag of the sub-interface, where it is one. */
+  readonly vlan?: number;
+}
+
+/** A network that was asked for, beside those that the sites have anyway. */
+export interface PlannedService {
+  readonly name: string;
+  readonly type: NetworkType;
+  /** Its site, when it has one only. */
+  readonly site?: string;
+  /** Gbps. */
+  readonly bandwidth?: number;
+  /** Sorted. */
+  readonly interfaces: readonly PlannedInterface[];
+}
+
 /** The topology of a slice; nodes and networks sorted by name, so that equal specifications give equal graphs. */
 export interface Topology {
   readonly name: string;
   readonly nodes: readonly PlannedNode[];
+  /** One FABNetv4 a site. */
   readonly networks: readonly PlannedNetwork[];
+  /** Further networks. */
+  readonly services: readonly PlannedService[];
 }
 
 /** Where a site's network got its addresses. Known once FABRIC has allocated them. */
@@ -43,21 +75,57 @@ export interface Route {
   readonly site: string;
 }
 
-/** One FABNetv4 network a site, a card on each node. */
+/** One FABNetv4 network a site, a card on each node, and the networks that were asked for. */
 export function planTopology(spec: {
   readonly name: string;
   readonly nodes: Readonly<Record<string, NodeSpec>>;
+  readonly networks?: Readonly<Record<string, NetworkSpec>> | undefined;
 }): Topology {
   const nodes = Object.entries(spec.nodes)
     .map(([name, node]) => planNode(name, node))
     .sort(byName);
-  const sites = [...new Set(nodes.map((n) => n.site))].sort();
-  const networks = sites.map((site) => ({
-    name: networkName(site),
-    site,
-    nodes: nodes.filter((n) => n.site === site).map((n) => n.name),
-  }));
-  return { name: spec.name, nodes, networks };
+  const bySite = new Map<string, string[]>();
+  for (const { site, name } of nodes) {
+    const there = bySite.get(site);
+    if (there === undefined) bySite.set(site, [name]);
+    else there.push(name);
+  }
+  const networks = [...bySite.keys()]
+    .sort()
+    .map((site) => ({ name: networkName(site), site, nodes: bySite.get(site) ?? [] }));
+  const siteOf = new Map(nodes.map((n) => [n.name, n.site]));
+  const services = Object.entries(spec.networks ?? {})
+    .map(([name, network]) => planService(name, network, siteOf))
+    .sort(byName);
+  return { name: spec.name, nodes, networks, services };
+}
+
+function planService(
+  name: string,
+  { type, interfaces, bandwidth }: NetworkSpec,
+  siteOf: ReadonlyMap<string, string>,
+): PlannedService {
+  const planned = interfaces
+    .map(({ node, nic, port = 1, vlan }): PlannedInterface => {
+      const card = { node, card: nic ?? name, ownCard: nic === undefined, port };
+      return vlan === undefined ? card : { ...card, vlan };
+    })
+    .sort(
+      (a, b) =>
+        compare(a.node, b.node) ||
+        compare(a.card, b.card) ||
+        a.port - b.port ||
+        (a.vlan ?? 0) - (b.vlan ?? 0),
+    );
+  const sites = new Set(planned.map((i) => siteOf.get(i.node) ?? ""));
+  const [site] = sites;
+  return {
+    name,
+    type,
+    ...(sites.size === 1 && site !== undefined ? { site } : {}),
+    ...(bandwidth === undefined ? {} : { bandwidth }),
+    interfaces: planned,
+  };
 }
 
 function planNode(name: string, node: NodeSpec): PlannedNode {
@@ -70,22 +138,45 @@ function planNode(name: string, node: NodeSpec): PlannedNode {
   };
 }
 
-/** The name of a site's network inside the slice: `net-amst`. */
-export function networkName(site: string): string {
-  return `net-${site.toLowerCase()}`;
-}
-
 /** FABRIC's `ImageRef`: name and format. */
 export function imageRef(image: string): string {
   return image.includes(",") ? image : `${image},qcow2`;
 }
 
+/** What decides whether a virtual machine can stay. */
+export type Machine = Pick<NodeSpec, "site" | "cores" | "ram" | "disk" | "image"> &
+  Partial<Pick<NodeSpec, "host" | "bootScript">>;
+
 /**
- * What a virtual machine cannot change while it lives: FABRIC ignores changes of site, size and image in a modify. A new generation is a
- * new node. Source: FIM's topology_diff, facts of ControlFramework 30e67e2.
+ * What a virtual machine cannot change while it lives: FABRIC ignores changes of site, size, image and worker in a modify, and a boot script
+ * runs at the first start only. A new generation is a new node. Source: FIM's topology_diff, facts of ControlFramework 30e67e2.
  */
-export function generationOf(node: Pick<NodeSpec, "site" | "cores" | "ram" | "disk" | "image">): string {
-  return [node.site, node.cores, node.ram, node.disk, imageRef(node.image)].join("/");
+export function generationOf({ site, cores, ram, disk, image, host, bootScript }: Machine): string {
+  return [
+    ...[site, cores, ram, disk, imageRef(image)],
+    ...(host === undefined ? [] : [`host=${host}`]),
+    ...(bootScript === undefined ? [] : [`boot=${digest(bootScript)}`]),
+  ].join("/");
+}
+
+/**
+ * Whether the machine that there is will do for the one that is wanted. A wish that leaves the worker open takes any, and one without a boot script
+ * does not mind what ran.
+ */
+export function sameMachine(wanted: Machine, there: Machine): boolean {
+  const { host, bootScript, ...rest } = there;
+  return (
+    generationOf(wanted) ===
+    generationOf({
+      ...rest,
+      ...(wanted.host === undefined || host === undefined ? {} : { host }),
+      ...(wanted.bootScript === undefined || bootScript === undefined ? {} : { bootScript }),
+    })
+  );
+}
+
+function digest(text: string): string {
+  return createHash("sha256").update(text).digest("hex").slice(0, 16);
 }
 
 /**
@@ -114,5 +205,9 @@ export function planRoutes(
 }
 
 function byName(a: { readonly name: string }, b: { readonly name: string }): number {
-  return a.name < b.name ? -1 : a.name > b.name ? 1 : 0;
+  return compare(a.name, b.name);
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }

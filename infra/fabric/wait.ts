@@ -10,12 +10,15 @@ export interface WaitOptions {
   readonly firstMs?: number;
   /** Default 10,000. FABlib looks each 20 s. */
   readonly mostMs?: number;
-  /** Seconds that the server may be out of reach in between. Default 60. */
+  /** Seconds that the server may be out of reach in between. Default 60; 0 for a look that is not to be made again after any error. */
   readonly unreachableSeconds?: number;
 }
 
+/** So many looks in a row may end in an answer that is an error of the server's, or is cut off: one such answer says nothing about the slice. */
+const mostBadAnswers = 5;
+
 /**
- * Looks until `look` gives something. The server may be out of reach for a while.
+ * Looks until `look` gives something. The server may be out of reach for a while, and answer badly a few times.
  *
  * @throws InfraError FAB-TIMEOUT at the deadline, FAB-UNREACHABLE when the server stays out of reach, and whatever else `look` throws
  */
@@ -24,14 +27,19 @@ export async function waitUntil<T>(look: () => Promise<T | undefined>, options: 
   const deadline = start + options.seconds * 1000;
   let lastAnswer = start;
   let pause = options.firstMs ?? 100;
+  let bad = 0;
   for (;;) {
     try {
       const found = await look();
       if (found !== undefined) return found;
       lastAnswer = performance.now();
+      bad = 0;
     } catch (error) {
-      const away = error instanceof InfraError && error.code === "FAB-UNREACHABLE";
-      if (!away || performance.now() - lastAnswer > (options.unreachableSeconds ?? 60) * 1000) throw error;
+      const code = error instanceof InfraError ? error.code : "";
+      const patience = (options.unreachableSeconds ?? 60) * 1000;
+      const away = code === "FAB-UNREACHABLE" && performance.now() - lastAnswer < patience;
+      const garbled = ["FAB-SERVER", "FAB-ANSWER"].includes(code) && patience > 0 && ++bad < mostBadAnswers;
+      if (!away && !garbled) throw error;
     }
     if (performance.now() + pause > deadline) {
       throw new InfraError({

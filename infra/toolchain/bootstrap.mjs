@@ -255,6 +255,7 @@ function removeOrphans() {
 
 const entries = {
   "--test": ["test/run.mjs"],
+  "--test-fabric": ["--import", "tsx", "test/fault/fabric.ts"],
   "--bench": ["--import", "tsx", "test/bench/main.ts"],
 };
 

@@ -6,34 +6,66 @@ import type { Environment } from "./cache.js";
 import { type Executed, execute } from "./execute.js";
 import type { Step } from "./progress.js";
 
-/** What is wanted; the packages they need are found by apt itself. */
-const wanted = ["rabbitmq-server", "etcd-server", "etcd-client"] as const;
+/** Programs that are unpacked together. */
+export interface PackageSet {
+  /** What is wanted; the packages they need are found by apt itself. */
+  readonly wanted: readonly string[];
+  /** For messages, e.g. `the broker and the store`. */
+  readonly label: string;
+  /** What a person installs instead. */
+  readonly instead: string;
+  /** Name of a program in `bin` to the last line of its launcher. */
+  readonly launchers: Readonly<Record<string, string>>;
+}
 
 /**
  * Which of the packages that apt would install on an empty system are unpacked: what is asked for, all of Erlang, and
  * libraries that this system has not got. The C library and the like are always there and must stay the system's own.
  */
-export function packagesToUnpack(simulation: string, installed: ReadonlySet<string>): string[] {
+export function packagesToUnpack(
+  simulation: string,
+  installed: ReadonlySet<string>,
+  wanted: readonly string[] = serverPackages.wanted,
+): string[] {
   const all = simulation
     .split("\n")
     .flatMap((line) => /^Inst (\S+)/.exec(line)?.[1] ?? [])
     .map((name) => name.replace(/:.*$/, ""));
   const needed = (name: string): boolean =>
-    (wanted as readonly string[]).includes(name) ||
-    name.startsWith("erlang-") ||
-    (name.startsWith("lib") && !installed.has(name));
+    wanted.includes(name) || name.startsWith("erlang-") || (name.startsWith("lib") && !installed.has(name));
   return [...new Set(all)].filter(needed).sort();
 }
 
 /** Programs made runnable from where they were unpacked: Debian's own scripts name folders of the system. */
-const launchers: Readonly<Record<string, string>> = {
-  erl: 'exec "$BINDIR/erlexec" "$@"',
-  epmd: 'exec "$BINDIR/epmd" "$@"',
-  etcd: 'exec "$root/usr/bin/etcd" "$@"',
-  etcdctl: 'exec "$root/usr/bin/etcdctl" "$@"',
-  "rabbitmq-server": 'exec "$rabbit/rabbitmq-server" "$@"',
-  rabbitmqctl: 'exec "$rabbit/rabbitmqctl" "$@"',
-  "rabbitmq-diagnostics": 'exec "$rabbit/rabbitmq-diagnostics" "$@"',
+export const serverPackages: PackageSet = {
+  wanted: ["rabbitmq-server", "etcd-server", "etcd-client"],
+  label: "the broker and the store",
+  instead: "rabbitmq-server and etcd",
+  launchers: {
+    erl: 'exec "$BINDIR/erlexec" "$@"',
+    epmd: 'exec "$BINDIR/epmd" "$@"',
+    etcd: 'exec "$root/usr/bin/etcd" "$@"',
+    etcdctl: 'exec "$root/usr/bin/etcdctl" "$@"',
+    "rabbitmq-server": 'exec "$rabbit/rabbitmq-server" "$@"',
+    rabbitmqctl: 'exec "$rabbit/rabbitmqctl" "$@"',
+    "rabbitmq-diagnostics": 'exec "$rabbit/rabbitmq-diagnostics" "$@"',
+  },
+};
+
+/** OpenSSH, for the emulator's hosts. From 9.8 on its server runs helpers whose place is compiled in: they are named anew. */
+export const sshPackages: PackageSet = {
+  wanted: ["openssh-server", "openssh-client", "openssh-sftp-server"],
+  label: "OpenSSH",
+  instead: "openssh-client and openssh-server",
+  launchers: {
+    ssh: 'exec "$root/usr/bin/ssh" "$@"',
+    sshd: `for helper in auth:SshdAuthPath session:SshdSessionPath; do
+  found="$root/usr/lib/openssh/sshd-\${helper%%:*}"
+  if [ -x "$found" ]; then set -- -o "\${helper#*:}="$found"" "$@"; fi
+done
+exec "$root/usr/sbin/sshd" "$@"`,
+    "sftp-server": 'exec "$root/usr/lib/openssh/sftp-server" "$@"',
+  },
 };
 
 const preamble = `#!/bin/sh
@@ -61,10 +93,17 @@ export function quotePaths(script: string): string {
 }
 
 /**
- * Unpacks RabbitMQ, Erlang and etcd from Debian's (or Ubuntu's) packages into `folder` (`root/`, `bin/`). Needs no root and
+ * Unpacks Debian's (or Ubuntu's) packages, with what they need, into `folder` (`root/`, `bin/`). Needs no root and
  * changes nothing of the system: apt keeps its lists, its cache and its idea of what is installed in a folder of ours.
  */
-export async function unpackPackages(folder: string, env: Environment, step: Step): Promise<void> {
+export async function unpackPackages(
+  folder: string,
+  packages: PackageSet,
+  env: Environment,
+  step: Step,
+): Promise<void> {
+  const { wanted, label } = packages;
+  const aptProblem = (message: string, run: Executed): InfraError => problemOf(message, packages, run);
   const work = join(folder, "apt");
   const root = join(folder, "root");
   const bin = join(folder, "bin");
@@ -87,9 +126,9 @@ export async function unpackPackages(folder: string, env: Environment, step: Ste
   const simulation = await apt(["install", "--simulate", "--no-install-recommends", ...wanted]);
   if (simulation.code !== 0) {
     if (unreachable.test(update.stderr)) throw aptProblem("the package lists could not be read", update);
-    throw aptProblem("the broker and the store are not among this system's packages", simulation);
+    throw aptProblem(`${label}: not among this system's packages`, simulation);
   }
-  const names = packagesToUnpack(simulation.stdout, await installedPackages(env));
+  const names = packagesToUnpack(simulation.stdout, await installedPackages(env), wanted);
   step.update(`fetching ${names.length} packages`);
   const download = await apt(["download", ...names]);
   if (download.code !== 0) throw aptProblem("the packages could not be fetched", download);
@@ -102,7 +141,7 @@ export async function unpackPackages(folder: string, env: Environment, step: Ste
   for (const script of globSync(join(root, "usr/lib/rabbitmq/lib/*/sbin/rabbitmq-env"))) {
     writeFileSync(script, quotePaths(readFileSync(script, "utf8")));
   }
-  for (const [name, line] of Object.entries(launchers)) {
+  for (const [name, line] of Object.entries(packages.launchers)) {
     writeFileSync(join(bin, name), `${preamble}${line}\n`);
     chmodSync(join(bin, name), 0o755);
   }
@@ -141,7 +180,7 @@ async function installedPackages(env: Environment): Promise<Set<string>> {
 const unreachable =
   /Could not (resolve|connect)|Temporary failure|Connection (failed|timed out)|Network is unreachable/;
 
-function aptProblem(message: string, run: Executed): InfraError {
+function problemOf(message: string, packages: PackageSet, run: Executed): InfraError {
   const lines = run.stderr.split("\n").filter((line) => /^(E|Err|W):/.test(line));
   const detail = (
     lines.find((line) => line.startsWith("E:")) ??
@@ -159,7 +198,6 @@ function aptProblem(message: string, run: Executed): InfraError {
   return new InfraError({
     code: "TOOL-PACKAGES",
     message: `${message} (${detail})`,
-    remedy:
-      "install rabbitmq-server and etcd yourself, so that they are on PATH, and run the same command again",
+    remedy: `install ${packages.instead} yourself, so that they are on PATH, and run the same command again`,
   });
 }

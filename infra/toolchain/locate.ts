@@ -3,7 +3,7 @@ import { basename, delimiter, dirname, join } from "node:path";
 import { cacheFolder, type Environment } from "./cache.js";
 
 /** Programs a stack on this machine is run by. */
-export type ToolName = "pulumi" | "rabbitmq-server" | "epmd" | "etcd";
+export type ToolName = "pulumi" | "rabbitmq-server" | "epmd" | "etcd" | "ssh" | "sshd";
 
 /** Where a program was found: among the user's own, or in our cache folder. */
 export interface Located {
@@ -17,6 +17,8 @@ export const cacheUnits = {
   "rabbitmq-server": "servers",
   epmd: "servers",
   etcd: "servers",
+  ssh: "openssh",
+  sshd: "openssh",
 } as const;
 
 export function isExecutable(path: string): boolean {
@@ -54,7 +56,9 @@ export function find(name: ToolName, env: Environment = process.env): Located | 
 }
 
 function usable(name: ToolName, env: Environment): string | undefined {
-  const path = onPath(name, env);
+  // A server's folder is not on everybody's PATH.
+  const path =
+    onPath(name, env) ?? (name === "sshd" ? onPath(name, { PATH: "/usr/sbin:/usr/local/sbin" }) : undefined);
   if (path === undefined) return undefined;
   if (name === "pulumi") {
     const host = join(dirname(realpathSync(path)), "pulumi-language-nodejs");

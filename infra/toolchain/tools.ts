@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { InfraError } from "../problem.js";
 import { cacheFolder, type Environment } from "./cache.js";
 import { containerRuntime, writeLaunchers } from "./container.js";
-import { unpackPackages } from "./debian.js";
+import { serverPackages, sshPackages, unpackPackages } from "./debian.js";
 import { buildEngine, engineGoVersion } from "./engine-go.js";
 import { downloadEngine, engineNpmVersion } from "./engine-npm.js";
 import { execute } from "./execute.js";
@@ -101,6 +101,12 @@ function readRecord(unit: string): UnitRecord | undefined {
   }
 }
 
+const labels: Readonly<Record<Unit, string>> = {
+  engine: "engine",
+  servers: "broker and store",
+  openssh: "OpenSSH",
+};
+
 async function install(unit: Unit, progress: Progress, env: Environment): Promise<void> {
   const cache = cacheFolder(env);
   const target = join(cache, unit);
@@ -116,7 +122,7 @@ async function install(unit: Unit, progress: Progress, env: Environment): Promis
       { cause },
     );
   }
-  const label = unit === "engine" ? "engine" : "broker and store";
+  const label = labels[unit];
   const onWait = (): void => progress.line(`${label}: waiting for another process that installs the same`);
   await withLock(
     join(cache, "locks", unit),
@@ -135,7 +141,9 @@ async function install(unit: Unit, progress: Progress, env: Environment): Promis
         const record =
           unit === "engine"
             ? await makeEngine(work, progress, env, step)
-            : await makeServers(work, env, step);
+            : unit === "servers"
+              ? await makeServers(work, env, step)
+              : await makeOpenSsh(work, env, step);
         writeFileSync(join(work, "unit.json"), JSON.stringify(record));
         rmSync(target, { recursive: true, force: true });
         renameSync(work, target);
@@ -172,7 +180,7 @@ async function makeEngine(
 
 async function makeServers(work: string, env: Environment, step: Step): Promise<UnitRecord> {
   if (onPath("apt-get", env) !== undefined && onPath("dpkg", env) !== undefined) {
-    await unpackPackages(work, env, step);
+    await unpackPackages(work, serverPackages, env, step);
     return { road: "Debian packages, unpacked only" };
   }
   const runtime = await containerRuntime(env);
@@ -189,4 +197,16 @@ async function makeServers(work: string, env: Environment, step: Step): Promise<
   }
   await writeLaunchers(work, runtime, env, step);
   return { road: `containers, run by ${runtime}` };
+}
+
+async function makeOpenSsh(work: string, env: Environment, step: Step): Promise<UnitRecord> {
+  if (onPath("apt-get", env) === undefined || onPath("dpkg", env) === undefined) {
+    throw new InfraError({
+      code: "TOOL-NO-ROAD",
+      message: "no OpenSSH server (sshd) on this machine, and no apt-get to fetch one with",
+      remedy: "install your system's openssh packages",
+    });
+  }
+  await unpackPackages(work, sshPackages, env, step);
+  return { road: "Debian packages, unpacked only" };
 }

@@ -1,4 +1,4 @@
-// npm run bench -- [--json FILE] [--short] [--only approval,round,preview]
+// npm run bench -- [--json FILE] [--short] [--only approval,round,preview,topology,fabric-preview]
 import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -8,16 +8,18 @@ import { follow, submit } from "../../dynamos/runs/request.js";
 import { parseSettings } from "../../dynamos/runs/settings.js";
 import type { RoundReport } from "../../policy/contract/job.js";
 import { putDocuments } from "./documents.js";
+import { fabricPreviewLine } from "./fabric-preview.js";
 import { bareEcho, bareTransaction } from "./floors.js";
 import { type Market, startMarket, startSkeleton } from "./market.js";
 import { alternate, block, type Line, median, rateLine, table, timeLine } from "./measure.js";
 import { previewLine } from "./preview.js";
+import { topologyLines } from "./topology.js";
 
 const { values } = parseArgs({
   options: {
     json: { type: "string" },
     short: { type: "boolean", default: false },
-    only: { type: "string", default: "approval,round,preview" },
+    only: { type: "string", default: "approval,round,preview,topology,fabric-preview" },
   },
 });
 const wanted = new Set(values.only.split(","));
@@ -29,6 +31,8 @@ async function main(): Promise<void> {
   const lines: Line[] = [];
   if (wanted.has("approval") || wanted.has("round")) lines.push(...(await marketLines()));
   if (wanted.has("preview")) lines.push(await previewLine(values.short ? 2 : 5));
+  if (wanted.has("topology")) lines.push(...topologyLines(values.short ? 3 : 7));
+  if (wanted.has("fabric-preview")) lines.push(await fabricPreviewLine(values.short ? 2 : 5));
   console.log(table(lines));
   if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(lines, null, 1)}\n`);
 }

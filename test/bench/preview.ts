@@ -8,8 +8,8 @@ import { type Line, median, timeLine } from "./measure.js";
 
 const marketplace = `module.exports = require("dynamos-fabric/provider/dynamos/program");`;
 
-/** \`count\` dynamic resources that do nothing, in the same short form as the product's. */
-const empty = (count: number): string => `
+/** `count` dynamic resources that do nothing, in the same short form as the product's. */
+export const empty = (count: number): string => `
 const pulumi = require("@pulumi/pulumi");
 const provider = "exports.handler=()=>({check:async(o,n)=>({inputs:n}),diff:async()=>({changes:false}),create:async(i)=>({id:'x',outs:i}),delete:async()=>{}})";
 class Nothing extends pulumi.CustomResource {
@@ -54,7 +54,8 @@ export async function previewLine(blocks: number): Promise<Line> {
   }
 }
 
-async function seconds(stack: TestStack): Promise<number> {
+/** How long a preview takes that must show no change. */
+export async function seconds(stack: TestStack): Promise<number> {
   const from = performance.now();
   const preview = await stack.preview();
   const changed = preview.steps.filter((s) => s.op !== "same");

@@ -56,7 +56,7 @@ const repository = resolve(__dirname, "../..");
 export class TestStack {
   readonly folder = mkdtempSync(join(tmpdir(), "dynamos-fabric engine "));
   readonly stack: string;
-  readonly #env: Record<string, string | undefined>;
+  #env: Record<string, string | undefined>;
 
   constructor(options: TestStackOptions) {
     this.stack = options.stack ?? "test";
@@ -88,6 +88,11 @@ export class TestStack {
   /** Replaces the configuration. */
   config(values: Readonly<Record<string, unknown>>): void {
     writeFileSync(join(this.folder, `Pulumi.${this.stack}.yaml`), JSON.stringify({ config: values }));
+  }
+
+  /** Adds variables to what the engine and its children get. */
+  environment(more: Readonly<Record<string, string>>): void {
+    this.#env = { ...this.#env, ...more };
   }
 
   async engine(): Promise<Engine> {

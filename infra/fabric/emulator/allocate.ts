@@ -4,9 +4,12 @@
 import { fimJson, jsonProperty, textIn } from "../fim.js";
 import type { GraphNode } from "../graph.js";
 import { holds } from "./capacity.js";
+import type { SliverFault } from "./fault-schema.js";
+import { countsOf, type SliverWish, strikeSliver, withCounts } from "./faults.js";
 import { type EmulatorState, type Hold, noHold, type SliverRecord } from "./model.js";
 import { type Grants, macOf, modelName, type Placement, placeVm } from "./place.js";
 import type { Scenario } from "./scenario.js";
+import { hasFailed, neverComesUp } from "./states.js";
 import { chooseSubnet, type Gateway, nextAddress, routedServices } from "./subnets.js";
 import { innerServices, nodePorts } from "./validate.js";
 import { type GraphView, nameOf, nodeId } from "./view.js";
@@ -22,6 +25,14 @@ export interface AllocationRequest {
   /** Later than `now` for an advance reservation. */
   readonly startAt: number;
   readonly newId: () => string;
+  /** The slice's name, for faults that ask for it. */
+  readonly slice: string;
+}
+
+/** New slivers, and the state with what their faults have counted. */
+export interface Allocation {
+  readonly state: EmulatorState;
+  readonly slivers: readonly SliverRecord[];
 }
 
 /** Elements that become slivers. */
@@ -36,17 +47,14 @@ export function reservable(view: GraphView): {
 }
 
 /** New slivers, refused ones included, in the order of asking. */
-export function allocate(
-  scenario: Scenario,
-  state: EmulatorState,
-  request: AllocationRequest,
-): readonly SliverRecord[] {
+export function allocate(scenario: Scenario, state: EmulatorState, request: AllocationRequest): Allocation {
   const { view, now } = request;
   const taken: Hold[] = [...holds(state, now)];
   const made: SliverRecord[] = [];
+  let counts = countsOf(state);
   const keep = (element: GraphNode, kind: SliverRecord["kind"], placement: Placement): void => {
     const ticketedAt = now + scenario.delays.nascent;
-    made.push({
+    const sliver: SliverRecord = {
       id: request.newId(),
       nodeId: nodeId(element),
       kind,
@@ -57,8 +65,20 @@ export function allocate(
       ...(placement.problem === undefined
         ? { hold: placement.hold, grants: placement.grants }
         : { hold: noHold, grants: {}, problem: placement.problem }),
-    });
-    if (placement.problem === undefined) taken.push(placement.hold);
+    };
+    if (placement.problem !== undefined) {
+      // a network of a node that is lost at its site is lost with it, not before
+      const at = placement.failsAt;
+      made.push(
+        at === undefined ? sliver : { ...sliver, failsAt: at, activeAt: Math.max(at, sliver.activeAt) },
+      );
+      return;
+    }
+    const struck = strikeSliver(scenario, counts, wishOfSliver(element, request.slice), false);
+    counts = struck.counts;
+    const outcome = struck.fault === undefined ? sliver : afflicted(sliver, struck.fault, nameOf(element));
+    made.push(outcome);
+    taken.push(outcome.hold);
   };
   for (const n of request.nodes)
     keep(
@@ -67,11 +87,31 @@ export function allocate(
       n.props.Type === "VM" ? placeVm(scenario, taken, view, n) : placeSwitch(scenario, n),
     );
   for (const s of request.services) {
-    keep(s, "NetworkServiceSliver", placeService(scenario, taken, view, s, [...request.existing, ...made]));
+    keep(
+      s,
+      "NetworkServiceSliver",
+      placeService(scenario, taken, view, s, [...request.existing, ...made], now),
+    );
   }
-  return made.map((s) =>
+  const slivers = made.map((s) =>
     s.problem === undefined ? s : { ...s, problem: s.problem.replaceAll("{this}", s.id) },
   );
+  return { state: counts === countsOf(state) ? state : withCounts(state, counts), slivers };
+}
+
+/** What a scenario's faults can ask of a sliver. */
+export function wishOfSliver(element: GraphNode, slice: string): SliverWish {
+  return { name: nameOf(element), type: element.props.Type ?? "", site: element.props.Site ?? "", slice };
+}
+
+/** A sliver that would come up, as a fault leaves it. */
+function afflicted(sliver: SliverRecord, fault: SliverFault, name: string): SliverRecord {
+  if (fault.kind === "slow") return { ...sliver, activeAt: sliver.activeAt + fault.ms };
+  const problem = fault.text.replaceAll("{name}", name);
+  if (fault.kind === "die") return { ...sliver, problem, failsAt: sliver.activeAt + fault.ms + 1 };
+  return fault.at === "ticket"
+    ? { ...sliver, problem, hold: noHold, grants: {} }
+    : { ...sliver, problem, failsAt: sliver.activeAt };
 }
 
 function placeSwitch(scenario: Scenario, element: GraphNode): Placement {
@@ -89,13 +129,18 @@ function placeService(
   view: GraphView,
   service: GraphNode,
   slivers: readonly SliverRecord[],
+  now: number,
 ): Placement {
   const nodes = nodePorts(view, service).flatMap((p) => view.ownerNode(p) ?? []);
   for (const node of nodes) {
     const sliver = slivers.findLast((s) => s.nodeId === nodeId(node));
-    if (sliver !== undefined && (sliver.problem !== undefined || sliver.closedAt !== undefined)) {
+    if (
+      sliver !== undefined &&
+      (neverComesUp(sliver) || hasFailed(sliver, now) || sliver.closedAt !== undefined)
+    ) {
       return {
         problem: `redeem predecessor reservation# ${sliver.id} is in a terminal state, failing the reservation# {this}`,
+        ...(sliver.failsAt === undefined ? {} : { failsAt: Math.max(sliver.failsAt, now) }),
       };
     }
   }

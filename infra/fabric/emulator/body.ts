@@ -47,6 +47,15 @@ export function readText(body: unknown): string {
   return Buffer.isBuffer(body) ? body.toString("utf8") : "";
 }
 
+/** @throws FrontError 400 */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw bad("Request body is not valid JSON");
+  }
+}
+
 function readJson(contentType: string | undefined, body: unknown): Readonly<Record<string, unknown>> {
   const kind = contentType?.split(";")[0]?.trim().toLowerCase() ?? "";
   if (kind !== "application/json" && !kind.endsWith("+json")) {
@@ -54,12 +63,7 @@ function readJson(contentType: string | undefined, body: unknown): Readonly<Reco
   }
   const text = readText(body);
   if (text === "") throw bad("None is not of type 'object'");
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch {
-    throw bad("Request body is not valid JSON");
-  }
+  const json = parseJson(text);
   if (typeof json !== "object" || json === null || Array.isArray(json))
     throw bad(`${shown(json)} is not of type 'object'`);
   return json as Record<string, unknown>;

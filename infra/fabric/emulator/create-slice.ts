@@ -31,13 +31,14 @@ export function createSlice(call: Call, request: CreateRequest): Outcome {
     throw new ApiError(500, `Slice ${request.name} already exists`);
   checkSlivers(graph);
   checkMaintenance(call, graph);
-  const slivers = allocate(scenario, state, {
+  const { state: counted, slivers } = allocate(scenario, state, {
     view: new GraphView(graph),
     ...reservable(new GraphView(graph)),
     existing: [],
     now,
     startAt: lease.start,
     newId: call.newId,
+    slice: request.name,
   });
   const slice: SliceRecord = {
     id: call.newId(),
@@ -54,7 +55,7 @@ export function createSlice(call: Call, request: CreateRequest): Outcome {
     slivers,
   };
   return {
-    state: { ...state, slices: [...state.slices, slice] },
+    state: { ...counted, slices: [...counted.slices, slice] },
     slice,
     slivers: new Set(slivers.map((s) => s.id)),
   };

@@ -4,7 +4,7 @@ import { type Call, maintenanceText, type Outcome, replaced } from "./call.js";
 import { clampedEnd } from "./lease.js";
 import type { EmulatorState, SliceRecord } from "./model.js";
 import { closed } from "./render.js";
-import { isAllocated, isEnded, isModified, isStable, sliceState, sliverState } from "./states.js";
+import { hasFailed, isAllocated, isEnded, isModified, isStable, sliceState, sliverState } from "./states.js";
 
 /** @throws ApiError */
 export function renewSlice(call: Call, sliceId: string, end: number): Outcome {
@@ -26,7 +26,7 @@ export function renewSlice(call: Call, sliceId: string, end: number): Outcome {
   if (seconds(leaseEnd) === seconds(slice.leaseEnd)) return { state: call.state, slice, slivers: new Set() };
   const until = now + scenario.delays.renew;
   const slivers = slice.slivers.map((s) =>
-    s.closedAt === undefined && s.problem === undefined
+    s.closedAt === undefined && !hasFailed(s, now)
       ? {
           ...s,
           change: {

@@ -3,13 +3,23 @@
  * preview without a running emulator, finds the same answers. All times are milliseconds since 1970.
  */
 import type { PropertyGraph } from "../graph.js";
+import type { CredentialState } from "./credential-state.js";
 
 /** The whole of the emulator's memory, one JSON file. */
 export interface EmulatorState {
   readonly version: 1;
   readonly slices: readonly SliceRecord[];
   readonly poas: readonly PoaRecord[];
+  /** A scenario given while it ran, as it was written; it goes before the file's. */
+  readonly scenario?: unknown;
+  /** How often each fault was looked at and struck. */
+  readonly faults?: FaultCounts;
+  /** The credential manager's keys and tokens, from its first use on. */
+  readonly credentials?: CredentialState;
 }
+
+/** Name of a fault to how many calls or slivers it fitted, and how many of them it struck. */
+export type FaultCounts = Readonly<Record<string, { readonly seen: number; readonly struck: number }>>;
 
 export const emptyState: EmulatorState = { version: 1, slices: [], poas: [] };
 
@@ -58,8 +68,10 @@ export interface SliverRecord {
   readonly startAt: number;
   /** When it is up. */
   readonly activeAt: number;
-  /** Why the broker refused it. */
+  /** Why it failed, or will. */
   readonly problem?: string;
+  /** When the problem shows. Default: with the broker's answer. */
+  readonly failsAt?: number;
   /** The last change of a sliver that was up. `error`: the change failed and the sliver stayed as it was. */
   readonly change?: { readonly how: "modify" | "renew"; readonly until: number; readonly error?: string };
   /** Components that a change asked for and did not get; accept removes them. NodeIDs. */

@@ -1,6 +1,6 @@
 /** PUT slices/modify and its acceptance. */
 import type { PropertyGraph } from "../graph.js";
-import { allocate, gatewayIn, portGrants, reservable } from "./allocate.js";
+import { allocate, gatewayIn, portGrants, reservable, wishOfSliver } from "./allocate.js";
 import { ApiError } from "./api-error.js";
 import {
   type Call,
@@ -12,12 +12,13 @@ import {
   replaceSliver,
 } from "./call.js";
 import { holds } from "./capacity.js";
-import type { SliceRecord, SliverRecord } from "./model.js";
+import { countsOf, strikeSliver, withCounts } from "./faults.js";
+import type { EmulatorState, SliceRecord, SliverRecord } from "./model.js";
 import { type ModifyPlan, needsWork, planModify } from "./modify.js";
 import { extendVm } from "./place.js";
 import { closed } from "./render.js";
-import { isModified, isStable, sliceState } from "./states.js";
-import { GraphView, nodeId, withoutElements } from "./view.js";
+import { hasFailed, isModified, isStable, sliceState } from "./states.js";
+import { GraphView, nameOf, nodeId, withoutElements } from "./view.js";
 
 /** @throws ApiError */
 export function modifySlice(call: Call, sliceId: string, graphml: string): Outcome {
@@ -39,12 +40,12 @@ export function modifySlice(call: Call, sliceId: string, graphml: string): Outco
   const removed = new Set(plan.removed);
   const closing = slice.slivers.map((s) => (removed.has(s.nodeId) ? closed(slice, s, now) : s));
   const next = { ...slice, slivers: closing, graph: plan.graph, graphId: call.newId() };
-  const { slice: extended, changed } = changeSlivers(
-    { ...call, state: replaced(call.state, next).state },
-    next,
-    plan,
-  );
-  const made = allocate(scenario, replaced(call.state, extended).state, {
+  const {
+    slice: extended,
+    changed,
+    state: after,
+  } = changeSlivers({ ...call, state: replaced(call.state, next).state }, next, plan);
+  const { state: counted, slivers: made } = allocate(scenario, replaced(after, extended).state, {
     view: new GraphView(plan.graph),
     nodes: plan.addedNodes,
     services: plan.addedServices,
@@ -52,11 +53,12 @@ export function modifySlice(call: Call, sliceId: string, graphml: string): Outco
     now,
     startAt: now,
     newId: call.newId,
+    slice: slice.name,
   });
   // ports of networks that were there may join a VM that is new: they get their addresses once it has its card
   const whole = readdress({ ...extended, slivers: [...extended.slivers, ...made] }, plan);
   const done: SliceRecord = { ...whole, operation: { kind: "modify", at: now } };
-  return { ...replaced(call.state, done), slivers: new Set([...made.map((s) => s.id), ...changed]) };
+  return { ...replaced(counted, done), slivers: new Set([...made.map((s) => s.id), ...changed]) };
 }
 
 /** Gives running VMs their new components, and takes back those that went. */
@@ -64,22 +66,39 @@ function changeSlivers(
   call: Call,
   slice: SliceRecord,
   plan: ModifyPlan,
-): { slice: SliceRecord; changed: readonly string[] } {
+): { slice: SliceRecord; changed: readonly string[]; state: EmulatorState } {
   const view = new GraphView(plan.graph);
   const ids: string[] = [];
+  const before = countsOf(call.state);
+  let counts = before;
   let current = slice;
   for (const sliver of slice.slivers) {
-    if (
-      sliver.closedAt !== undefined ||
-      sliver.problem !== undefined ||
-      !plan.changed.includes(sliver.nodeId)
-    )
+    if (sliver.closedAt !== undefined || hasFailed(sliver, call.now) || !plan.changed.includes(sliver.nodeId))
       continue;
     ids.push(sliver.id);
     const until = call.now + call.scenario.delays.modify;
     const element = view.find(sliver.nodeId);
     const parts = new Set(element === undefined ? [] : view.subtree(element).map(nodeId));
     const grants = Object.fromEntries(Object.entries(sliver.grants).filter(([id]) => parts.has(id)));
+    const struck =
+      element === undefined
+        ? { counts }
+        : strikeSliver(call.scenario, counts, wishOfSliver(element, slice.name), true);
+    counts = struck.counts;
+    if (struck.fault?.kind === "fail" && element !== undefined) {
+      const error = struck.fault.text.replaceAll("{name}", nameOf(element));
+      const inside = sliver.kind === "NodeSliver" ? view.components(element) : view.ports(element);
+      const failedParts = inside
+        .map(nodeId)
+        .filter((id) => sliver.grants[id] === undefined && !sliver.hold.devices.some((d) => d.nodeId === id));
+      const change = { how: "modify" as const, until, error };
+      current = replaceSliver(current, {
+        ...sliver,
+        change,
+        ...(failedParts.length === 0 ? {} : { failedParts }),
+      });
+      continue;
+    }
     let next: SliverRecord = { ...sliver, grants, change: { how: "modify", until } };
     if (sliver.kind === "NodeSliver" && element !== undefined) {
       const hold = { ...sliver.hold, devices: sliver.hold.devices.filter((d) => parts.has(d.nodeId)) };
@@ -98,7 +117,11 @@ function changeSlivers(
     }
     current = replaceSliver(current, next);
   }
-  return { slice: current, changed: ids };
+  return {
+    slice: current,
+    changed: ids,
+    state: counts === before ? call.state : withCounts(call.state, counts),
+  };
 }
 
 function readdress(slice: SliceRecord, plan: ModifyPlan): SliceRecord {
@@ -110,6 +133,7 @@ function readdress(slice: SliceRecord, plan: ModifyPlan): SliceRecord {
       sliver.kind !== "NetworkServiceSliver" ||
       service === undefined ||
       sliver.closedAt !== undefined ||
+      sliver.change?.error !== undefined ||
       !plan.changed.includes(sliver.nodeId)
     )
       continue;
@@ -131,7 +155,7 @@ export function acceptModify(call: Call, sliceId: string): Outcome {
   if (slice === undefined) throw new ApiError(404, "User# has no Slices");
   const state = sliceState(slice, call.now);
   if (!isModified(state)) return { state: call.state, slice, slivers: new Set() };
-  const failed = slice.slivers.filter((s) => s.closedAt === undefined && s.problem !== undefined);
+  const failed = slice.slivers.filter((s) => s.closedAt === undefined && hasFailed(s, call.now));
   const gone = new Set([
     ...failed.map((s) => s.nodeId),
     ...slice.slivers.flatMap((s) => s.failedParts ?? []),

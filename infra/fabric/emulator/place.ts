@@ -12,7 +12,11 @@ export type Grants = Record<string, Record<string, string>>;
 
 export type Placement =
   | { readonly hold: Hold; readonly grants: Grants; readonly problem?: undefined }
-  | { readonly problem: string };
+  | {
+      readonly problem: string;
+      /** When it shows. Default: with the broker's answer. */
+      readonly failsAt?: number;
+    };
 
 /** Properties of a node map; the name stands for the broker's combined model. */
 export const modelName = "emulated-cbm";
@@ -186,7 +190,7 @@ function vmGrants(scenario: Scenario, view: GraphView, vm: GraphNode, flavour: F
         instance_parent: hold.worker,
       }),
       NodeMap: fimJson([modelName, hold.worker]),
-      // an address nobody answers at: the emulator has no machines
+      // an address that answers only where nodes are namespaces with IPv6 management; other hosts get theirs in hosts-addresses.ts
       MgmtIp: `2001:400:a100:${(0x3000 + index).toString(16)}:f816:3eff:fe${hex(number, 16)}:${(number & 0xffff).toString(16)}`,
     },
   };

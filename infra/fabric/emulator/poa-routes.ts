@@ -1,4 +1,4 @@
-/** `poas`: calls on a running sliver. They succeed and do nothing: the emulator has no machines. */
+/** `poas`: calls on a running sliver. They succeed and do nothing, but a reboot where nodes have hosts (hosts.ts). */
 import { readPoaPost } from "./body.js";
 import { createPoa } from "./lifecycle.js";
 import { queries, readQuery } from "./query.js";
@@ -10,7 +10,7 @@ import { poaState } from "./states.js";
 type ById = { Params: { id: string } };
 
 export function poaRoutes(context: RouteContext): void {
-  const { app, store, scenario, now, newId, who } = context;
+  const { app, store, now, newId, who } = context;
 
   app.post<ById>("/poas/create/:id", async (request, reply) => {
     const { operation } = readPoaPost(request.headers["content-type"], request.body);
@@ -18,7 +18,7 @@ export function poaRoutes(context: RouteContext): void {
     const at = now();
     const made = await store.update((state) => {
       const outcome = createPoa(
-        { scenario, state, who: identity, now: at, newId },
+        { scenario: context.scenario, state, who: identity, now: at, newId },
         request.params.id,
         operation,
       );

@@ -9,6 +9,11 @@ export function sendData(reply: FastifyReply, type: string, data: readonly unkno
     .send(written({ data, size: data.length, status: 200, type }));
 }
 
+/** Any other success, its keys in the order given. */
+export function sendJson(reply: FastifyReply, body: Readonly<Record<string, unknown>>): FastifyReply {
+  return withCors(reply).code(200).send(JSON.stringify(body));
+}
+
 /** A refusal, in the shape of whoever refuses. */
 export function sendError(reply: FastifyReply, error: unknown): FastifyReply {
   if (error instanceof FrontError) return sendProblem(reply, error);

@@ -15,8 +15,8 @@ interface Window {
 }
 
 export function resourceRoutes(context: RouteContext): void {
-  const { app, store, scenario, now, who } = context;
-  const sites = () => freeCapacity(scenario, store.read(), { now: now() });
+  const { app, store, now, who } = context;
+  const sites = () => freeCapacity(context.scenario, store.read(), { now: now() });
   const model = (
     level: number,
     format: string,

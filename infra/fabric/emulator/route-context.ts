@@ -6,6 +6,7 @@ import type { Identity } from "./token.js";
 /** What the routes work with. */
 export interface RouteContext {
   readonly app: FastifyInstance;
+  /** The one in force at this moment. */
   readonly scenario: Scenario;
   readonly store: Store;
   readonly now: () => number;

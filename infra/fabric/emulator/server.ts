@@ -1,12 +1,16 @@
 /** FABRIC's orchestrator API over HTTP: paths, envelopes, headers and status codes of the real one around the pure operations. */
 import { randomUUID } from "node:crypto";
 import Fastify, { type FastifyInstance, type FastifyRequest } from "fastify";
+import { adminRoutes } from "./admin-routes.js";
 import { FrontError } from "./api-error.js";
+import { coreRoutes } from "./core-routes.js";
+import { credentialRoutes } from "./credential-routes.js";
+import { faultHooks } from "./fault-hooks.js";
 import { poaRoutes } from "./poa-routes.js";
 import { sendData, sendError } from "./reply.js";
 import { resourceRoutes } from "./resource-routes.js";
 import type { RouteContext } from "./route-context.js";
-import type { Scenario } from "./scenario.js";
+import { parseScenario, type Scenario } from "./scenario.js";
 import { sliceRoutes } from "./slice-routes.js";
 import type { Store } from "./store.js";
 import { identify } from "./token.js";
@@ -15,8 +19,13 @@ import { identify } from "./token.js";
 export const bodyLimit = 10 * 1024 * 1024;
 
 export interface EmulatorOptions {
+  /** Unless another was given while it ran: that one is in the store. */
   readonly scenario: Scenario;
   readonly store: Store;
+  /** Opens the routes below /emulator to who has it. Default: there are none. */
+  readonly adminToken?: string;
+  /** Default: plain HTTP. */
+  readonly tls?: { readonly key: string; readonly cert: string };
   /** Milliseconds since 1970. Default: the machine's clock. */
   readonly now?: () => number;
   readonly newId?: () => string;
@@ -24,8 +33,10 @@ export interface EmulatorOptions {
 
 /** The emulator as a Fastify server that does not listen yet. */
 export function buildEmulator(options: EmulatorOptions): FastifyInstance {
-  const app = Fastify({ bodyLimit, logger: false, forceCloseConnections: true });
-  const now = options.now ?? Date.now;
+  const app = newServer(options.tls);
+  const clock = options.now ?? Date.now;
+  const current = scenarioInForce(options);
+  const now = () => clock() + current().clockAheadMs;
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
   app.addHook("onRequest", async (request) => {
@@ -46,19 +57,47 @@ export function buildEmulator(options: EmulatorOptions): FastifyInstance {
   );
   const context: RouteContext = {
     app,
-    scenario: options.scenario,
+    get scenario() {
+      return current();
+    },
     store: options.store,
     now,
     newId: options.newId ?? randomUUID,
-    who: (request) => identify(bearer(request), options.scenario, now()),
+    who: (request) => identify(bearer(request), current(), options.store.read(), now()),
   };
+  const calls = faultHooks(context);
   sliceRoutes(context);
   resourceRoutes(context);
   poaRoutes(context);
+  credentialRoutes(context);
+  coreRoutes(context);
+  if (options.adminToken !== undefined) adminRoutes(context, options.adminToken, calls);
   return app;
 }
 
-/** Calls without a token: those the real one has open, ours, and paths that are none of its own. */
+/** HTTP and HTTPS servers differ in type only. */
+function newServer(tls: EmulatorOptions["tls"]): FastifyInstance {
+  const common = { bodyLimit, logger: false, forceCloseConnections: true } as const;
+  return tls === undefined
+    ? Fastify(common)
+    : (Fastify({ ...common, https: { ...tls } }) as unknown as FastifyInstance);
+}
+
+/** The scenario that was given while it ran, else the file's; parsed once each. */
+function scenarioInForce({ store, scenario }: EmulatorOptions): () => Scenario {
+  let raw: unknown;
+  let parsed = scenario;
+  return () => {
+    const given = store.read().scenario;
+    if (given !== raw) {
+      raw = given;
+      parsed = given === undefined ? scenario : parseScenario(given);
+    }
+    return parsed;
+  };
+}
+
+/** Calls without a token, or with their own rules: those the real one has open, the credential manager's, ours, and paths that are none of its own. */
 function isOpen(request: FastifyRequest): boolean {
   const path = request.routeOptions.url;
   return (
@@ -66,7 +105,9 @@ function isOpen(request: FastifyRequest): boolean {
     path === "/version" ||
     path === "/healthz" ||
     path === "/poas" ||
-    path.startsWith("/portalresources")
+    path.startsWith("/portalresources") ||
+    path.startsWith("/credmgr/") ||
+    path.startsWith("/emulator/")
   );
 }
 

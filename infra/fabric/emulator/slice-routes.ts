@@ -18,9 +18,9 @@ import type { Identity } from "./token.js";
 type ById = { Params: { id: string } };
 
 export function sliceRoutes(context: RouteContext): void {
-  const { app, store, scenario, now, newId, who } = context;
+  const { app, store, now, newId, who } = context;
   const call = (state: EmulatorState, identity: Identity, at: number): Call => ({
-    scenario,
+    scenario: context.scenario,
     state,
     who: identity,
     now: at,

@@ -33,15 +33,26 @@ export function closeTime(sliver: SliverRecord, slice: SliceRecord): number {
   return Math.min(sliver.closedAt ?? Number.POSITIVE_INFINITY, slice.leaseEnd);
 }
 
-/** Whether it takes room at its site: from its request until it is asked to close. A refused one takes none. */
+/** Whether it has failed by now. */
+export function hasFailed(sliver: SliverRecord, now: number): boolean {
+  return sliver.problem !== undefined && now >= (sliver.failsAt ?? sliver.ticketedAt);
+}
+
+/** Whether it fails before it is up. */
+export function neverComesUp(sliver: SliverRecord): boolean {
+  return sliver.problem !== undefined && (sliver.failsAt ?? sliver.ticketedAt) <= sliver.activeAt;
+}
+
+/** Whether it takes room at its site: from its request until it is asked to close or fails. One that the broker refused never took any. */
 export function holdsCapacity(sliver: SliverRecord, slice: SliceRecord, now: number): boolean {
-  return sliver.problem === undefined && now < closeTime(sliver, slice);
+  if (sliver.problem !== undefined && (sliver.failsAt === undefined || now >= sliver.failsAt)) return false;
+  return now < closeTime(sliver, slice);
 }
 
 export function sliverState(sliver: SliverRecord, slice: SliceRecord, now: number): SliverState {
   if (now < sliver.ticketedAt && now < closeTime(sliver, slice))
     return { state: "Nascent", pending: "Ticketing", join: "None_" };
-  if (sliver.problem !== undefined)
+  if (sliver.problem !== undefined && hasFailed(sliver, now))
     return { state: "Failed", pending: "None_", join: "None_", error: sliver.problem };
   const closedAt = closeTime(sliver, slice);
   if (now >= closedAt + slice.closeMs) return { state: "Closed", pending: "None_", join: "NoJoin", closedAt };
@@ -66,8 +77,9 @@ export function sliverState(sliver: SliverRecord, slice: SliceRecord, now: numbe
 function settledAt(slice: SliceRecord): number {
   let latest = slice.operation.at;
   for (const s of slice.slivers) {
-    latest = Math.max(latest, s.problem === undefined ? s.activeAt : s.ticketedAt, s.change?.until ?? 0);
-    if (s.closedAt !== undefined && s.closedAt >= slice.operation.at && s.problem === undefined) {
+    const answered = neverComesUp(s) ? (s.failsAt ?? s.ticketedAt) : s.activeAt;
+    latest = Math.max(latest, answered, s.change?.until ?? 0);
+    if (s.closedAt !== undefined && s.closedAt >= slice.operation.at && !hasFailed(s, s.closedAt)) {
       latest = Math.max(latest, s.closedAt + slice.closeMs);
     }
   }
@@ -78,18 +90,20 @@ export function sliceState(slice: SliceRecord, now: number): SliceState {
   const end =
     slice.operation.kind === "delete" ? Math.min(slice.operation.at, slice.leaseEnd) : slice.leaseEnd;
   if (now >= end) return now < end + slice.closeMs ? "Closing" : "Dead";
-  if (slice.operation.kind === "accept") return slice.operation.ok ? "StableOK" : "StableError";
-  if (slice.operation.kind === "create" && now < slice.operation.begunAt) return "Nascent";
   const living = slice.slivers.filter((s) => s.closedAt === undefined);
-  const ok = living.every((s) => s.problem === undefined && s.change?.error === undefined);
+  const failed = living.filter((s) => hasFailed(s, now));
+  if (slice.operation.kind === "accept")
+    return slice.operation.ok && failed.length === 0 ? "StableOK" : "StableError";
+  if (slice.operation.kind === "create" && now < slice.operation.begunAt) return "Nascent";
+  const ok = failed.length === 0 && living.every((s) => s.change?.error === undefined);
   const settled = settledAt(slice);
   // an advance reservation rests between its ticket and its start
   const ticketed = Math.max(...living.map((s) => s.ticketedAt), slice.operation.at);
   const start = Math.max(...living.map((s) => s.startAt), slice.operation.at);
   const resting = slice.operation.kind === "create" && start > ticketed && now >= ticketed && now < settled;
-  if (resting && living.some((s) => s.problem === undefined)) return ok ? "AllocatedOK" : "AllocatedError";
+  if (resting && failed.length < living.length) return ok ? "AllocatedOK" : "AllocatedError";
   if (now < settled) return slice.operation.kind === "modify" ? "Modifying" : "Configuring";
-  if (living.every((s) => s.problem !== undefined)) return now < settled + slice.closeMs ? "Closing" : "Dead"; // nothing came up: it ends
+  if (living.every(neverComesUp)) return now < settled + slice.closeMs ? "Closing" : "Dead"; // nothing came up: it ends
   if (slice.operation.kind === "modify") return ok ? "ModifyOK" : "ModifyError";
   return ok ? "StableOK" : "StableError";
 }

@@ -15,6 +15,8 @@ const poasKept = 200;
 export interface Store {
   /** The state as last saved. */
   read(): EmulatorState;
+  /** Calls back after each change, once it is saved. States also change with time alone: node-life.ts says when. @returns ends it */
+  onChange(listener: (state: EmulatorState) => void): () => void;
   /** Works out the next state and saves it; answers once it is on disk. A change that throws, or cannot be saved, changes nothing. */
   update<T>(
     change: (state: EmulatorState) => { readonly state: EmulatorState; readonly result: T },
@@ -85,8 +87,10 @@ export async function openStore(file: string, now: () => number = Date.now): Pro
   await mkdir(dirname(file), { recursive: true });
   let state = await readState(file);
   let turn: Promise<unknown> = Promise.resolve();
+  const { onChange, tell } = listeners();
   return {
     read: () => state,
+    onChange,
     update: (change) => {
       const mine = turn.then(async () => {
         const { state: next, result } = change(state);
@@ -94,6 +98,7 @@ export async function openStore(file: string, now: () => number = Date.now): Pro
           const trimmed = withoutOld(next, now());
           await save(file, trimmed);
           state = trimmed;
+          tell(state);
         }
         return result;
       });
@@ -103,14 +108,31 @@ export async function openStore(file: string, now: () => number = Date.now): Pro
   };
 }
 
+function listeners(): Pick<Store, "onChange"> & { readonly tell: (state: EmulatorState) => void } {
+  const all = new Set<(state: EmulatorState) => void>();
+  return {
+    onChange: (listener) => {
+      all.add(listener);
+      return () => all.delete(listener);
+    },
+    tell: (state) => {
+      for (const listener of all) listener(state);
+    },
+  };
+}
+
 /** A store that forgets: for tests of the routes alone. */
 export function memoryStore(initial: EmulatorState = emptyState): Store {
   let state = initial;
+  const { onChange, tell } = listeners();
   return {
     read: () => state,
+    onChange,
     update: async (change) => {
       const { state: next, result } = change(state);
+      const changed = next !== state;
       state = next;
+      if (changed) tell(state);
       return result;
     },
   };

@@ -1,6 +1,11 @@
-/** Who calls: what a bearer token's claims say. The signature is not checked, the emulator has no keys; the scenario may name the only valid tokens. */
+/**
+ * Who calls: what a bearer token's claims say. Anything that looks like a token will do, unless the scenario names the only valid ones or wants those of
+ * the emulator's credential manager.
+ */
 import { z } from "zod";
 import { ApiError } from "./api-error.js";
+import { tokenFault } from "./credential-manager.js";
+import type { EmulatorState } from "./model.js";
 import type { Scenario } from "./scenario.js";
 
 export interface Identity {
@@ -24,7 +29,7 @@ const claimsSchema = z.looseObject({
 });
 
 /** @throws ApiError 500, as the real one answers a token it cannot use */
-export function identify(token: string, scenario: Scenario, now: number): Identity {
+export function identify(token: string, scenario: Scenario, state: EmulatorState, now: number): Identity {
   const invalid = (why: string) => new ApiError(500, `Unable to validate provided token: ${why}`);
   const parts = token.split(".");
   if (parts.length !== 3) throw invalid("ValidateCode.UNPARSABLE_TOKEN/JWT must have 3 parts");
@@ -32,6 +37,8 @@ export function identify(token: string, scenario: Scenario, now: number): Identi
   if (!claims.success) throw invalid("ValidateCode.UNPARSABLE_TOKEN/Invalid payload");
   if (scenario.tokens !== undefined && !scenario.tokens.includes(token))
     throw invalid("ValidateCode.INVALID/Signature verification failed");
+  const fault = scenario.auth === "signed" ? tokenFault(state.credentials, token) : undefined;
+  if (fault !== undefined) throw new ApiError(500, fault);
   const { email, uuid, sub, exp, projects } = claims.data;
   if (exp !== undefined && exp * 1000 <= now) throw invalid("ValidateCode.INVALID/Signature has expired");
   const { identity } = scenario;

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -148,6 +148,16 @@ describe("the emulator as a process", () => {
         { HTTP_PORT: "0", STATE_FILE, SCENARIO_FILE: scenario },
         /scenario\.yaml {2}sites\.amst {2}FAB-EMU-SCENARIO/,
       ],
+      [{ HTTP_PORT: "0", STATE_FILE, HTTP_HOST: "0.0.0.0" }, /HTTP_HOST {2}FAB-EMU-ENV {2}not an address/],
+      [
+        { HTTP_PORT: "0", STATE_FILE, TLS_KEY_FILE: scenario },
+        /TLS_CERT_FILE {2}FAB-EMU-ENV {2}cannot be read/,
+      ],
+      [
+        { HTTP_PORT: "0", STATE_FILE, TLS_KEY_FILE: scenario, TLS_CERT_FILE: scenario },
+        /TLS_CERT_FILE {2}FAB-EMU-ENV {2}no certificate and key/,
+      ],
+      [{ HTTP_PORT: "0", STATE_FILE, ADMIN_TOKEN_FILE: folder }, /ADMIN_TOKEN_FILE {2}FAB-EMU-ENV/],
       [{ HTTP_PORT: "0", STATE_FILE, SCENARIO_FILE: "/nowhere.yaml" }, /FAB-EMU-SCENARIO {2}cannot be read/],
     ];
     for (const [env, text] of cases) {
@@ -158,6 +168,39 @@ describe("the emulator as a process", () => {
     }
     await new Promise((resolve) => taken.close(resolve));
     expect(await readFile(broken, "utf8")).toBe('{"slices": 3}');
+  });
+
+  it("is ruled by who can read its admin token, on the address it is told; a scenario given so outlives it", async () => {
+    const ADMIN_TOKEN_FILE = join(folder, "admin-token");
+    const host = process.platform === "linux" ? "127.0.0.9" : "127.0.0.1"; // elsewhere only one address is there
+    const env = {
+      HTTP_PORT: "0",
+      HTTP_HOST: host,
+      STATE_FILE: join(folder, "ruled", "state.json"),
+      ADMIN_TOKEN_FILE,
+    };
+    const first = start(env);
+    const url = await first.url;
+    expect(new URL(url).hostname).toBe(host);
+    expect((await stat(ADMIN_TOKEN_FILE)).mode & 0o777).toBe(0o600);
+    const token = await readFile(ADMIN_TOKEN_FILE, "utf8");
+    const admin = async (at: string, by: string) =>
+      await fetch(`${at}/emulator/scenario`, {
+        method: "PUT",
+        headers: { authorization: `Bearer ${by}` },
+        body: JSON.stringify({ maintenance: true }),
+      });
+    expect((await admin(url, "guess")).status).toBe(401);
+    expect((await admin(url, token)).status).toBe(200);
+    first.child.kill("SIGKILL");
+    await first.ended;
+    const again = start(env);
+    const refused = (await create(await again.url, "later")) as unknown as {
+      readonly errors: readonly { readonly details: string }[];
+    };
+    expect(refused.errors[0]?.details).toContain("maintenance mode");
+    // another start, another token
+    expect((await admin(await again.url, token)).status).toBe(401);
   });
 
   it("answers 500 and changes nothing when it cannot save", async () => {

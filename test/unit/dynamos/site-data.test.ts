@@ -105,7 +105,11 @@ describe("FABRIC's public summary", () => {
       capacity.map(({ site, workers }) => ({
         site,
         maintenance: false,
-        workers: workers.map((w) => ({ cores: w.cores.free, ram: w.ram.free, disk: w.disk.free })),
+        workers: workers.map((w) => ({
+          name: w.name,
+          ...{ cores: w.cores.free, ram: w.ram.free, disk: w.disk.free },
+          devices: Object.fromEntries(Object.entries(w.components).map(([key, { free }]) => [key, free])),
+        })),
       })),
     );
   });

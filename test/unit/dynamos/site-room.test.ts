@@ -1,6 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type Room, roomProblems, type SiteRoom, type Wanted } from "../../../dynamos/site-room.js";
+import {
+  type Room,
+  roomProblems,
+  type SiteRoom,
+  type Wanted,
+  wantedOf,
+  withoutSlice,
+} from "../../../dynamos/site-room.js";
+import { parseNodeSpec } from "../../../infra/fabric/spec.js";
 
 const worker = (cores: number, ram = 512, disk = 5000): Room => ({ cores, ram, disk });
 const wanted = (name: string, site: string, cores: number, ram = 16, disk = 50): Wanted => ({
@@ -84,5 +92,48 @@ describe("roomProblems", () => {
         }
       }),
     );
+  });
+});
+
+describe("devices", () => {
+  const node = (more: object) => wantedOf("server", parseNodeSpec({ site: "AMST", ...more }));
+  const gpus = (site: string, n: number): SiteRoom => ({
+    site,
+    workers: [{ ...worker(64), name: `${site}-w1`, devices: { "GPU-A30": n, "SharedNIC-ConnectX-6": 2 } }],
+  });
+
+  it("are counted by model, on one worker", () => {
+    const wish = node({ components: ["GPU_A30", "GPU_A30"] });
+    expect(roomProblems([wish], [gpus("AMST", 2)])).toEqual([]);
+    expect(roomProblems([wish], [gpus("AMST", 1), gpus("PSC", 2)])).toEqual([
+      {
+        code: "FAB-SITE-FULL",
+        path: "nodes.server.components",
+        message: "2 GPU_A30 asked, AMST has 1 free on one worker",
+        remedy: "room at PSC",
+      },
+    ]);
+  });
+
+  it("are cards as well, those that each node has among them", () => {
+    const wish = node({ nics: { a: "NIC_Basic", b: "NIC_Basic" } });
+    expect(roomProblems([wish], [gpus("AMST", 0)])[0]).toMatchObject({
+      path: "nodes.server.nics",
+      message: "3 NIC_Basic asked, AMST has 2 free on one worker",
+    });
+  });
+
+  it("are not asked for where nobody says what there is", () => {
+    expect(roomProblems([node({ components: ["GPU_A30"] })], sites)).toEqual([]);
+  });
+
+  it("and sizes that our own slice holds count as free, as FABRIC rounded them", () => {
+    const holds = { ...node({ components: ["GPU_A30"] }), components: ["GPU_A30"], worker: "AMST-w1" };
+    const [site] = withoutSlice([gpus("AMST", 0)], [holds]);
+    expect(site?.workers[0]).toEqual({
+      name: "AMST-w1",
+      ...{ cores: 68, ram: 528, disk: 5100 },
+      devices: { "GPU-A30": 1, "SharedNIC-ConnectX-6": 3 },
+    });
   });
 });

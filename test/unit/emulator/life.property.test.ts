@@ -30,6 +30,23 @@ const scenario = parseScenario({
   },
 });
 
+const trouble = fc.array(
+  fc.record({
+    type: fc.constantFrom("VM", "FABNetv4"),
+    site: fc.constantFrom("AMST", "LOSA"),
+    probability: fc.constantFrom(0.2, 0.5, 1),
+    fault: fc.oneof(
+      fc.record({
+        kind: fc.constant("fail" as const),
+        at: fc.constantFrom("ticket" as const, "redeem" as const, "modify" as const),
+      }),
+      fc.record({ kind: fc.constant("slow" as const), ms: fc.constantFrom(100, 5000) }),
+      fc.record({ kind: fc.constant("die" as const), ms: fc.constantFrom(0, 1500) }),
+    ),
+  }),
+  { minLength: 1, maxLength: 3 },
+);
+
 const places = ["AMST", "AMST", "LOSA", "LOSA", "LOSA", "HAWI"] as const;
 
 const nodeOf = (slice: number) =>
@@ -155,9 +172,36 @@ describe("the emulator's life, any calls in any order", () => {
       }),
       { numRuns: 50 },
     );
-  }, 20_000);
+  }, 60_000);
 
-  it("reaches every state in such lives", () => {
+  it("nor where slivers fail, are slow and die; a restart at any moment goes on the same", () => {
+    fc.assert(
+      fc.property(
+        fc.array(step, { minLength: 1, maxLength: 20 }),
+        trouble,
+        fc.nat(20),
+        (steps, faults, cut) => {
+          const troubled = {
+            ...scenario,
+            sliverFaults: parseScenario({ sliverFaults: faults }).sliverFaults,
+          };
+          const world = new World(troubled);
+          const other = new World(troubled);
+          steps.forEach((s, i) => {
+            take(world, s);
+            take(other, s);
+            if (i === cut) other.state = JSON.parse(JSON.stringify(other.state)) as EmulatorState;
+            checkRoom(world.state, world.now);
+            checkAddresses(world.state, world.now);
+          });
+          expect(seen(other.state, other.now)).toEqual(seen(world.state, world.now));
+        },
+      ),
+      { numRuns: 50 },
+    );
+  }, 60_000);
+
+  it("reaches every state in such lives", { timeout: 60_000 }, () => {
     const reached = new Set<string>();
     for (const steps of fc.sample(fc.array(step, { minLength: 10, maxLength: 25 }), {
       numRuns: 150,
@@ -208,7 +252,7 @@ describe("the emulator's life, any calls in any order", () => {
       ),
       { numRuns: 60 },
     );
-  }, 20_000);
+  }, 60_000);
 
   it("says the same after a restart at any moment", () => {
     fc.assert(
@@ -227,7 +271,7 @@ describe("the emulator's life, any calls in any order", () => {
       ),
       { numRuns: 30 },
     );
-  }, 20_000);
+  }, 60_000);
 
   it("shows graphs that can be written and read back", () => {
     fc.assert(
@@ -241,5 +285,5 @@ describe("the emulator's life, any calls in any order", () => {
       }),
       { numRuns: 20 },
     );
-  }, 20_000);
+  }, 60_000);
 });

@@ -8,6 +8,7 @@ import {
   flavourNamed,
 } from "../../../infra/fabric/emulator/flavours.js";
 import { leaseTime, newLease, parseTime, writeTime } from "../../../infra/fabric/emulator/lease.js";
+import { emptyState } from "../../../infra/fabric/emulator/model.js";
 import { queries, readQuery } from "../../../infra/fabric/emulator/query.js";
 import { parseScenario } from "../../../infra/fabric/emulator/scenario.js";
 import { ipv4Subnets, nextAddress } from "../../../infra/fabric/emulator/subnets.js";
@@ -181,7 +182,12 @@ describe("tokens", () => {
 
   it("say who calls; what they leave out, the scenario says", () => {
     expect(
-      identify(makeToken({ uuid: "u", email: "e@f", project: "p", tags: ["VM.NoLimit"] }), scenario, start),
+      identify(
+        makeToken({ uuid: "u", email: "e@f", project: "p", tags: ["VM.NoLimit"] }),
+        scenario,
+        emptyState,
+        start,
+      ),
     ).toMatchObject({
       id: "u",
       email: "e@f",
@@ -189,7 +195,7 @@ describe("tokens", () => {
       tags: ["VM.NoLimit"],
     });
     const bare = `x.${Buffer.from("{}").toString("base64url")}.y`;
-    expect(identify(bare, scenario, start)).toMatchObject({
+    expect(identify(bare, scenario, emptyState, start)).toMatchObject({
       email: "emulator@localhost",
       project: { name: "emulated" },
     });
@@ -198,7 +204,7 @@ describe("tokens", () => {
   it("are refused in the real words", () => {
     const fault = (token: string, s = scenario) => {
       try {
-        identify(token, s, start);
+        identify(token, s, emptyState, start);
       } catch (error) {
         return `${(error as { status: number }).status} ${(error as Error).message}`;
       }

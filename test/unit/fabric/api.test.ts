@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { FabricApi } from "../../../infra/fabric/api.js";
 import { noticeOf } from "../../../infra/fabric/api-answers.js";
@@ -22,7 +23,7 @@ beforeEach(async () => {
   api = new FabricApi({
     host: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     token: () => token,
-    readSeconds: 1,
+    readSeconds: 30,
   });
 });
 afterEach(() => server.close());
@@ -57,6 +58,28 @@ describe("calls that only read", () => {
     const error = await problem(api.slice("id-1"));
     expect([error.code, error.message.includes("upstream is away")]).toEqual(["FAB-UNREACHABLE", true]);
     expect(calls).toHaveLength(7);
+  });
+
+  it("are tried again when an answer breaks off, in its JSON or in its connection", async () => {
+    let n = 0;
+    answer = (q, r) => {
+      const whole = JSON.stringify({ data: [slice(1)] });
+      n++;
+      if (n === 1) return reply(200, whole.slice(0, 20))(q, r);
+      if (n === 2) {
+        r.writeHead(200, { "content-length": String(whole.length) }).write(whole.slice(0, 20));
+        return setTimeout(() => r.socket?.destroy(), 10);
+      }
+      return reply(200, whole)(q, r);
+    };
+    expect((await api.slice("id-1")).name).toBe("s1");
+    expect(calls).toHaveLength(3);
+  });
+
+  it("are told to come later by some, and do", async () => {
+    let n = 0;
+    answer = (q, r) => reply(n++ === 0 ? 429 : 200, { data: [slice(1)] })(q, r);
+    expect((await api.slice("id-1")).name).toBe("s1");
   });
 
   it("are not tried again when the server refuses", async () => {
@@ -132,6 +155,12 @@ describe("refusals", () => {
     [500, "Unable to modify Slice# x that is not yet stable, try again later", "FAB-UNSTABLE"],
     [500, "Testbed is in maintenance mode", "FAB-MAINTENANCE"],
     [500, "Token is expired", "FAB-AUTH"],
+    [500, "Unauthorized: Token: 0123 is revoked!", "FAB-AUTH"],
+    [
+      500,
+      "Unable to validate provided token: ValidateCode.UNPARSABLE_TOKEN/JWT must have 3 parts",
+      "FAB-AUTH",
+    ],
     [401, "Unauthorized", "FAB-AUTH"],
     [404, "User# has no Slices", "FAB-NOT-FOUND"],
     [400, "Not implemented", "FAB-REQUEST"],
@@ -156,15 +185,94 @@ describe("refusals", () => {
     expect((await problem(api.modify("x", ""))).message).toContain("HTTP 500");
   });
 
+  it("say for a change that is lost that nobody knows, and what to do", async () => {
+    answer = (_q, r) => r.socket?.destroy();
+    expect((await problem(api.modify("x", ""))).problems[0]?.remedy).toContain(
+      "whether it was done is not known",
+    );
+  });
+
   it("never show the token", async () => {
     answer = (q, r) => refused(500, `bad header ${q.headers.authorization} and ${token}`)(q, r);
     const error = await problem(api.modify("x", ""));
     expect(error.message).toContain("bad header");
     expect(error.message).not.toContain("bbbbbbbb");
+    const secret = "NB2HI4DTHIXS6Y3JNRXWO33OFZXXE";
+    answer = refused(
+      500,
+      `refresh_token: "${secret}" is spent, ${secret} too, {"refresh_token":"abcdefghijkl"}`,
+    );
+    const other = await problem(api.modify("x", ""));
+    expect(other.message).toContain("is spent");
+    expect(other.message).not.toMatch(/NB2HI4|abcdefgh/);
   });
 });
 
 describe("answers that are not understood", () => {
+  it("a page to log in at: once is enough", async () => {
+    answer = reply(200, "<html>Please log in</html>", { "content-type": "text/html; charset=utf-8" });
+    const error = await problem(api.slice("x"));
+    expect([error.code, error.message]).toEqual(["FAB-ANSWER", expect.stringContaining("a web page")]);
+    expect(calls).toHaveLength(1);
+  });
+
+  it("one without end, of a call that changes something: not sent again", async () => {
+    answer = (_, r) => {
+      const more = () => {
+        while (!r.destroyed && r.write(Buffer.alloc(1024 * 1024, " ")));
+      };
+      r.writeHead(200).on("drain", more);
+      more();
+    };
+    const error = await problem(api.modify("x", ""));
+    expect([error.code, error.message]).toEqual(["FAB-ANSWER", expect.stringContaining("longer than 64 MB")]);
+    expect(calls).toHaveLength(1);
+  });
+
+  it("a list that has no last page", async () => {
+    answer = reply(200, { data: Array.from({ length: 200 }, (_, i) => slice(i)), size: 200 });
+    const error = await problem(api.slices());
+    expect([error.code, calls.length]).toEqual(["FAB-ANSWER", 50]);
+  });
+
+  it("anything else: a value or a coded error, never another one, and never a token", {
+    timeout: 60_000,
+  }, async () => {
+    const near = fc.record({ data: fc.array(fc.dictionary(fc.constantFrom("slice_id", "name", "state", "model"), fc.jsonValue())) }, { requiredKeys: [] }); // biome-ignore format: one line
+    const text = fc.oneof(
+      fc.jsonValue().map((v) => JSON.stringify(v)),
+      near.map((v) => JSON.stringify(v)),
+      near.chain((v) => fc.nat(60).map((n) => JSON.stringify(v).slice(0, n))),
+      fc.string({ unit: "binary" }),
+    );
+    const status = fc.constantFrom(200, 200, 200, 400, 404, 418, 500, 503);
+    await fc.assert(
+      fc.asyncProperty(
+        status,
+        text,
+        fc.constantFrom("application/json", "text/html", ""),
+        async (code, body, type) => {
+          answer = (q, r) =>
+            reply(code, body + (code === 500 ? q.headers.authorization : ""), { "content-type": type })(q, r);
+          const error = await api.accept("x").then(
+            () => undefined,
+            (e: unknown) => e,
+          );
+          if (error === undefined) return;
+          expect(error).toBeInstanceOf(InfraError);
+          expect((error as InfraError).code).toMatch(/^FAB-/);
+          expect((error as InfraError).message).not.toContain("bbbbbbbb");
+        },
+      ),
+      { numRuns: 80 },
+    );
+  });
+
+  it("nested without end", async () => {
+    answer = reply(200, `{"data":${"[".repeat(500_000)}${"]".repeat(500_000)}}`);
+    expect((await problem(api.slice("x"))).code).toBe("FAB-ANSWER");
+  });
+
   it.each([
     ["no JSON", "hello"],
     ["another shape", { data: [{ id: 1 }] }],

@@ -1,15 +1,12 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import {
-  expandHome,
-  parseRc,
-  projectTags,
-  readSettings,
-  readToken,
-} from "../../../infra/fabric/credentials.js";
+import { expandHome, parseRc, projectTags, readSettings } from "../../../infra/fabric/credentials.js";
 import { ensureMark, forgetMark } from "../../../infra/fabric/mark-file.js";
+import { readPublicKey, readSshCredentials } from "../../../infra/fabric/ssh-credentials.js";
+import { readTokenFile } from "../../../infra/fabric/token-file.js";
+import { currentToken } from "../../../infra/fabric/token-refresh.js";
 import { InfraError } from "../../../infra/problem.js";
 
 let folder = "";
@@ -61,15 +58,23 @@ not a line`;
       FABRIC_TOKEN_LOCATION: "/env.json",
       FABRIC_ORCHESTRATOR_HOST: "orchestrator.test",
     };
+    const config = (name: string) => join(folder, "work/fabric_config", name);
+    const common = {
+      credmgrHost: "cm.fabric-testbed.net",
+      publicKeyFile: config("slice_key.pub"),
+      privateKeyFile: config("slice_key"),
+      bastionHost: "bastion.fabric-testbed.net",
+      bastionKeyFile: config("fabric_bastion_key"),
+    };
     expect(readSettings(rc, env)).toEqual({
+      ...common,
       host: "orchestrator.test",
       tokenFile: join(folder, "t.json"),
-      publicKeyFile: join(folder, "work/fabric_config/slice_key.pub"),
     });
     expect(readSettings(undefined, { HOME: folder })).toEqual({
+      ...common,
       host: "orchestrator.fabric-testbed.net",
       tokenFile: join(folder, ".tokens.json"),
-      publicKeyFile: join(folder, "work/fabric_config/slice_key.pub"),
     });
     mkdirSync(join(folder, "work/fabric_config"), { recursive: true });
     file("work/fabric_config/fabric_rc", "FABRIC_PROJECT_ID=p1");
@@ -89,13 +94,18 @@ not a line`;
 
 describe("a token file", () => {
   const now = new Date("2026-11-22T12:00:00Z");
-  const valid = token({ exp: now.getTime() / 1000 + 3600, projects: [{ uuid: "u", tags: ["VM.NoLimit"] }] });
+  const end = now.getTime() / 1000 + 3600;
+  const valid = token({ exp: end, projects: [{ uuid: "u", tags: ["VM.NoLimit"] }] });
+  const current = (path: string) => currentToken(path, now.getTime());
 
   it("holds an id token, alone or beside the refresh token", () => {
-    expect(readToken(file("a", `${valid}\n`), now)).toBe(valid);
-    expect(
-      readToken(file("b", JSON.stringify({ id_token: valid, refresh_token: "r", created_at: "x" })), now),
-    ).toBe(valid);
+    expect(readTokenFile(file("a", `${valid}\n`))).toEqual({
+      idToken: valid,
+      expiresAt: new Date(end * 1000),
+    });
+    const both = file("b", JSON.stringify({ id_token: valid, refresh_token: "r", created_at: "x" }));
+    expect(readTokenFile(both).refreshToken).toBe("r");
+    expect(current(both)).toBe(valid);
     expect(projectTags(valid)).toEqual(["VM.NoLimit"]);
     expect(projectTags(token({}))).toBeUndefined();
     expect(projectTags("no token")).toBeUndefined();
@@ -104,11 +114,11 @@ describe("a token file", () => {
   it("that is missing, empty or old is told, without the token in the message", () => {
     const old = token({ exp: now.getTime() / 1000 - 1 });
     const errors = [
-      problem(() => readToken(join(folder, "none"), now)),
-      problem(() => readToken(file("c", "{}"), now)),
-      problem(() => readToken(file("d", `{"id_token": "${valid}"`), now)),
-      problem(() => readToken(file("e", "hello"), now)),
-      problem(() => readToken(file("f", old), now)),
+      problem(() => current(join(folder, "none"))),
+      problem(() => current(file("c", "{}"))),
+      problem(() => current(file("d", `{"id_token": "${valid}"`))),
+      problem(() => current(file("e", "hello"))),
+      problem(() => current(file("f", old))),
     ];
     expect(errors.map((e) => e.code)).toEqual([
       "FAB-TOKEN-MISSING",
@@ -119,8 +129,77 @@ describe("a token file", () => {
     ]);
     for (const e of errors) {
       expect(e.message).not.toContain(valid.slice(0, 20));
-      expect(e.problems[0]?.remedy).toBeDefined();
+      expect(e.problems[0]?.remedy).toContain("https://cm.fabric-testbed.net");
     }
+    // one that can be refreshed is good enough for checks ahead
+    expect(current(file("g", JSON.stringify({ id_token: old, refresh_token: "r" })))).toBe(old);
+  });
+});
+
+describe("keys", () => {
+  const privateKey = "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n";
+  const key = (name: string, text = privateKey, mode = 0o600) => {
+    const path = file(name, text);
+    chmodSync(path, mode);
+    return path;
+  };
+  const settings = (values: Readonly<Record<string, string>>) =>
+    readSettings(file("rc", Object.entries(values).map(([k, v]) => `export ${k}=${v}`).join("\n")), { HOME: folder }); // biome-ignore format: one line
+
+  it("are read for who writes an ssh_config", () => {
+    const rc = {
+      FABRIC_BASTION_HOST: "bastion.test",
+      FABRIC_BASTION_USERNAME: "ada_0001",
+      FABRIC_BASTION_KEY_LOCATION: key("bastion"),
+      FABRIC_SLICE_PRIVATE_KEY_FILE: key("slice", privateKey.replaceAll("OPENSSH", "RSA")),
+    };
+    expect(readSshCredentials(settings(rc))).toEqual({
+      bastion: { host: "bastion.test", user: "ada_0001", keyFile: join(folder, "bastion") },
+      sliceKeyFile: join(folder, "slice"),
+    });
+  });
+
+  it("that ssh or FABRIC would refuse are told all at once, each with what to do", () => {
+    const wrong = (rc: Readonly<Record<string, string>>) =>
+      problem(() => readSshCredentials(settings(rc))).problems.map((p) => [p.code, p.remedy !== undefined]);
+    expect(wrong({})).toEqual([
+      ["FAB-BASTION-USER", true],
+      ["FAB-KEY-MISSING", true],
+      ["FAB-KEY-MISSING", true],
+    ]);
+    const open = key("open", privateKey, 0o644);
+    expect(
+      wrong({
+        FABRIC_BASTION_USERNAME: "u",
+        FABRIC_BASTION_KEY_LOCATION: open,
+        FABRIC_SLICE_PRIVATE_KEY_FILE: key("slice.pub", "ssh-ed25519 AAAA x"),
+      }),
+    ).toEqual([
+      ["FAB-KEY-OPEN", true],
+      ["FAB-KEY-INVALID", true],
+    ]);
+    const both = key("both");
+    expect(
+      wrong({
+        FABRIC_BASTION_USERNAME: "u",
+        FABRIC_BASTION_KEY_LOCATION: both,
+        FABRIC_SLICE_PRIVATE_KEY_FILE: both,
+      }),
+    ).toEqual([["FAB-KEY-SAME", true]]);
+  });
+
+  it("are never sent when they are private", () => {
+    expect(readPublicKey(key("a.pub", "ssh-ed25519 AAAA ada's key\n"))).toBe("ssh-ed25519 AAAA ada's key");
+    const error = problem(() => readPublicKey(key("b.pub")));
+    expect([error.code, error.message]).toEqual([
+      "FAB-KEY-INVALID",
+      expect.stringContaining("this is a private key"),
+    ]);
+    expect(error.message).not.toContain("AAAA");
+    expect(problem(() => readPublicKey(key("c.pub", "hello\nssh-ed25519 AAAA"))).code).toBe(
+      "FAB-KEY-INVALID",
+    );
+    expect(problem(() => readPublicKey(join(folder, "none"))).code).toBe("FAB-KEY-MISSING");
   });
 });
 

@@ -1,15 +1,24 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { fabricTime, leaseHours, parseFabricTime } from "../../../infra/fabric/lease.js";
-import { isSite, nearestSite, otherSites, productionSites } from "../../../infra/fabric/sites.js";
+import {
+  datedSites,
+  isSite,
+  nearestSite,
+  otherSites,
+  productionSites,
+  sitesAsOf,
+} from "../../../infra/fabric/sites.js";
 import { parseSliceSpec, sliceProblems } from "../../../infra/fabric/spec.js";
 
 const problems = (nodes: unknown, more: object = {}) =>
   sliceProblems({ name: "p-dev", nodes, ...more }).map((p) => [p.path, p.code, p.message]);
 
 describe("sites", () => {
-  it("are the 32 in production, and four others", () => {
+  it("are the 32 in production, and four others; names are checked against 33 of a date", () => {
     expect(new Set(productionSites).size).toBe(32);
+    expect(new Set(datedSites).size).toBe(33);
+    expect(sitesAsOf).toMatch(/^20\d\d-\d\d$/);
     expect(otherSites).toEqual(["CIEN", "LBNL", "RENC", "UKY"]);
     expect([...productionSites, ...otherSites].every(isSite)).toBe(true);
   });
