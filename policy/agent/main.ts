@@ -12,9 +12,12 @@ import type { Logger } from "../platform/log.js";
 import { Pending } from "../platform/pending.js";
 import { Store } from "../platform/store.js";
 import { AGENT_PREFETCH, Agent } from "./agent.js";
+import { addAnswersRoute } from "./answers-route.js";
 import { type Answers, settleBytes } from "./answer.js";
+import { HandOvers } from "./hand-over.js";
 import { Jobs } from "./jobs.js";
 import { OwnAgreement } from "./own-agreement.js";
+import { Plans } from "./plans.js";
 import { ProcessRunner } from "./runner-process.js";
 
 /** Seconds after which the store forgets an agent that died. */
@@ -60,9 +63,10 @@ async function start(config: Config, log: Logger): Promise<{ close(): Promise<vo
     Bus.connect(busOptions(config)),
     Store.connect({ endpoint: config.ETCD_ENDPOINT, log }),
   ]);
-  const [own, grants, requestTypes, microservices] = await Promise.all([
-    OwnAgreement.open(store, agent),
+  const [own, grants, agents, requestTypes, microservices] = await Promise.all([
+    OwnAgreement.open(store, agent, log),
     GrantVerifier.open(store),
+    store.mirror<OnlineAgent>(KEY.onlinePrefix),
     store.mirror<RequestType>(KEY.requestTypePrefix),
     store.mirror<Microservice>(KEY.microservicePrefix),
   ]);
@@ -99,11 +103,20 @@ async function start(config: Config, log: Logger): Promise<{ close(): Promise<vo
     },
   });
   await jobs.removeStale();
-  const handler = new Agent({ agent, queue, bus, jobs, answers, requestTypes, microservices, log });
+  const plans = new Plans(requestTypes, microservices);
+  const handOvers = new HandOvers(agent, agents);
+  const stepMs = config.STEP_SECONDS * 1_000;
+  const handler = new Agent({ agent, queue, bus, jobs, answers, plans, handOvers, stepMs, log });
+  // Before the queue: whoever gets a ticket with us may hand something over at once.
+  let consuming = false;
+  const isConsuming = (): boolean => consuming;
+  const http = await listen(config, bus, isConsuming, log, (server) =>
+    addAnswersRoute(server, { agent, jobs, grants, plans }),
+  );
   const consumer = await bus.consume(queue, (incoming) => handler.handle(incoming), {
     prefetch: AGENT_PREFETCH,
   });
-  const http = await listen(config, bus, log);
+  consuming = true;
   const presence = await store.presence(KEY.online(agent), online(config, http), PRESENCE_SECONDS);
 
   return {
@@ -114,6 +127,7 @@ async function start(config: Config, log: Logger): Promise<{ close(): Promise<vo
       await jobs.close();
       await consumer.stop();
       await runner.close();
+      await handOvers.close();
       await bus.close();
       await store.close();
     },
@@ -130,8 +144,15 @@ function amqpEnvironment({ AMQP_HOST, AMQP_PORT, AMQP_USER }: Config): Readonly<
   };
 }
 
-async function listen(config: Config, bus: Bus, log: Logger): Promise<FastifyInstance> {
-  const ready = (): true | string => bus.up || "no connection to the message broker";
+async function listen(
+  config: Config,
+  bus: Bus,
+  isConsuming: () => boolean,
+  log: Logger,
+  addRoutes: (http: FastifyInstance) => void,
+): Promise<FastifyInstance> {
+  const ready = (): true | string =>
+    bus.up ? isConsuming() || "not listening to its queue yet" : "no connection to the message broker";
   const status = ({ code }: { readonly code: string }): number | undefined =>
     code === "AGT-HTTP" ? 501 : undefined;
   const http = createHttp({ log, codes: "AGT", ready, status });
@@ -142,6 +163,7 @@ async function listen(config: Config, bus: Bus, log: Logger): Promise<FastifyIns
       remedy: "send the request to the API gateway (docs/architecture.md, A request)",
     });
   });
+  addRoutes(http);
   await http.listen({ host: config.HTTP_HOST, port: config.HTTP_PORT });
   return http;
 }

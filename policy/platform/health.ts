@@ -1,4 +1,4 @@
-import Fastify, { type FastifyError, type FastifyInstance } from "fastify";
+import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from "fastify";
 import type { Registry } from "prom-client";
 import { CodedError, type Problem } from "../contract/problem.js";
 import type { Logger } from "./log.js";
@@ -34,6 +34,11 @@ export function createHttp(options: HttpOptions): FastifyInstance {
     bodyLimit: options.bodyLimit ?? ONE_MIB,
     forceCloseConnections: true,
     exposeHeadRoutes: false,
+    // A path that cannot be decoded, say: found before any route or error handler is.
+    frameworkErrors: (error, _request, reply: FastifyReply) => {
+      const remedy = "correct the request";
+      void reply.code(400).send(failed({ code: `${codes}-REQUEST`, message: error.message, remedy }));
+    },
   });
 
   app.get("/healthz", (_request, reply) => {
