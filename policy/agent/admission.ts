@@ -54,16 +54,12 @@ export class Admission {
   }
 
   async #verify(claim: RoundClaim, grant: string): Promise<GrantClaims> {
-    if (grant === "")
-      throw new CodedError({
-        code: "AGT-GRANT-MISSING",
-        path: "metadata.grant",
-        message: "the message bears no grant",
-        remedy: "let the coordinator send the policy enforcer's grant",
-      });
+    if (grant === "") throw grantMissing("metadata.grant");
     const claims = await this.#grants.verify(grant);
     await this.#watch();
-    const decided = Object.hasOwn(claims.agreements, this.#agent) ? claims.agreements[this.#agent] : undefined;
+    const decided = Object.hasOwn(claims.agreements, this.#agent)
+      ? claims.agreements[this.#agent]
+      : undefined;
     const problem = verifyRound(claim, claims, {
       agent: this.#agent,
       newestRound: this.#newest,
@@ -73,4 +69,13 @@ export class Admission {
     this.#newest = Math.max(this.#newest, claim.round);
     return claims;
   }
+}
+
+export function grantMissing(path: string): CodedError {
+  return new CodedError({
+    code: "AGT-GRANT-MISSING",
+    path,
+    message: "the message bears no grant",
+    remedy: "let the coordinator send the policy enforcer's grant",
+  });
 }

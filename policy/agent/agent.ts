@@ -9,7 +9,7 @@ import type { Logger } from "../platform/log.js";
 import { type AgentReport, encodeReport } from "../rounds/messages.js";
 import { tasksOf } from "../rounds/plan.js";
 import { type Answers, garbage, settleAnswer } from "./answer.js";
-import type { HandOvers } from "./hand-over.js";
+import { type HandOvers, unreachable } from "./hand-over.js";
 import { Handled } from "./handled.js";
 import type { Job } from "./job.js";
 import type { Jobs } from "./jobs.js";
@@ -146,6 +146,8 @@ export class Agent {
     const asked = readAsked(message, agent);
     const job = jobs.get(asked.round.job);
     const claims = await job.admission.admit(asked.round, asked.grant);
+    // It may have ended meanwhile: nothing must be started for it that nobody would end.
+    job.ended.signal.throwIfAborted();
     job.inputs.forgetBefore(asked.round.round);
     const permits = new Map(asked.steps.map((claim) => [claim.step, this.#permit(claim, claims)]));
     const { plan, composition } = plans.of(claims);
@@ -156,8 +158,9 @@ export class Agent {
     // Started while others still work for what it waits for.
     for (const service of services.values()) void service.then((s) => s.prepare()).catch(() => {});
     const end = new AbortController();
-    const late = new Error("late");
-    const timer = setTimeout(() => end.abort(late), plan.levels.length * stepMs);
+    const limitMs = plan.levels.length * stepMs;
+    const late = roundLate(asked.round.round, limitMs);
+    const timer = setTimeout(() => end.abort(late), limitMs);
     const jobEnded = (): void => end.abort(job.ended.signal.reason);
     job.ended.signal.addEventListener("abort", jobEnded);
     try {
@@ -175,7 +178,7 @@ export class Agent {
     { round: { job: id, round }, grant }: Asked,
     job: Job,
     services: ReadonlyMap<string, Promise<MicroserviceOfJob>>,
-    late: Error,
+    late: CodedError,
   ): RoundPorts {
     const { queue, handOvers } = this.#options;
     return {
@@ -194,8 +197,13 @@ export class Agent {
           throw error === late ? inputLate(step, from) : error;
         }
       },
-      handOver: (to, step, answer, signal) =>
-        handOvers.give(to, { job: id, round, step, grant }, answer, signal),
+      async handOver(to, step, answer, signal) {
+        try {
+          await handOvers.give(to, { job: id, round, step, grant }, answer, signal);
+        } catch (error) {
+          throw error === late ? unreachable(to, step, "it did not take it in time") : error;
+        }
+      },
     };
   }
 
@@ -225,6 +233,15 @@ export class Agent {
       return error instanceof CodedError && error.code === "BUS-UNROUTABLE" ? "drop" : "requeue";
     }
   }
+}
+
+function roundLate(round: number, milliseconds: number): CodedError {
+  return new CodedError({
+    code: "AGT-INPUT-TIMEOUT",
+    path: `rounds/${round}`,
+    message: `round ${round} was not done within ${milliseconds / 1_000} s`,
+    remedy: "look at the logs of the job's agents",
+  });
 }
 
 function inputLate(step: string, from: string): CodedError {

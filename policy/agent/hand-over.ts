@@ -15,7 +15,7 @@ export interface HandOver {
   readonly grant: string;
 }
 
-/** An agent that restarts is back within this, or its job is lost with it. */
+/** What passes, passes within this: a broken connection, a composition still on its way. An agent that restarts has lost the job. */
 const PATIENCE_MS = 5_000;
 const BACKOFF_MS = { least: 10, most: 500 };
 const CONNECTIONS = 8;
@@ -24,7 +24,11 @@ const CONNECTIONS = 8;
 export class HandOvers {
   readonly #agent: string;
   readonly #online: Mirror<OnlineAgent>;
-  readonly #http = new HttpAgent({ connections: CONNECTIONS, keepAliveTimeout: 60_000, connectTimeout: 2_000 });
+  readonly #http = new HttpAgent({
+    connections: CONNECTIONS,
+    keepAliveTimeout: 60_000,
+    connectTimeout: 2_000,
+  });
 
   constructor(agent: string, online: Mirror<OnlineAgent>) {
     this.#agent = agent;
@@ -79,7 +83,10 @@ export class HandOvers {
       }
       const problem = problemIn(await answer.text(), statusCode);
       return {
-        error: new CodedError({ ...problem, path: `${to}${problem.path === undefined ? "" : `: ${problem.path}`}` }),
+        error: new CodedError({
+          ...problem,
+          path: `${to}${problem.path === undefined ? "" : `: ${problem.path}`}`,
+        }),
         passing: problem.code === "AGT-JOB-UNKNOWN" || statusCode === 503,
       };
     } catch (error) {
@@ -103,10 +110,14 @@ function problemIn(text: string, status: number): Problem {
   } catch {
     // Not one of our agents: told below.
   }
-  return { code: "AGT-HAND-OVER", message: `HTTP ${status}: ${text.slice(0, 200)}`, remedy: "is that address an agent's?" };
+  return {
+    code: "AGT-HAND-OVER",
+    message: `HTTP ${status}: ${text.slice(0, 200)}`,
+    remedy: "is that address an agent's?",
+  };
 }
 
-function unreachable(to: string, step: string, why: string, cause?: unknown): CodedError {
+export function unreachable(to: string, step: string, why: string, cause?: unknown): CodedError {
   return new CodedError(
     {
       code: "AGT-HAND-OVER",

@@ -138,9 +138,12 @@ export class Jobs {
 
   #make(id: string, composition: CompositionRequest, guard: NodeJS.Timeout): Job {
     const { agent, grants, own, store } = this.#options;
+    const ended = new AbortController();
     let watch: Promise<JobWatch> | undefined;
     const open = (): Promise<JobWatch> => {
       if (watch !== undefined) return watch;
+      // Nobody would close it.
+      if (ended.signal.aborted) return Promise.reject(ended.signal.reason);
       const opened = JobWatch.open(
         store,
         id,
@@ -161,7 +164,7 @@ export class Jobs {
       admission: new Admission(agent, grants, own, open),
       microservices: new Map(),
       inputs: new RoundInputs(),
-      ended: new AbortController(),
+      ended,
       closeWatch,
     };
   }

@@ -12,14 +12,16 @@ import type { Logger } from "../platform/log.js";
 import { Pending } from "../platform/pending.js";
 import { Store } from "../platform/store.js";
 import { AGENT_PREFETCH, Agent } from "./agent.js";
-import { addAnswersRoute } from "./answers-route.js";
 import { type Answers, settleBytes } from "./answer.js";
+import { addAnswersRoute } from "./answers-route.js";
 import { HandOvers } from "./hand-over.js";
 import { Jobs } from "./jobs.js";
 import { OwnAgreement } from "./own-agreement.js";
 import { Plans } from "./plans.js";
 import { ProcessRunner } from "./runner-process.js";
 
+/** Bytes of a call's headers: a grant, which names all parties of its round, comes in one. */
+const HEADER_LIMIT = 96 * 1024;
 /** Seconds after which the store forgets an agent that died. */
 const PRESENCE_SECONDS = 5;
 
@@ -153,9 +155,7 @@ async function listen(
 ): Promise<FastifyInstance> {
   const ready = (): true | string =>
     bus.up ? isConsuming() || "not listening to its queue yet" : "no connection to the message broker";
-  const status = ({ code }: { readonly code: string }): number | undefined =>
-    code === "AGT-HTTP" ? 501 : undefined;
-  const http = createHttp({ log, codes: "AGT", ready, status });
+  const http = createHttp({ log, codes: "AGT", ready, status: statusOf, headerLimit: HEADER_LIMIT });
   http.post("/agent/v1/:requestType/:agent", () => {
     throw new CodedError({
       code: "AGT-HTTP",
@@ -166,6 +166,17 @@ async function listen(
   addRoutes(http);
   await http.listen({ host: config.HTTP_HOST, port: config.HTTP_PORT });
   return http;
+}
+
+/** A message that cannot be read is its sender's fault here: no broker is between. */
+const STATUS: Readonly<Record<string, number>> = {
+  "AGT-HTTP": 501,
+  "AGT-JOB-UNKNOWN": 404,
+  "BUS-MALFORMED": 400,
+};
+
+function statusOf({ code }: { readonly code: string }): number | undefined {
+  return code.startsWith("AGT-GRANT-") ? 401 : STATUS[code];
 }
 
 function online(config: Config, http: FastifyInstance): OnlineAgent {

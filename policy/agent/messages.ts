@@ -105,8 +105,8 @@ export function forMicroservice(
  */
 export function readWorked({ data, result, metadata }: MicroserviceCommunication, startMs: number): Worked {
   if (metadata.error !== undefined) throw new CodedError(JSON.parse(metadata.error) as Problem);
-  const computeMs = Number(metadata.computeMs ?? 0);
-  return { data, parts: viewParts(result), computeMs: computeMs > 0 ? computeMs : 0, startMs };
+  const computeMs = Math.max(0, Number(metadata.computeMs) || 0);
+  return { data, parts: viewParts(result), computeMs, startMs };
 }
 
 /** A control message to a microservice. It answers each with an empty message. */

@@ -112,9 +112,7 @@ export class MicroserviceOfJob {
     this.#waiting.add(correlationId);
     try {
       const answer = answers.wait(correlationId, milliseconds);
-      send(correlationId, body).catch((error: Error) =>
-        answers.fail(correlationId, error),
-      );
+      send(correlationId, body).catch((error: Error) => answers.fail(correlationId, error));
       return await answer;
     } catch (error) {
       if (error instanceof CodedError && error.code === "JOB-TIMEOUT") this.#abandon(error.toProblem());

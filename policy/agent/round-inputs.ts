@@ -19,6 +19,8 @@ export class RoundInputs {
   readonly #rounds = new Map<number, Map<string, Slot>>();
   #bytes = 0;
   #answers = 0;
+  /** The round at work, or the last one. */
+  #current = 0;
   #closed: CodedError | undefined;
 
   /**
@@ -29,6 +31,7 @@ export class RoundInputs {
    */
   give(round: number, step: string, from: string, answer: StepAnswer, bytes: number): void {
     if (this.#closed !== undefined) throw this.#closed;
+    if (round < this.#current) return;
     const slot = this.#slot(round, step, from);
     if (slot.given) return;
     if (this.#bytes + bytes > MOST_BYTES || this.#answers >= MOST_ANSWERS)
@@ -48,6 +51,7 @@ export class RoundInputs {
   /** The answer of an agent to a step; waits for it until the signal comes. */
   take(round: number, step: string, from: string, signal: AbortSignal): Promise<StepAnswer> {
     if (this.#closed !== undefined) return Promise.reject(this.#closed);
+    if (round < this.#current) return Promise.reject(over(round));
     if (signal.aborted) return Promise.reject(signal.reason);
     const { promise } = this.#slot(round, step, from);
     return new Promise((resolve, reject) => {
@@ -59,6 +63,7 @@ export class RoundInputs {
 
   /** Forgets all rounds before this one: they have ended. */
   forgetBefore(round: number): void {
+    this.#current = Math.max(this.#current, round);
     for (const [number, slots] of this.#rounds) if (number < round) this.#forget(number, slots);
   }
 
@@ -73,7 +78,7 @@ export class RoundInputs {
     for (const slot of slots.values()) {
       this.#bytes -= slot.bytes;
       if (slot.given) this.#answers -= 1;
-      else slot.reject(this.#closed ?? new CodedError({ code: "AGT-TOKEN-OLD", message: "the round is over" }));
+      else slot.reject(this.#closed ?? over(round));
     }
   }
 
@@ -89,4 +94,13 @@ export class RoundInputs {
     }
     return slot;
   }
+}
+
+function over(round: number): CodedError {
+  return new CodedError({
+    code: "AGT-TOKEN-OLD",
+    path: `rounds/${round}`,
+    message: `round ${round} has ended`,
+    remedy: "ask for one round after the other",
+  });
 }

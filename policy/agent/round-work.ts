@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { CodedError } from "../contract/problem.js";
 import type { Composition } from "../rounds/composition.js";
 import { inputsOf, partFor, type StepAnswer, type StepInputs } from "../rounds/inputs.js";
@@ -45,6 +46,7 @@ export async function workRound(
 ): Promise<{ readonly answers: ReadonlyMap<string, StepAnswer>; readonly spans: readonly StepSpan[] }> {
   const begin = performance.now();
   const stop = new AbortController();
+  setMaxListeners(0, stop.signal); // one for each answer waited for or handed over; all go with the round
   const passOn = (): void => stop.abort(signal.reason);
   signal.addEventListener("abort", passOn);
   if (signal.aborted) passOn();

@@ -25,6 +25,8 @@ export function answer(
       valid.map((p) => [p.party, { archetypes: p.archetypes, computeProviders: p.computeProviders }]),
     ),
     invalidDataproviders: decision.providers.filter((p) => !p.allowed).map((p) => p.party),
+    // Never absent: DYNAMOS's own services read it without a look.
+    auth: { accessToken: "", refreshToken: "" },
     user: request.user ?? {},
     requestApproved: approved,
     validArchetypes: {

@@ -1,6 +1,6 @@
+import type { GrantClaims } from "../contract/grants.js";
 import { ENFORCER_QUEUE, MESSAGE, ORCHESTRATOR_QUEUE } from "../contract/names.js";
 import { CodedError } from "../contract/problem.js";
-import type { GrantClaims } from "../contract/grants.js";
 import {
   type Draft,
   decode,
@@ -14,6 +14,7 @@ import type { Bus, Consumer, Incoming, Verdict } from "../platform/bus.js";
 import { GrantSigner } from "../platform/grants.js";
 import { type Logger, problemOf } from "../platform/log.js";
 import type { Store } from "../platform/store.js";
+import { MOST_ROUNDS } from "../rounds/plan.js";
 import { answer } from "./answer.js";
 import type { EnforcerMetrics } from "./metrics.js";
 import { PolicyView } from "./policy-view.js";
@@ -28,6 +29,8 @@ export interface EnforcerParts {
 
 /** More parties than any marketplace has; a message that names more is no honest one. */
 const MOST_PROVIDERS = 256;
+/** Empty in a first approval. */
+const JOB_NAME = /^[\w.@-]{0,128}$/;
 /** Decisions on one round, when the agreements change between decision and opening. */
 const MOST_OPENINGS = 3;
 /** How long the opening of a round waits for a store that restarts: less than its asker waits for us. */
@@ -124,14 +127,16 @@ export class Enforcer {
     request: RequestApproval,
   ): Promise<{ readonly decision: Decision; readonly response: Draft<ValidationResponse> }> {
     const deadline = performance.now() + OPENING_MS;
+    let openMs = 0;
     for (let attempt = 1; ; attempt += 1) {
       const { decision, response, claims } = answer(request, this.#view.now());
       if (claims === undefined) return { decision, response };
-      if (request.round === 0) return { decision, response: this.#granted(response, { ...claims, token: 0 }) };
+      if (request.round === 0)
+        return { decision, response: this.#granted(response, { ...claims, token: 0 }) };
       const begin = performance.now();
       const patience = Math.max(0, deadline - begin);
       const outcome = await openRound(this.#parts.store, claims, patience).catch(problemOf);
-      const openMs = performance.now() - begin;
+      openMs += performance.now() - begin;
       if ("token" in outcome) {
         const granted = this.#granted(response, { ...claims, token: outcome.token });
         return { decision, response: { ...granted, token: outcome.token, openMs } };
@@ -153,21 +158,33 @@ export class Enforcer {
 
 function readRequest(message: Incoming): RequestApproval {
   if (messageType(message.type) !== MESSAGE.requestApproval) {
-    throw new CodedError({
-      code: "BUS-MALFORMED",
-      path: message.type,
-      message: `the policy enforcer takes ${MESSAGE.requestApproval}, not ${message.type === "" ? "a message without type" : message.type}`,
-      remedy: "send it to another queue",
-    });
+    const type = message.type === "" ? "a message without type" : message.type;
+    throw malformed(
+      message.type,
+      `the policy enforcer takes ${MESSAGE.requestApproval}, not ${type}`,
+      "send it to another queue",
+    );
   }
   const request = decode(MESSAGE.requestApproval, message.body);
-  if (request.dataProviders.length > MOST_PROVIDERS) {
-    throw new CodedError({
-      code: "BUS-MALFORMED",
-      path: "data_providers",
-      message: `${request.dataProviders.length} data providers; ${MOST_PROVIDERS} is the most`,
-      remedy: "ask for fewer",
-    });
+  const { dataProviders, jobId, round } = request;
+  if (dataProviders.length > MOST_PROVIDERS) {
+    throw malformed(
+      "data_providers",
+      `${dataProviders.length} data providers; ${MOST_PROVIDERS} is the most`,
+      "ask for fewer",
+    );
+  }
+  // Both become part of a key in the store.
+  if (!JOB_NAME.test(jobId) || round > MOST_ROUNDS) {
+    throw malformed(
+      "round",
+      `${round} of job ${JSON.stringify(jobId.slice(0, 140))} is no round`,
+      `name a job of letters, digits and . _ @ -, and a round up to ${MOST_ROUNDS}`,
+    );
   }
   return request;
+}
+
+function malformed(path: string, message: string, remedy: string): CodedError {
+  return new CodedError({ code: "BUS-MALFORMED", path, message, remedy });
 }

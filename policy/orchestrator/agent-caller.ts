@@ -45,7 +45,8 @@ export class AgentCaller {
       // Also when packing fails: the entry must not stay, and its own rejection is then ours.
       this.#pending.fail(id, error as Error);
       answer.catch(() => {}); // it is the very error thrown here
-      if (error instanceof CodedError && error.code === "ORC-AGENT-SILENT") throw silent(ticket, milliseconds);
+      if (error instanceof CodedError && error.code === "ORC-AGENT-SILENT")
+        throw silent(ticket, milliseconds);
       throw error;
     } finally {
       this.#waiting.delete(id);

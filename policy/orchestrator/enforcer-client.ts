@@ -110,5 +110,6 @@ function encode({ requestType, user, dataProviders, options, round }: Question):
     round: round?.round ?? 0,
     archetypeId: round?.archetype ?? "",
     computeProvider: round?.computeProvider ?? "",
+    leastRevision: 0,
   }).finish();
 }

@@ -1,10 +1,6 @@
+import { setMaxListeners } from "node:events";
 import type { Any } from "../contract/generated/google/protobuf/any.js";
-import type {
-  RefusalReason,
-  RoundDurations,
-  RoundOpened,
-  RoundReport,
-} from "../contract/job.js";
+import type { RefusalReason, RoundDurations, RoundOpened, RoundReport } from "../contract/job.js";
 import { CodedError, type Problem } from "../contract/problem.js";
 import type { ValidationResponse } from "../contract/wire.js";
 import type { Composition } from "../rounds/composition.js";
@@ -175,14 +171,18 @@ async function runAgents(
       { agent, job, round: opened.round, requestType, steps: asked, grant, token: opened.token, request },
     ];
   });
-  const deadline = stepDeadline * plan.levels.length;
+  // Beyond what an agent allows itself, one step after its inputs' time, so that its own words are heard.
+  const deadline = stepDeadline * (plan.levels.length + 1);
   const stop = new AbortController();
+  setMaxListeners(0, stop.signal); // one for each agent
   const passOn = (): void => stop.abort(signal.reason);
   signal.addEventListener("abort", passOn);
   if (signal.aborted) passOn();
   try {
     const reports = await Promise.all(
-      tickets.map(async (ticket) => [ticket.agent, await agents.call(ticket, deadline, stop.signal)] as const),
+      tickets.map(
+        async (ticket) => [ticket.agent, await agents.call(ticket, deadline, stop.signal)] as const,
+      ),
     );
     return new Map(reports);
   } catch (error) {

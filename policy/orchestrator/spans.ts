@@ -15,28 +15,40 @@ export function stepDurations(
   reports: readonly (readonly StepSpan[])[],
   total: number,
 ): Readonly<Record<string, StepDuration>> {
-  const spans = new Map<string, StepSpan[]>();
-  for (const span of reports.flat()) spans.set(span.step, [...(spans.get(span.step) ?? []), span]);
-  const most = (step: string, of: (span: StepSpan) => number): number =>
-    Math.max(0, ...(spans.get(step) ?? []).map(of));
-
-  const ends = plan.levels.map((level) => Math.max(0, ...level.map(({ name }) => most(name, (s) => s.doneMs))));
-  const way = Math.max(0, total - Math.max(0, ...ends));
+  const slowest = slowestOf(reports);
+  const doneMs = (step: string): number => slowest.get(step)?.doneMs ?? 0;
+  const ends = plan.levels.map((level) => Math.max(0, ...level.map(({ name }) => doneMs(name))));
+  const worked = Math.min(total, Math.max(0, ...ends));
   const durations: Record<string, StepDuration> = {};
   let before = 0;
   for (const [i, level] of plan.levels.entries()) {
-    const end = Math.max(before, Math.min(total - way, ends[i] ?? 0));
+    const end = Math.max(before, Math.min(worked, ends[i] ?? 0));
     for (const { name } of level) {
-      const done = Math.min(end, most(name, (s) => s.doneMs));
-      durations[name] = split(Math.max(0, done - before) + (i === 0 ? way : 0), name);
+      const took = Math.max(0, Math.min(end, doneMs(name)) - before);
+      durations[name] = split(took + (i === 0 ? total - worked : 0), slowest.get(name));
     }
     before = end;
   }
   return durations;
+}
 
-  function split(whole: number, step: string): StepDuration {
-    const start = Math.min(whole, most(step, (s) => s.startMs));
-    const compute = Math.min(whole - start, most(step, (s) => s.computeMs));
-    return { total: whole, start, compute, transfer: whole - start - compute };
+/** By step, the most that any agent tells of each of its times. */
+function slowestOf(reports: readonly (readonly StepSpan[])[]): ReadonlyMap<string, StepSpan> {
+  const slowest = new Map<string, StepSpan>();
+  for (const span of reports.flat()) {
+    const { step, doneMs, startMs, computeMs } = slowest.get(span.step) ?? span;
+    slowest.set(step, {
+      step,
+      doneMs: Math.max(doneMs, span.doneMs),
+      startMs: Math.max(startMs, span.startMs),
+      computeMs: Math.max(computeMs, span.computeMs),
+    });
   }
+  return slowest;
+}
+
+function split(total: number, span: StepSpan | undefined): StepDuration {
+  const start = Math.min(total, span?.startMs ?? 0);
+  const compute = Math.min(total - start, span?.computeMs ?? 0);
+  return { total, start, compute, transfer: total - start - compute };
 }

@@ -113,7 +113,11 @@ function readSpans(text: string, agent: string): readonly StepSpan[] {
     }));
   } catch (cause) {
     throw new CodedError(
-      { code: "BUS-MALFORMED", path: `${agent}: metadata.spans`, message: "an agent's report cannot be read" },
+      {
+        code: "BUS-MALFORMED",
+        path: `${agent}: metadata.spans`,
+        message: "an agent's report cannot be read",
+      },
       { cause },
     );
   }
