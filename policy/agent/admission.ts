@@ -1,6 +1,5 @@
 import type { GrantClaims } from "../contract/grants.js";
 import { CodedError } from "../contract/problem.js";
-import type { JobWatch } from "./job-watch.js";
 import type { OwnAgreement } from "./own-agreement.js";
 import { type RoundClaim, verifyRound } from "./verify.js";
 
@@ -10,7 +9,7 @@ export interface GrantReader {
   verify(grant: string): Promise<GrantClaims>;
 }
 
-/** How long the agent waits for the store to tell what a token refers to. */
+/** How long the agent waits for the store to tell of its agreement what the enforcer has decided on. */
 const WAIT_MS = 2_000;
 
 /** Lets a job's rounds in, one after the other. Once a round is in, its later steps need no second look: a round that is open may end. */
@@ -18,11 +17,14 @@ export class Admission {
   readonly #agent: string;
   readonly #grants: GrantReader;
   readonly #own: OwnAgreement;
-  readonly #watch: () => Promise<JobWatch>;
-  #admitted: { readonly key: string; readonly claims: Promise<GrantClaims> } | undefined;
+  readonly #watch: () => Promise<unknown>;
+  #newest = 0;
+  #admitted:
+    | { readonly key: string; readonly grant: string; readonly claims: Promise<GrantClaims> }
+    | undefined;
 
-  /** @param watch - opens the job's watch; asked only for a grant that is genuine */
-  constructor(agent: string, grants: GrantReader, own: OwnAgreement, watch: () => Promise<JobWatch>) {
+  /** @param watch - begins to watch for the job's end; asked only for a grant that is genuine */
+  constructor(agent: string, grants: GrantReader, own: OwnAgreement, watch: () => Promise<unknown>) {
     this.#agent = agent;
     this.#grants = grants;
     this.#own = own;
@@ -38,7 +40,7 @@ export class Admission {
     const key = JSON.stringify([claim, grant]);
     if (this.#admitted?.key === key) return this.#admitted.claims;
     const claims = this.#verify(claim, grant);
-    this.#admitted = { key, claims };
+    this.#admitted = { key, grant, claims };
     claims.catch(() => {
       // Not kept: what could not be known now may be known a moment later.
       if (this.#admitted?.claims === claims) this.#admitted = undefined;
@@ -46,37 +48,34 @@ export class Admission {
     return claims;
   }
 
+  /** What was granted for the round that is in, if this is its grant. */
+  admitted(grant: string): Promise<GrantClaims> | undefined {
+    return this.#admitted?.grant === grant ? this.#admitted.claims : undefined;
+  }
+
   async #verify(claim: RoundClaim, grant: string): Promise<GrantClaims> {
-    if (grant === "")
-      throw new CodedError({
-        code: "AGT-GRANT-MISSING",
-        path: "metadata.grant",
-        message: "the message bears no grant",
-        remedy: "let the coordinator send the policy enforcer's grant",
-      });
-    // Asked for at once, used only if the grant is genuine.
-    const early = this.#own.read();
-    early.catch(() => {}); // awaited below, unless the grant fails first
+    if (grant === "") throw grantMissing("metadata.grant");
     const claims = await this.#grants.verify(grant);
-    const watch = await this.#watch();
-    const record = await watch.round(claim.round, claim.token, WAIT_MS);
-    // A message that came before its token was real tells what the agreement was too early: ask again.
-    const agreement = (await early).at >= claim.token ? await early : await this.#own.read();
-    const decided = claims.agreements[this.#agent];
-    // What it was is asked only where it is not the same any more: to be told that nothing happened takes the store a while.
-    const past =
-      decided === undefined || agreement.own === decided
-        ? { states: [], seen: 0 }
-        : await this.#own.history(claim.token, WAIT_MS);
+    await this.#watch();
+    const decided = Object.hasOwn(claims.agreements, this.#agent)
+      ? claims.agreements[this.#agent]
+      : undefined;
     const problem = verifyRound(claim, claims, {
       agent: this.#agent,
-      record,
-      newestRound: watch.newestRound,
-      agreementNow: agreement.own,
-      agreementHistory: past.states,
-      historySeen: past.seen,
+      newestRound: this.#newest,
+      agreementHistory: await this.#own.history(decided ?? 0, WAIT_MS),
     });
     if (problem !== undefined) throw new CodedError(problem);
+    this.#newest = Math.max(this.#newest, claim.round);
     return claims;
   }
+}
+
+export function grantMissing(path: string): CodedError {
+  return new CodedError({
+    code: "AGT-GRANT-MISSING",
+    path,
+    message: "the message bears no grant",
+    remedy: "let the coordinator send the policy enforcer's grant",
+  });
 }

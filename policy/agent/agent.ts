@@ -1,17 +1,25 @@
-import type { Microservice, RequestType } from "../contract/documents.js";
-import { MicroserviceCommunication } from "../contract/generated/dynamos.js";
+import { randomUUID } from "node:crypto";
+import type { MicroserviceCommunication } from "../contract/generated/dynamos.js";
 import type { GrantClaims } from "../contract/grants.js";
-import { KEY, MESSAGE, ORCHESTRATOR_QUEUE } from "../contract/names.js";
-import { CodedError, type Problem } from "../contract/problem.js";
+import { MESSAGE, ORCHESTRATOR_QUEUE } from "../contract/names.js";
+import { CodedError } from "../contract/problem.js";
 import { decode, messageType } from "../contract/wire.js";
 import type { Bus, Incoming, Verdict } from "../platform/bus.js";
 import type { Logger } from "../platform/log.js";
-import type { Mirror } from "../platform/store.js";
+import { type AgentReport, encodeReport } from "../rounds/messages.js";
+import { tasksOf } from "../rounds/plan.js";
 import { type Answers, garbage, settleAnswer } from "./answer.js";
+import { type HandOvers, unreachable } from "./hand-over.js";
 import { Handled } from "./handled.js";
+import type { Job } from "./job.js";
 import type { Jobs } from "./jobs.js";
-import { forCoordinator, forMicroservice, readAsked } from "./messages.js";
+import { type Asked, forMicroservice, readAsked, readWorked } from "./messages.js";
+import type { MicroserviceOfJob } from "./microservice.js";
+import type { Plans } from "./plans.js";
+import { type RoundPorts, StepFailure, workRound } from "./round-work.js";
 import { isProblem, type Permit, permitStep, type StepClaim } from "./step.js";
+
+type Outcome = Parameters<typeof encodeReport>[3];
 
 export interface AgentOptions {
   /** The party. */
@@ -22,14 +30,16 @@ export interface AgentOptions {
   readonly jobs: Jobs;
   /** Steps that wait for their microservice. */
   readonly answers: Answers;
-  readonly requestTypes: Mirror<RequestType>;
-  readonly microservices: Mirror<Microservice>;
+  readonly plans: Plans;
+  readonly handOvers: HandOvers;
+  /** How long one step may take; a round as many times that as it has steps one after the other. */
+  readonly stepMs: number;
   readonly log: Logger;
 }
 
-/** Steps at work at the same time. Each holds its message until it is answered, so that a broken connection brings it back. */
+/** Rounds at work at the same time. Each holds its message until it is answered, so that a broken connection brings it back. */
 const MOST_AT_WORK = 256;
-/** Well above the steps at work, or their answers, which come by the same queue, would not be handed out. */
+/** Well above the rounds at work, or their answers, which come by the same queue, would not be handed out. */
 export const AGENT_PREFETCH = 4 * MOST_AT_WORK;
 const PATIENCE_MS = 30_000;
 
@@ -92,68 +102,126 @@ export class Agent {
       return "drop";
     }
     return await this.#handled.once(id, async () => {
-      const answer = await this.#outcome(message, id);
-      return await this.#reply(message, id, answer);
+      const outcome = await this.#outcome(message, id);
+      return await this.#reply(returnAddress, id, encodeReport(message, this.#options.agent, id, outcome));
     });
   }
 
   /** Works, or says why not. */
-  async #outcome(
-    message: MicroserviceCommunication,
-    id: string,
-  ): Promise<MicroserviceCommunication | Problem> {
+  async #outcome(message: MicroserviceCommunication, id: string): Promise<Outcome> {
     if (this.#atWork >= MOST_AT_WORK)
       return {
-        code: "AGT-BUSY",
-        message: `${MOST_AT_WORK} steps are at work here`,
-        remedy: "try again when they are done",
+        problem: {
+          code: "AGT-BUSY",
+          message: `${MOST_AT_WORK} rounds are at work here`,
+          remedy: "try again when they are done",
+        },
       };
     this.#atWork += 1;
     try {
-      return await this.#work(message, id);
-    } catch (error) {
+      return await this.#work(message);
+    } catch (failure) {
       const { log } = this.#options;
-      log.warn({ error, job: message.requestMetadata?.jobId, correlationId: id }, "a step was not done");
-      if (error instanceof CodedError) return error.toProblem();
-      return { code: "AGT-FAILED", message: "an unexpected fault in this agent", remedy: "look at its log" };
+      const inStep = failure instanceof StepFailure;
+      const error = inStep ? failure.cause : failure;
+      const where = inStep ? { step: failure.step } : {};
+      log.warn(
+        { error, job: message.requestMetadata?.jobId, correlationId: id, ...where },
+        "a round's work was not done",
+      );
+      if (error instanceof CodedError) return { problem: error.toProblem(), ...where };
+      const problem = {
+        code: "AGT-FAILED",
+        message: "an unexpected fault in this agent",
+        remedy: "look at its log",
+      };
+      return { problem, ...where };
     } finally {
       this.#atWork -= 1;
     }
   }
 
-  async #work(message: MicroserviceCommunication, id: string): Promise<MicroserviceCommunication> {
-    const { agent, jobs, queue } = this.#options;
+  async #work(message: MicroserviceCommunication): Promise<AgentReport> {
+    const { agent, jobs, plans, stepMs } = this.#options;
     const asked = readAsked(message, agent);
     const job = jobs.get(asked.round.job);
     const claims = await job.admission.admit(asked.round, asked.grant);
-    const permit = this.#permit(asked.step, claims);
-    const microservice = await jobs.microservice(job, permit);
-    return await microservice.work(forMicroservice(message, permit.role, queue, id), id);
+    // It may have ended meanwhile: nothing must be started for it that nobody would end.
+    job.ended.signal.throwIfAborted();
+    job.inputs.forgetBefore(asked.round.round);
+    const permits = new Map(asked.steps.map((claim) => [claim.step, this.#permit(claim, claims)]));
+    const { plan, composition } = plans.of(claims);
+    const tasks = tasksOf(plan, composition, agent).filter(({ step }) => permits.has(step.name));
+    const services = new Map(
+      [...permits].map(([step, permit]) => [step, jobs.microservice(job, permit)] as const),
+    );
+    // Started while others still work for what it waits for.
+    for (const service of services.values()) void service.then((s) => s.prepare()).catch(() => {});
+    const end = new AbortController();
+    const limitMs = plan.levels.length * stepMs;
+    const late = roundLate(asked.round.round, limitMs);
+    const timer = setTimeout(() => end.abort(late), limitMs);
+    const jobEnded = (): void => end.abort(job.ended.signal.reason);
+    job.ended.signal.addEventListener("abort", jobEnded);
+    try {
+      const ports = this.#ports(message, asked, job, services, late);
+      const { answers, spans } = await workRound(agent, tasks, composition, ports, end.signal);
+      return { spans, result: answers.get(plan.result.name)?.data };
+    } finally {
+      clearTimeout(timer);
+      job.ended.signal.removeEventListener("abort", jobEnded);
+    }
+  }
+
+  #ports(
+    message: MicroserviceCommunication,
+    { round: { job: id, round }, grant }: Asked,
+    job: Job,
+    services: ReadonlyMap<string, Promise<MicroserviceOfJob>>,
+    late: CodedError,
+  ): RoundPorts {
+    const { queue, handOvers } = this.#options;
+    return {
+      async work(step, inputs) {
+        const service = await services.get(step.name);
+        if (service === undefined) throw new Error(`no microservice for ${step.name}`);
+        const correlationId = randomUUID();
+        const body = forMicroservice(message, step, inputs, queue, correlationId);
+        const { answer, startMs } = await service.work(body, correlationId);
+        return readWorked(answer, startMs);
+      },
+      async take(step, from, signal) {
+        try {
+          return await job.inputs.take(round, step, from, signal);
+        } catch (error) {
+          throw error === late ? inputLate(step, from) : error;
+        }
+      },
+      async handOver(to, step, answer, signal) {
+        try {
+          await handOvers.give(to, { job: id, round, step, grant }, answer, signal);
+        } catch (error) {
+          throw error === late ? unreachable(to, step, "it did not take it in time") : error;
+        }
+      },
+    };
   }
 
   #permit(step: StepClaim, claims: GrantClaims): Permit {
-    const { requestTypes, microservices } = this.#options;
-    const requestType = requestTypes.get(KEY.requestType(claims.requestType))?.value;
+    const { plans } = this.#options;
     const permit = permitStep(
       step,
       claims,
-      requestType,
-      microservices.get(KEY.microservice(step.service))?.value,
+      plans.requestType(claims.requestType),
+      plans.microservice(step.service),
     );
-    if (isProblem(permit)) throw new CodedError(permit);
+    if (isProblem(permit)) throw new StepFailure(step.step, new CodedError(permit));
     return permit;
   }
 
-  async #reply(
-    asked: MicroserviceCommunication,
-    id: string,
-    outcome: MicroserviceCommunication | Problem,
-  ): Promise<Verdict> {
-    const { agent, bus, log } = this.#options;
-    const answer = forCoordinator(asked, agent, id, outcome);
-    const address = answer.requestMetadata?.destinationQueue ?? "";
+  async #reply(address: string, id: string, body: Uint8Array): Promise<Verdict> {
+    const { bus, log } = this.#options;
     try {
-      const body = MicroserviceCommunication.encode(answer).finish();
       await bus.publish(address, MESSAGE.microserviceCommunication, body, {
         correlationId: id,
         patience: PATIENCE_MS,
@@ -165,4 +233,22 @@ export class Agent {
       return error instanceof CodedError && error.code === "BUS-UNROUTABLE" ? "drop" : "requeue";
     }
   }
+}
+
+function roundLate(round: number, milliseconds: number): CodedError {
+  return new CodedError({
+    code: "AGT-INPUT-TIMEOUT",
+    path: `rounds/${round}`,
+    message: `round ${round} was not done within ${milliseconds / 1_000} s`,
+    remedy: "look at the logs of the job's agents",
+  });
+}
+
+function inputLate(step: string, from: string): CodedError {
+  return new CodedError({
+    code: "AGT-INPUT-TIMEOUT",
+    path: `${step}/${from}`,
+    message: `${from}'s answer to ${step} did not come in time`,
+    remedy: `look at the log of agent ${from}`,
+  });
 }

@@ -1,5 +1,5 @@
 import { MESSAGE } from "../contract/names.js";
-import { unpackParts } from "../contract/parts.js";
+import { viewParts } from "../contract/parts.js";
 import { CodedError, type Problem } from "../contract/problem.js";
 import { decode, type MicroserviceCommunication } from "../contract/wire.js";
 import type { Pending } from "../platform/pending.js";
@@ -47,7 +47,7 @@ export function garbage(cause: unknown): CodedError {
 
 /** Whether the coordinator will be able to read it. */
 function check({ result, metadata: { error } }: MicroserviceCommunication): void {
-  unpackParts(result);
+  viewParts(result);
   if (error === undefined) return;
   const problem = JSON.parse(error) as Partial<Problem> | null;
   if (typeof problem?.code !== "string" || typeof problem.message !== "string")

@@ -3,6 +3,7 @@ import { CodedError } from "../contract/problem.js";
 import type { CompositionRequest } from "../contract/wire.js";
 import type { Admission } from "./admission.js";
 import type { MicroserviceOfJob } from "./microservice.js";
+import type { RoundInputs } from "./round-inputs.js";
 
 /** Microservices one job may have at one agent: each has its own queue, and a restarted agent must find them all. */
 export const MOST_SERVICES = 8;
@@ -17,6 +18,10 @@ export interface Job {
   readonly agent: string;
   readonly composition: CompositionRequest;
   readonly admission: Admission;
+  /** What other agents hand over. */
+  readonly inputs: RoundInputs;
+  /** Ends the job's work when the job ends. */
+  readonly ended: AbortController;
   readonly microservices: Map<string, Promise<MicroserviceOfJob>>;
   /** Ends its watch of the store, if it had one. */
   readonly closeWatch: () => Promise<void>;

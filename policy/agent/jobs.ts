@@ -10,6 +10,7 @@ import { JobWatch } from "./job-watch.js";
 import { safeName } from "./messages.js";
 import { MicroserviceOfJob, type MicroserviceOptions } from "./microservice.js";
 import type { OwnAgreement } from "./own-agreement.js";
+import { RoundInputs } from "./round-inputs.js";
 import type { JobRunner } from "./runner.js";
 import type { Permit } from "./step.js";
 
@@ -105,6 +106,9 @@ export class Jobs {
     const job = this.#jobs.get(id);
     if (job === undefined) return Promise.resolve();
     this.#jobs.delete(id);
+    const problem = { code: "JOB-ENDED", message: `job ${id} has ended` };
+    job.ended.abort(new CodedError(problem));
+    job.inputs.close(problem);
     const { log } = this.#options;
     const done = this.#end(job)
       .then(() => log.info({ job: id, why }, "job ended"))
@@ -134,9 +138,12 @@ export class Jobs {
 
   #make(id: string, composition: CompositionRequest, guard: NodeJS.Timeout): Job {
     const { agent, grants, own, store } = this.#options;
+    const ended = new AbortController();
     let watch: Promise<JobWatch> | undefined;
     const open = (): Promise<JobWatch> => {
       if (watch !== undefined) return watch;
+      // Nobody would close it.
+      if (ended.signal.aborted) return Promise.reject(ended.signal.reason);
       const opened = JobWatch.open(
         store,
         id,
@@ -156,6 +163,8 @@ export class Jobs {
       guard,
       admission: new Admission(agent, grants, own, open),
       microservices: new Map(),
+      inputs: new RoundInputs(),
+      ended,
       closeWatch,
     };
   }

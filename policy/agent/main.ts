@@ -13,10 +13,15 @@ import { Pending } from "../platform/pending.js";
 import { Store } from "../platform/store.js";
 import { AGENT_PREFETCH, Agent } from "./agent.js";
 import { type Answers, settleBytes } from "./answer.js";
+import { addAnswersRoute } from "./answers-route.js";
+import { HandOvers } from "./hand-over.js";
 import { Jobs } from "./jobs.js";
 import { OwnAgreement } from "./own-agreement.js";
+import { Plans } from "./plans.js";
 import { ProcessRunner } from "./runner-process.js";
 
+/** Bytes of a call's headers: a grant, which names all parties of its round, comes in one. */
+const HEADER_LIMIT = 96 * 1024;
 /** Seconds after which the store forgets an agent that died. */
 const PRESENCE_SECONDS = 5;
 
@@ -60,9 +65,10 @@ async function start(config: Config, log: Logger): Promise<{ close(): Promise<vo
     Bus.connect(busOptions(config)),
     Store.connect({ endpoint: config.ETCD_ENDPOINT, log }),
   ]);
-  const [own, grants, requestTypes, microservices] = await Promise.all([
-    OwnAgreement.open(store, agent),
+  const [own, grants, agents, requestTypes, microservices] = await Promise.all([
+    OwnAgreement.open(store, agent, log),
     GrantVerifier.open(store),
+    store.mirror<OnlineAgent>(KEY.onlinePrefix),
     store.mirror<RequestType>(KEY.requestTypePrefix),
     store.mirror<Microservice>(KEY.microservicePrefix),
   ]);
@@ -99,11 +105,20 @@ async function start(config: Config, log: Logger): Promise<{ close(): Promise<vo
     },
   });
   await jobs.removeStale();
-  const handler = new Agent({ agent, queue, bus, jobs, answers, requestTypes, microservices, log });
+  const plans = new Plans(requestTypes, microservices);
+  const handOvers = new HandOvers(agent, agents);
+  const stepMs = config.STEP_SECONDS * 1_000;
+  const handler = new Agent({ agent, queue, bus, jobs, answers, plans, handOvers, stepMs, log });
+  // Before the queue: whoever gets a ticket with us may hand something over at once.
+  let consuming = false;
+  const isConsuming = (): boolean => consuming;
+  const http = await listen(config, bus, isConsuming, log, (server) =>
+    addAnswersRoute(server, { agent, jobs, grants, plans }),
+  );
   const consumer = await bus.consume(queue, (incoming) => handler.handle(incoming), {
     prefetch: AGENT_PREFETCH,
   });
-  const http = await listen(config, bus, log);
+  consuming = true;
   const presence = await store.presence(KEY.online(agent), online(config, http), PRESENCE_SECONDS);
 
   return {
@@ -114,6 +129,7 @@ async function start(config: Config, log: Logger): Promise<{ close(): Promise<vo
       await jobs.close();
       await consumer.stop();
       await runner.close();
+      await handOvers.close();
       await bus.close();
       await store.close();
     },
@@ -130,11 +146,16 @@ function amqpEnvironment({ AMQP_HOST, AMQP_PORT, AMQP_USER }: Config): Readonly<
   };
 }
 
-async function listen(config: Config, bus: Bus, log: Logger): Promise<FastifyInstance> {
-  const ready = (): true | string => bus.up || "no connection to the message broker";
-  const status = ({ code }: { readonly code: string }): number | undefined =>
-    code === "AGT-HTTP" ? 501 : undefined;
-  const http = createHttp({ log, codes: "AGT", ready, status });
+async function listen(
+  config: Config,
+  bus: Bus,
+  isConsuming: () => boolean,
+  log: Logger,
+  addRoutes: (http: FastifyInstance) => void,
+): Promise<FastifyInstance> {
+  const ready = (): true | string =>
+    bus.up ? isConsuming() || "not listening to its queue yet" : "no connection to the message broker";
+  const http = createHttp({ log, codes: "AGT", ready, status: statusOf, headerLimit: HEADER_LIMIT });
   http.post("/agent/v1/:requestType/:agent", () => {
     throw new CodedError({
       code: "AGT-HTTP",
@@ -142,8 +163,20 @@ async function listen(config: Config, bus: Bus, log: Logger): Promise<FastifyIns
       remedy: "send the request to the API gateway (docs/architecture.md, A request)",
     });
   });
+  addRoutes(http);
   await http.listen({ host: config.HTTP_HOST, port: config.HTTP_PORT });
   return http;
+}
+
+/** A message that cannot be read is its sender's fault here: no broker is between. */
+const STATUS: Readonly<Record<string, number>> = {
+  "AGT-HTTP": 501,
+  "AGT-JOB-UNKNOWN": 404,
+  "BUS-MALFORMED": 400,
+};
+
+function statusOf({ code }: { readonly code: string }): number | undefined {
+  return code.startsWith("AGT-GRANT-") ? 401 : STATUS[code];
 }
 
 function online(config: Config, http: FastifyInstance): OnlineAgent {

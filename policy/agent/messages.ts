@@ -1,13 +1,18 @@
 import { MESSAGE } from "../contract/names.js";
+import { viewParts } from "../contract/parts.js";
 import { CodedError, type Problem } from "../contract/problem.js";
-import { type MicroserviceCommunication, unpackRequest } from "../contract/wire.js";
+import { encodeWithParts, type MicroserviceCommunication, unpackRequest } from "../contract/wire.js";
+import type { StepInputs } from "../rounds/inputs.js";
+import type { PlannedStep } from "../rounds/plan.js";
+import type { Worked } from "./round-work.js";
 import type { StepClaim } from "./step.js";
 import type { RoundClaim } from "./verify.js";
 
 /** What a coordinator asks, as its message says it. */
 export interface Asked {
   readonly round: RoundClaim;
-  readonly step: StepClaim;
+  /** In no order. */
+  readonly steps: readonly StepClaim[];
   readonly grant: string;
 }
 
@@ -28,7 +33,7 @@ export function safeName(name: string, what: string): string {
 /** @throws CodedError `BUS-MALFORMED`, `AGT-JOB-NAME` */
 export function readAsked(message: MicroserviceCommunication, agent: string): Asked {
   const { metadata, requestMetadata, requestType } = message;
-  const { step = "", service = "", grant = "" } = metadata;
+  const { grant = "" } = metadata;
   const round = Number(metadata.round);
   const token = Number(metadata.token);
   if (!Number.isSafeInteger(round) || round < 1)
@@ -47,59 +52,61 @@ export function readAsked(message: MicroserviceCommunication, agent: string): As
       round,
       token,
     },
-    step: { agent, step, service: safeName(service, "microservice") },
+    steps: readSteps(metadata.steps, agent),
     grant,
   };
 }
 
-/** The message as the microservice gets it: without the grant, which is none of its business. */
-export function forMicroservice(
-  message: MicroserviceCommunication,
-  role: string,
-  returnAddress: string,
-  correlationId: string,
-): MicroserviceCommunication {
-  const { round = "", step = "", service = "" } = message.metadata;
-  const jobId = message.requestMetadata?.jobId ?? "";
-  return {
-    ...message,
-    metadata: { round, step, service, role },
-    requestMetadata: { correlationId, destinationQueue: "", jobName: jobId, returnAddress, jobId },
-  };
+function readSteps(text: string | undefined, agent: string): readonly StepClaim[] {
+  let steps: unknown;
+  try {
+    steps = JSON.parse(text ?? "");
+  } catch {
+    // told below
+  }
+  const known = Array.isArray(steps)
+    ? steps.filter((s) => typeof s?.step === "string" && typeof s.service === "string")
+    : [];
+  if (!Array.isArray(steps) || steps.length === 0 || known.length < steps.length)
+    throw new CodedError({
+      code: "BUS-MALFORMED",
+      path: "metadata.steps",
+      message: `${String(text).slice(0, 80)} names no steps`,
+      remedy: "send a JSON list of {step, service}",
+    });
+  return known.map(({ step, service }) => ({ agent, step, service: safeName(service, "microservice") }));
 }
 
-/** What a microservice's answer says of itself that a coordinator is told. */
-const PASSED_ON: readonly string[] = ["computeMs", "startMs", "error"];
-
-/** What the coordinator gets: the microservice's answer, or a problem, under the coordinator's own correlation id. */
-export function forCoordinator(
-  asked: MicroserviceCommunication,
-  agent: string,
+/** A step as the microservice gets it: without the grant, which is none of its business. */
+export function forMicroservice(
+  ticket: MicroserviceCommunication,
+  step: PlannedStep,
+  { data, parts }: StepInputs,
+  returnAddress: string,
   correlationId: string,
-  answer: MicroserviceCommunication | Problem,
-): MicroserviceCommunication {
-  const { round = "", step = "", service = "" } = asked.metadata;
-  const metadata: Record<string, string> = { round, step, service, agent };
-  const to = asked.requestMetadata?.returnAddress ?? "";
-  const jobId = asked.requestMetadata?.jobId ?? "";
-  const answered: MicroserviceCommunication = {
-    type: MESSAGE.microserviceCommunication,
-    requestType: asked.requestType,
-    metadata,
-    requestMetadata: { correlationId, destinationQueue: to, jobName: jobId, returnAddress: "", jobId },
-    traces: {},
-    result: new Uint8Array(0),
-    routingData: [],
+): Uint8Array {
+  const jobId = ticket.requestMetadata?.jobId ?? "";
+  const message = {
+    type: ticket.type,
+    requestType: ticket.requestType,
+    data: data as never,
+    metadata: { round: ticket.metadata.round ?? "", step: step.name, service: step.service, role: step.role },
+    originalRequest: ticket.originalRequest ?? {},
+    requestMetadata: { correlationId, destinationQueue: "", jobName: jobId, returnAddress, jobId },
+    traces: ticket.traces,
   };
-  if ("code" in answer) return { ...answered, metadata: { ...metadata, error: JSON.stringify(answer) } };
-  const told = Object.entries(answer.metadata).filter(([name]) => PASSED_ON.includes(name));
-  return {
-    ...answered,
-    data: answer.data,
-    result: answer.result,
-    traces: answer.traces,
-    metadata: { ...metadata, ...Object.fromEntries(told) },
-  };
+  return encodeWithParts(message, parts);
+}
+
+/**
+ * A microservice's answer.
+ *
+ * @throws CodedError the problem it reports
+ */
+export function readWorked({ data, result, metadata }: MicroserviceCommunication, startMs: number): Worked {
+  if (metadata.error !== undefined) throw new CodedError(JSON.parse(metadata.error) as Problem);
+  const computeMs = Math.max(0, Number(metadata.computeMs) || 0);
+  return { data, parts: viewParts(result), computeMs, startMs };
 }
 
 /** A control message to a microservice. It answers each with an empty message. */

@@ -48,19 +48,26 @@ export class MicroserviceOfJob {
   }
 
   /**
-   * One step: its answer, whatever the microservice says; `startMs` in its metadata where the microservice had to be started for it.
+   * One step (an encoded `microserviceCommunication`): its answer, whatever the microservice says, and how long it waited for a start.
    *
    * @throws CodedError `JOB-ENTRY`, `JOB-START`, `JOB-DIED`, `JOB-TIMEOUT`, `JOB-GARBAGE`
    */
-  async work(message: MicroserviceCommunication, correlationId: string): Promise<MicroserviceCommunication> {
+  async work(
+    body: Uint8Array,
+    correlationId: string,
+  ): Promise<{ readonly answer: MicroserviceCommunication; readonly startMs: number }> {
     const begin = performance.now();
     this.#started ??= this.#start();
     const { send = this.#toQueue } = await this.#started;
     const startMs = performance.now() - begin;
-    const answer = await this.#ask(send, message, correlationId, Math.max(0, this.#options.stepMs - startMs));
-    return startMs < NO_START_MS
-      ? answer
-      : { ...answer, metadata: { ...answer.metadata, startMs: startMs.toFixed(3) } };
+    const answer = await this.#ask(send, body, correlationId, Math.max(0, this.#options.stepMs - startMs));
+    return { answer, startMs: startMs < NO_START_MS ? 0 : startMs };
+  }
+
+  /** Starts it ahead of its first step. A start that fails is told by that step. */
+  prepare(): void {
+    this.#started ??= this.#start();
+    this.#started.catch(() => {});
   }
 
   /** Asks it to end, and waits a moment. The runner ends what does not. */
@@ -83,7 +90,8 @@ export class MicroserviceOfJob {
       const running = await runner.ensure(this.#service);
       void running.ended.then((problem) => this.#failAll(problem));
       const id = randomUUID();
-      await this.#ask(this.#toQueue, this.#control("ping", id), id, startMs);
+      const ping = MicroserviceCommunication.encode(this.#control("ping", id)).finish();
+      await this.#ask(this.#toQueue, ping, id, startMs);
       return running;
     } catch (error) {
       const problem =
@@ -95,7 +103,7 @@ export class MicroserviceOfJob {
 
   async #ask(
     send: NonNullable<Running["send"]>,
-    message: MicroserviceCommunication,
+    body: Uint8Array,
     correlationId: string,
     milliseconds: number,
   ): Promise<MicroserviceCommunication> {
@@ -104,9 +112,7 @@ export class MicroserviceOfJob {
     this.#waiting.add(correlationId);
     try {
       const answer = answers.wait(correlationId, milliseconds);
-      send(correlationId, MicroserviceCommunication.encode(message).finish()).catch((error: Error) =>
-        answers.fail(correlationId, error),
-      );
+      send(correlationId, body).catch((error: Error) => answers.fail(correlationId, error));
       return await answer;
     } catch (error) {
       if (error instanceof CodedError && error.code === "JOB-TIMEOUT") this.#abandon(error.toProblem());

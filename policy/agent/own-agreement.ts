@@ -1,5 +1,6 @@
 import type { Agreement } from "../contract/documents.js";
 import { KEY } from "../contract/names.js";
+import type { Logger } from "../platform/log.js";
 import type { Mirror, Store } from "../platform/store.js";
 import type { AgreementState } from "./verify.js";
 
@@ -8,14 +9,10 @@ const KEPT = 1_000;
 
 /** The agent's own agreement as the store tells of it: what it is now, and what it was. */
 export class OwnAgreement {
-  readonly #store: Store;
-  readonly #key: string;
   readonly #mirror: Mirror<Agreement>;
   readonly #history: AgreementState[] = [];
 
-  private constructor(store: Store, key: string, mirror: Mirror<Agreement>) {
-    this.#store = store;
-    this.#key = key;
+  private constructor(key: string, mirror: Mirror<Agreement>, log: Logger) {
     this.#mirror = mirror;
     const entry = mirror.get(key);
     this.#history.push({ revision: entry?.revision ?? mirror.revision, present: entry !== undefined });
@@ -23,29 +20,22 @@ export class OwnAgreement {
       // A prefix is watched, and another party's name may begin with ours.
       if (change.key !== key) return;
       this.#history.push({ revision: change.revision, present: change.value !== undefined });
+      log.info({ revision: change.revision, present: change.value !== undefined }, "own agreement changed");
       if (this.#history.length > KEPT) this.#history.shift();
     });
   }
 
-  static async open(store: Store, agent: string): Promise<OwnAgreement> {
+  static async open(store: Store, agent: string, log: Logger): Promise<OwnAgreement> {
     const key = KEY.agreement(agent);
-    return new OwnAgreement(store, key, await store.mirror<Agreement>(key));
+    return new OwnAgreement(key, await store.mirror<Agreement>(key), log);
   }
 
-  /** Its mod revision (0: there is none) as of one revision of the store, from the store itself. */
-  async read(): Promise<{ readonly own: number; readonly at: number }> {
-    const { entries, revision } = await this.#store.list<Agreement>(this.#key);
-    return { own: entries.find(({ key }) => key === this.#key)?.revision ?? 0, at: revision };
-  }
-
-  /** Its states as watched, oldest first; waits until all changes up to a revision are in, or the time is over. */
-  async history(
-    revision: number,
-    milliseconds: number,
-  ): Promise<{ readonly states: readonly AgreementState[]; readonly seen: number }> {
+  /** Its states as watched, oldest first; waits, for a time, until the one of this revision is in. */
+  async history(revision: number, milliseconds: number): Promise<readonly AgreementState[]> {
     // Being behind is no error here: the caller sees how far we are, and refuses.
-    await this.#mirror.seen(revision, milliseconds).catch(() => {});
-    return { states: this.#history, seen: this.#mirror.revision };
+    if ((this.#history.at(-1)?.revision ?? 0) < revision)
+      await this.#mirror.seen(revision, milliseconds).catch(() => {});
+    return this.#history;
   }
 
   close(): Promise<void> {

@@ -11,15 +11,6 @@ export interface RoundClaim {
   readonly token: number;
 }
 
-/** A round's record as the store holds it. */
-export interface SeenRound {
-  readonly job: string;
-  readonly round: number;
-  readonly agreements: Readonly<Record<string, number>>;
-  /** The record's own (mod) revision. */
-  readonly revision: number;
-}
-
 /** One state of the agent's own agreement: from `revision` on, until the next state. */
 export interface AgreementState {
   readonly revision: number;
@@ -29,24 +20,18 @@ export interface AgreementState {
 /** What the agent itself knows from the store. */
 export interface Evidence {
   readonly agent: string;
-  /** The record under the claimed job and round. */
-  readonly record: SeenRound | undefined;
-  /** The newest round of the job that the agent has seen opened. */
+  /** The newest round of the job that this agent was let into. */
   readonly newestRound: number;
-  /** Mod revision of the own agreement, read at the token's revision or later; 0: there is none. */
-  readonly agreementNow: number;
   /** States of the own agreement as watched, oldest first. */
   readonly agreementHistory: readonly AgreementState[];
-  /** The watch has told all changes up to this revision. */
-  readonly historySeen: number;
 }
 
 /**
- * Whether an agent may work for a round. `undefined`: it may. The grant's signature and its time have been verified before.
+ * Whether an agent may work for a round. `undefined`: it may. The grant's signature and its time have been verified before: so the policy enforcer has
+ * opened this very round, in one transaction with the comparison of the agreements it names.
  *
- * It may, when the grant was signed for this very agent, user, job and round; when the store's record of the round bears the token as its
- * revision and the agreements' revisions of the grant; and when the agent's own agreement, at the token, was the one decided on. A change
- * after the token does not matter: a round that is open may end.
+ * It may, when the grant was signed for this very agent, user, job, round and token, when no later round was let in, and when nothing that the agent
+ * knows of its own agreement speaks against it. A change after the token does not matter: a round that is open may end.
  */
 export function verifyRound(claim: RoundClaim, grant: GrantClaims, evidence: Evidence): Problem | undefined {
   return (
@@ -79,30 +64,19 @@ function verifyGrant(claim: RoundClaim, grant: GrantClaims, agent: string): Prob
 }
 
 function verifyToken(
-  claim: RoundClaim,
+  { token, round }: RoundClaim,
   grant: GrantClaims,
-  { record, newestRound }: Evidence,
+  { newestRound }: Evidence,
 ): Problem | undefined {
-  const { token, round, job } = claim;
   if (!Number.isSafeInteger(token) || token <= 0)
     return refusal("AGT-TOKEN-UNKNOWN", `${token} is no revision`);
-  if (record === undefined || record.job !== job || record.round !== round)
-    return refusal(
-      "AGT-TOKEN-UNKNOWN",
-      `the store has no record that round ${round} of job ${job} was opened`,
-    );
-  if (record.revision !== token)
+  if (grant.token !== token)
     return refusal(
       "AGT-TOKEN-WRONG",
-      `round ${round} was opened at revision ${record.revision}, the token says ${token}`,
+      `round ${round} was opened at revision ${grant.token}, the token says ${token}`,
     );
   if (newestRound > round)
     return refusal("AGT-TOKEN-OLD", `round ${newestRound} is open already, round ${round} has ended`);
-  if (!sameRevisions(record.agreements, grant.agreements))
-    return refusal(
-      "AGT-TOKEN-AGREEMENTS",
-      "the round was opened with other revisions of the agreements than the enforcer decided on",
-    );
   return undefined;
 }
 
@@ -120,16 +94,11 @@ function verifyAgreement({ token }: RoundClaim, grant: GrantClaims, evidence: Ev
       "AGT-AGREEMENT-CHANGED",
       `${agent}'s agreement changed after revision ${token}, at which the round was opened`,
     );
-  // The same revision now means the same at every moment between.
-  if (evidence.agreementNow === decided) return undefined;
-  const state =
-    evidence.historySeen >= token
-      ? evidence.agreementHistory.findLast(({ revision }) => revision <= token)
-      : undefined;
-  if (state === undefined)
+  const state = evidence.agreementHistory.findLast(({ revision }) => revision <= token);
+  if (state === undefined || state.revision < decided)
     return refusal(
       "AGT-AGREEMENT-UNSEEN",
-      `${agent}'s agreement is not the one decided on (revision ${decided}), and what it was at revision ${token} is not known here`,
+      `${agent}'s agreement of revision ${decided}, the one decided on, is not known here`,
     );
   if (!state.present || state.revision !== decided) {
     const was = state.present ? `of revision ${state.revision}` : `gone since revision ${state.revision}`;
@@ -139,14 +108,6 @@ function verifyAgreement({ token }: RoundClaim, grant: GrantClaims, evidence: Ev
     );
   }
   return undefined;
-}
-
-function sameRevisions(a: Readonly<Record<string, number>>, b: Readonly<Record<string, number>>): boolean {
-  const parties = Object.keys(a);
-  return (
-    parties.length === Object.keys(b).length &&
-    parties.every((party) => Object.hasOwn(b, party) && a[party] === b[party])
-  );
 }
 
 function refusal(code: string, message: string): Problem {

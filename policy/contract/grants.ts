@@ -8,6 +8,8 @@ export interface GrantClaims {
   readonly job: string;
   /** Counted from 1. */
   readonly round: number;
+  /** Revision of the transaction that opened the round. */
+  readonly token: number;
   readonly requestType: string;
   readonly archetype: string;
   readonly dataProviders: readonly string[];

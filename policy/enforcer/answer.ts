@@ -4,12 +4,16 @@ import { type Decision, type DecisionRequest, decide, type Policy } from "../dec
 import { roundUnbound } from "../decision/reasons.js";
 import type { Snapshot } from "./policy-view.js";
 
-/** Decides a request and says how it is answered. Pure but for `sign`, which is called for allowances only. */
+/** Decides a request and says how it is answered, and what may be granted. Pure. */
 export function answer(
   request: RequestApproval,
   { policy, revision }: Snapshot,
-  sign: (claims: GrantClaims) => string,
-): { decision: Decision; response: Draft<ValidationResponse> } {
+): {
+  readonly decision: Decision;
+  readonly response: Draft<ValidationResponse>;
+  /** Of an allowance. */
+  readonly claims?: Omit<GrantClaims, "token">;
+} {
   const question = questionOf(request);
   const decision = unbound(request, policy) ?? decide(question, policy);
   const approved = decision.decision === "allow";
@@ -21,7 +25,8 @@ export function answer(
       valid.map((p) => [p.party, { archetypes: p.archetypes, computeProviders: p.computeProviders }]),
     ),
     invalidDataproviders: decision.providers.filter((p) => !p.allowed).map((p) => p.party),
-    auth: { accessToken: approved ? sign(claimsOf(request, decision)) : "", refreshToken: "" },
+    // Never absent: DYNAMOS's own services read it without a look.
+    auth: { accessToken: "", refreshToken: "" },
     user: request.user ?? {},
     requestApproved: approved,
     validArchetypes: {
@@ -35,7 +40,7 @@ export function answer(
     jobId: request.jobId,
     round: request.round,
   };
-  return { decision, response };
+  return { decision, response, ...(approved ? { claims: claimsOf(request, decision) } : {}) };
 }
 
 function questionOf(request: RequestApproval): DecisionRequest {
@@ -69,7 +74,7 @@ function unbound(request: RequestApproval, policy: Policy): Decision | undefined
 }
 
 /** What a grant says of an allowance: of a first approval, what would be composed first. */
-function claimsOf(request: RequestApproval, decision: Decision): GrantClaims {
+function claimsOf(request: RequestApproval, decision: Decision): Omit<GrantClaims, "token"> {
   const [option] = decision.options;
   return {
     sub: request.user?.userName ?? "",

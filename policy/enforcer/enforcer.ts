@@ -1,13 +1,24 @@
+import type { GrantClaims } from "../contract/grants.js";
 import { ENFORCER_QUEUE, MESSAGE, ORCHESTRATOR_QUEUE } from "../contract/names.js";
 import { CodedError } from "../contract/problem.js";
-import { decode, encode, messageType, type RequestApproval } from "../contract/wire.js";
+import {
+  type Draft,
+  decode,
+  encode,
+  messageType,
+  type RequestApproval,
+  type ValidationResponse,
+} from "../contract/wire.js";
+import type { Decision } from "../decision/index.js";
 import type { Bus, Consumer, Incoming, Verdict } from "../platform/bus.js";
 import { GrantSigner } from "../platform/grants.js";
-import type { Logger } from "../platform/log.js";
+import { type Logger, problemOf } from "../platform/log.js";
 import type { Store } from "../platform/store.js";
+import { MOST_ROUNDS } from "../rounds/plan.js";
 import { answer } from "./answer.js";
 import type { EnforcerMetrics } from "./metrics.js";
 import { PolicyView } from "./policy-view.js";
+import { openRound, roundConflict } from "./rounds.js";
 
 export interface EnforcerParts {
   readonly bus: Bus;
@@ -18,8 +29,18 @@ export interface EnforcerParts {
 
 /** More parties than any marketplace has; a message that names more is no honest one. */
 const MOST_PROVIDERS = 256;
-/** How long a decision waits for a change that its asker knows of. The round's transaction is what makes it safe. */
+/** Empty in a first approval. */
+const JOB_NAME = /^[\w.@-]{0,128}$/;
+/** Decisions on one round, when the agreements change between decision and opening. */
+const MOST_OPENINGS = 3;
+/** How long the opening of a round waits for a store that restarts: less than its asker waits for us. */
+const OPENING_MS = 10_000;
+/** While rounds wait for the store, first approvals, which need no store, are still handed out. */
+const PREFETCH = 2_000;
+/** How long a decision waits for a change that is known of. The round's transaction is what makes it safe. */
 const BEHIND_MS = 500;
+/** What of a failure goes out: no stack. */
+const PROBLEM_FIELDS = ["code", "path", "message", "remedy"];
 
 /** The policy enforcer: decides each request by the agreements as the store holds them, and signs what it allows. */
 export class Enforcer {
@@ -39,7 +60,9 @@ export class Enforcer {
     const signer = new GrantSigner();
     const [view] = await Promise.all([PolicyView.open(parts.store, parts.log), signer.publish(parts.store)]);
     const enforcer = new Enforcer(parts, view, signer);
-    enforcer.#consumer = await parts.bus.consume(ENFORCER_QUEUE, (message) => enforcer.#handle(message));
+    enforcer.#consumer = await parts.bus.consume(ENFORCER_QUEUE, (message) => enforcer.#handle(message), {
+      prefetch: PREFETCH,
+    });
     return enforcer;
   }
 
@@ -70,7 +93,7 @@ export class Enforcer {
         .seen(request.leastRevision, BEHIND_MS)
         .catch((error: unknown) => log.warn({ error, correlationId }, "deciding by what is known so far"));
     }
-    const { decision, response } = answer(request, this.#view.now(), (claims) => this.#signer.sign(claims));
+    const { decision, response } = await this.#decide(request);
     try {
       await bus.publish(ORCHESTRATOR_QUEUE, MESSAGE.validationResponse, encode.validationResponse(response), {
         ...(correlationId === undefined ? {} : { correlationId }),
@@ -93,28 +116,75 @@ export class Enforcer {
       revision: response.revision,
     };
     if (decision.decision === "deny") log.info({ ...told, reasons: decision.reasons }, "denied");
+    else if (response.error !== undefined)
+      log.warn({ ...told, problem: response.error }, "allowed, but the round could not be opened");
     else log.debug(told, "allowed");
     return "ack";
+  }
+
+  /** Decides, and opens the round that is asked for: what is signed is true of the very revision at which the round was opened. */
+  async #decide(
+    request: RequestApproval,
+  ): Promise<{ readonly decision: Decision; readonly response: Draft<ValidationResponse> }> {
+    const deadline = performance.now() + OPENING_MS;
+    let openMs = 0;
+    for (let attempt = 1; ; attempt += 1) {
+      const { decision, response, claims } = answer(request, this.#view.now());
+      if (claims === undefined) return { decision, response };
+      if (request.round === 0)
+        return { decision, response: this.#granted(response, { ...claims, token: 0 }) };
+      const begin = performance.now();
+      const patience = Math.max(0, deadline - begin);
+      const outcome = await openRound(this.#parts.store, claims, patience).catch(problemOf);
+      openMs += performance.now() - begin;
+      if ("token" in outcome) {
+        const granted = this.#granted(response, { ...claims, token: outcome.token });
+        return { decision, response: { ...granted, token: outcome.token, openMs } };
+      }
+      if ("changedAt" in outcome && attempt < MOST_OPENINGS) {
+        // Being behind is no error here: the next transaction finds out again.
+        await this.#view.seen(outcome.changedAt, BEHIND_MS).catch(() => {});
+        continue;
+      }
+      const problem = "changedAt" in outcome ? roundConflict(request.round) : outcome;
+      return { decision, response: { ...response, openMs, error: JSON.stringify(problem, PROBLEM_FIELDS) } };
+    }
+  }
+
+  #granted(response: Draft<ValidationResponse>, claims: GrantClaims): Draft<ValidationResponse> {
+    return { ...response, auth: { accessToken: this.#signer.sign(claims), refreshToken: "" } };
   }
 }
 
 function readRequest(message: Incoming): RequestApproval {
   if (messageType(message.type) !== MESSAGE.requestApproval) {
-    throw new CodedError({
-      code: "BUS-MALFORMED",
-      path: message.type,
-      message: `the policy enforcer takes ${MESSAGE.requestApproval}, not ${message.type === "" ? "a message without type" : message.type}`,
-      remedy: "send it to another queue",
-    });
+    const type = message.type === "" ? "a message without type" : message.type;
+    throw malformed(
+      message.type,
+      `the policy enforcer takes ${MESSAGE.requestApproval}, not ${type}`,
+      "send it to another queue",
+    );
   }
   const request = decode(MESSAGE.requestApproval, message.body);
-  if (request.dataProviders.length > MOST_PROVIDERS) {
-    throw new CodedError({
-      code: "BUS-MALFORMED",
-      path: "data_providers",
-      message: `${request.dataProviders.length} data providers; ${MOST_PROVIDERS} is the most`,
-      remedy: "ask for fewer",
-    });
+  const { dataProviders, jobId, round } = request;
+  if (dataProviders.length > MOST_PROVIDERS) {
+    throw malformed(
+      "data_providers",
+      `${dataProviders.length} data providers; ${MOST_PROVIDERS} is the most`,
+      "ask for fewer",
+    );
+  }
+  // Both become part of a key in the store.
+  if (!JOB_NAME.test(jobId) || round > MOST_ROUNDS) {
+    throw malformed(
+      "round",
+      `${round} of job ${JSON.stringify(jobId.slice(0, 140))} is no round`,
+      `name a job of letters, digits and . _ @ -, and a round up to ${MOST_ROUNDS}`,
+    );
   }
   return request;
+}
+
+function malformed(path: string, message: string, remedy: string): CodedError {
+  return new CodedError({ code: "BUS-MALFORMED", path, message, remedy });
 }

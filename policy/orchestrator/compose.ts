@@ -1,9 +1,7 @@
 import type { Archetype, Microservice } from "../contract/documents.js";
 import type { RefusalReason } from "../contract/job.js";
 import type { Problem } from "../contract/problem.js";
-
-/** What a party does in a job. `all`: it gives data and computes on it itself. */
-export type CompositionRole = "dataProvider" | "computeProvider" | "all";
+import { type Composition, compositionOf } from "../rounds/composition.js";
 
 /** What one data provider allows the user, as the policy enforcer decided. */
 export interface ProviderRights {
@@ -20,17 +18,6 @@ export interface CompositionInput {
   readonly services?: readonly Microservice[];
   /** Agents that are there to work. */
   readonly online: ReadonlySet<string>;
-}
-
-/** Who does what in a job. All lists are in order of name. */
-export interface Composition {
-  readonly archetype: string;
-  readonly dataProviders: readonly string[];
-  /** The data providers themselves, where the archetype brings the computation to the data. */
-  readonly computeProviders: readonly string[];
-  /** True where each data provider computes on its own data: nothing goes from one party to another. */
-  readonly local: boolean;
-  readonly roles: ReadonlyMap<string, CompositionRole>;
 }
 
 /** A composition, a "no" by policy, or a breakdown. */
@@ -112,27 +99,6 @@ function choose(
       "no compute provider",
     ),
   );
-}
-
-/** A composition from what a job's record keeps of it. */
-export function compositionOf(
-  archetype: string,
-  dataProviders: readonly string[],
-  computeProviders: readonly string[],
-): Composition {
-  const roles = new Map<string, CompositionRole>();
-  for (const party of [...new Set([...dataProviders, ...computeProviders])].sort(byName)) {
-    const gives = dataProviders.includes(party);
-    roles.set(
-      party,
-      gives && computeProviders.includes(party) ? "all" : gives ? "dataProvider" : "computeProvider",
-    );
-  }
-  // Read off the parties, not off the archetype, whose document may have changed since the job was composed.
-  const local =
-    computeProviders.length === dataProviders.length &&
-    computeProviders.every((p) => dataProviders.includes(p));
-  return { archetype, dataProviders, computeProviders, local, roles };
 }
 
 function agentsOffline(parties: readonly string[], role: string): Problem {

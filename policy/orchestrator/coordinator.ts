@@ -7,21 +7,21 @@ import type { RequestDataChecker } from "../jobs/request-data.js";
 import type { Bus, Verdict } from "../platform/bus.js";
 import type { Logger } from "../platform/log.js";
 import type { Store } from "../platform/store.js";
+import { compositionOf } from "../rounds/composition.js";
+import { planWorkflow, roundsOf } from "../rounds/plan.js";
+import type { AgentCaller } from "./agent-caller.js";
 import type { Catalogue } from "./catalogue.js";
-import { compositionOf } from "./compose.js";
 import type { EnforcerClient } from "./enforcer-client.js";
 import { type Job, type JobArchive, partiesOf } from "./job-archive.js";
 import { Outbox } from "./outbox.js";
 import { problemFor, type RoundWork, runRound } from "./round.js";
-import type { StepCaller } from "./step-caller.js";
-import { planWorkflow, roundsOf } from "./workflow.js";
 
 export interface CoordinatorTools {
   readonly bus: Bus;
   readonly store: Store;
   readonly catalogue: Catalogue;
   readonly enforcer: EnforcerClient;
-  readonly steps: StepCaller;
+  readonly agents: AgentCaller;
   readonly jobs: JobTable<Job>;
   readonly archive: JobArchive;
   readonly checker: RequestDataChecker;

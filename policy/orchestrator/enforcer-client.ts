@@ -11,8 +11,6 @@ export interface Question {
   readonly user: { readonly id: string; readonly userName: string };
   readonly dataProviders: readonly string[];
   readonly options?: Readonly<Record<string, boolean>>;
-  /** A change of this revision is known to the asker: the decision must know it too. */
-  readonly leastRevision?: number;
   /** Of a running job. */
   readonly round?: {
     readonly job: string;
@@ -28,10 +26,14 @@ export interface AskOptions {
   readonly correlationId?: string;
   /** Milliseconds to wait for a broker that is away. Default 0: an error at once. */
   readonly patience?: number;
+  /** Ends the waiting, with its reason. */
+  readonly signal?: AbortSignal;
 }
 
 /** A running job asks again this often when the broker was lost under its question. */
 const MOST_ATTEMPTS = 3;
+/** The enforcer opens the round that it allows, and waits somewhat less than this for a store that restarts. */
+const OPENING_MS = 12_000;
 
 /** Asks the policy enforcer. Its answers come to the orchestrator's queue and are matched by correlation id alone. */
 export class EnforcerClient {
@@ -40,7 +42,7 @@ export class EnforcerClient {
   readonly #pending = new Pending<ValidationResponse>("the policy enforcer's answer", "ORC-ENFORCER-SILENT");
   #losses = 0;
 
-  /** @param deadline - milliseconds for an answer. Default 5000 */
+  /** @param deadline - milliseconds for a decision; one that opens a round may take 12 s more. Default 5000 */
   constructor(bus: Bus, deadline = 5_000) {
     this.#bus = bus;
     this.#deadline = deadline;
@@ -50,19 +52,23 @@ export class EnforcerClient {
   }
 
   /**
-   * The enforcer's decision. A question asked twice is decided twice and changes nothing, so with `patience` it is asked again
-   * when the broker was lost meanwhile.
+   * The enforcer's decision; of a round, also its opening. A question asked twice is decided twice, and a round that is open on the same
+   * agreements is not opened again: so with `patience` it is asked again when the broker was lost meanwhile.
    *
    * @throws {@link CodedError} `ORC-ENFORCER-SILENT`, `BUS-DOWN`, `BUS-UNROUTABLE` where no enforcer has ever run
    */
   async ask(question: Question, options: AskOptions = {}): Promise<ValidationResponse> {
     const body = encode(question);
-    const patience = options.patience ?? 0;
+    const { patience = 0, signal } = options;
     for (let attempt = 1; ; attempt += 1) {
+      signal?.throwIfAborted();
       const losses = this.#losses;
       const id = attempt === 1 && options.correlationId !== undefined ? options.correlationId : randomUUID();
       // Bus.publish waits for the connection within `patience`; the enforcer's own time begins after that.
-      const answer = this.#pending.wait(id, this.#deadline + (this.#bus.up ? 0 : patience));
+      const deadline = this.#deadline + (question.round === undefined ? 0 : OPENING_MS);
+      const answer = this.#pending.wait(id, deadline + (this.#bus.up ? 0 : patience));
+      const abort = (): void => void this.#pending.fail(id, signal?.reason as Error);
+      signal?.addEventListener("abort", abort);
       this.#bus
         .publish(ENFORCER_QUEUE, MESSAGE.requestApproval, body, { correlationId: id, patience })
         .catch((error: Error) => this.#pending.fail(id, error));
@@ -70,7 +76,9 @@ export class EnforcerClient {
         return await answer;
       } catch (error) {
         const lost = this.#losses !== losses || (error instanceof CodedError && error.code === "BUS-DOWN");
-        if (!lost || patience === 0 || attempt === MOST_ATTEMPTS) throw error;
+        if (signal?.aborted === true || !lost || patience === 0 || attempt === MOST_ATTEMPTS) throw error;
+      } finally {
+        signal?.removeEventListener("abort", abort);
       }
     }
   }
@@ -91,7 +99,7 @@ export class EnforcerClient {
   }
 }
 
-function encode({ requestType, user, dataProviders, options, round, leastRevision }: Question): Uint8Array {
+function encode({ requestType, user, dataProviders, options, round }: Question): Uint8Array {
   return RequestApproval.encode({
     type: requestType,
     user: { id: user.id, userName: user.userName },
@@ -102,6 +110,6 @@ function encode({ requestType, user, dataProviders, options, round, leastRevisio
     round: round?.round ?? 0,
     archetypeId: round?.archetype ?? "",
     computeProvider: round?.computeProvider ?? "",
-    leastRevision: leastRevision ?? 0,
+    leastRevision: 0,
   }).finish();
 }

@@ -6,12 +6,12 @@ import { RequestDataChecker } from "../jobs/request-data.js";
 import type { Bus, Consumer, Incoming, Verdict } from "../platform/bus.js";
 import type { Logger } from "../platform/log.js";
 import type { Store } from "../platform/store.js";
+import { AgentCaller } from "./agent-caller.js";
 import { Approvals } from "./approval.js";
 import { Catalogue } from "./catalogue.js";
 import { Coordinator } from "./coordinator.js";
 import { EnforcerClient } from "./enforcer-client.js";
 import { type Job, JobArchive } from "./job-archive.js";
-import { StepCaller } from "./step-caller.js";
 
 export interface OrchestratorOptions {
   readonly bus: Bus;
@@ -42,16 +42,16 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
   const { bus, store, log } = options;
   const catalogue = await Catalogue.open(store);
   const enforcer = new EnforcerClient(bus, options.enforcerDeadline);
-  const steps = new StepCaller(bus, (agent) => catalogue.agent(agent) !== undefined);
+  const agents = new AgentCaller(bus, (agent) => catalogue.agent(agent) !== undefined);
   const jobs = new JobTable<Job>();
   const archive = new JobArchive(store, log);
   const checker = new RequestDataChecker();
   const approvals = new Approvals({ bus, store, catalogue, enforcer, jobs, log });
   const coordinator = new Coordinator({
-    ...{ bus, store, catalogue, enforcer, steps, jobs, archive, checker, log },
+    ...{ bus, store, catalogue, enforcer, agents, jobs, archive, checker, log },
     ...(options.stepDeadline === undefined ? {} : { stepDeadline: options.stepDeadline }),
   });
-  catalogue.onAgentGone((agent) => steps.agentGone(agent));
+  catalogue.onAgentGone((agent) => agents.agentGone(agent));
 
   const handle = async (message: Incoming): Promise<Verdict> => {
     const { correlationId } = message;
@@ -65,7 +65,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
     }
     switch (type) {
       case "microserviceCommunication":
-        return late(steps.answered(correlationId, decode(type, message.body)), message);
+        return late(agents.answered(correlationId, decode(type, message.body)), message);
       case "validationResponse":
         return late(enforcer.answered(correlationId, decode(type, message.body)), message);
       case "requestApproval":

@@ -1,22 +1,15 @@
-import type { RoundRecord } from "../contract/documents.js";
+import { setMaxListeners } from "node:events";
 import type { Any } from "../contract/generated/google/protobuf/any.js";
-import type {
-  RefusalReason,
-  RoundDurations,
-  RoundOpened,
-  RoundReport,
-  StepDuration,
-} from "../contract/job.js";
-import { KEY } from "../contract/names.js";
+import type { RefusalReason, RoundDurations, RoundOpened, RoundReport } from "../contract/job.js";
 import { CodedError, type Problem } from "../contract/problem.js";
 import type { ValidationResponse } from "../contract/wire.js";
-import type { Store } from "../platform/store.js";
+import type { Composition } from "../rounds/composition.js";
+import type { AgentReport, Ticket } from "../rounds/messages.js";
+import { agentsOf, type PlannedStep, type WorkflowPlan } from "../rounds/plan.js";
+import type { AgentCaller } from "./agent-caller.js";
 import { Stopwatch } from "./clock.js";
-import type { Composition } from "./compose.js";
 import type { EnforcerClient } from "./enforcer-client.js";
-import { type Answers, inputsOf, resultOf, type StepAnswer } from "./inputs.js";
-import type { StepCaller } from "./step-caller.js";
-import { agentsOf, type PlannedStep, type WorkflowPlan } from "./workflow.js";
+import { stepDurations } from "./spans.js";
 
 /** What stays the same in all rounds of a job. */
 export interface RoundWork {
@@ -31,15 +24,13 @@ export interface RoundWork {
 
 export interface RoundTools {
   readonly enforcer: EnforcerClient;
-  readonly store: Store;
-  readonly steps: StepCaller;
+  readonly agents: AgentCaller;
   /** Milliseconds for one step at one agent. */
   readonly stepDeadline: number;
 }
 
 /** A running job waits this long for a broker that restarts. */
 const PATIENCE_MS = 30_000;
-const MOST_OPENINGS = 3;
 
 interface Opened {
   readonly kind: "opened";
@@ -53,7 +44,7 @@ interface Refused {
 }
 
 /**
- * Does one round: asks the enforcer, opens the round in the store, runs the steps level by level. Never rejects: every ending is a report.
+ * Does one round: asks the enforcer, which opens the round, and gives each agent its ticket. Never rejects: every ending is a report.
  *
  * @param onOpen - called as soon as the round is open, before any agent works
  */
@@ -65,7 +56,7 @@ export async function runRound(
   onOpen: (opened: RoundOpened) => void,
 ): Promise<RoundReport> {
   const watch = new Stopwatch();
-  const spans = { validate: 0, open: 0, steps: {} as Record<string, StepDuration> };
+  const spans = { validate: 0, open: 0, steps: {} as RoundDurations["steps"] };
   const done = (rest: Omit<RoundReport, "round" | "durations">): RoundReport => {
     const report = watch.lap();
     const durations: RoundDurations = { ...spans, report, total: watch.total };
@@ -77,8 +68,10 @@ export async function runRound(
     revision = admitted.kind === "opened" ? admitted.opened.revision : admitted.revision;
     if (admitted.kind === "refused") return done({ status: "refused", reasons: admitted.reasons, revision });
     onOpen(admitted.opened);
-    const answers = await runSteps(work, admitted, tools, signal, watch, spans.steps);
-    const data = resultOf(work.plan.result, answers, work.composition);
+    const reports = await runAgents(work, admitted, tools, signal);
+    const told = [...reports.values()].map((report) => report.spans);
+    spans.steps = stepDurations(work.plan, told, watch.lap());
+    const data = resultOf(work.plan.result, reports, work.composition);
     return done({ status: "completed", revision, ...(data === undefined ? {} : { data }) });
   } catch (error) {
     watch.lap(); // the broken step's time counts in the total, not in the report's span
@@ -90,53 +83,26 @@ export async function runRound(
   }
 }
 
-/** Asks and opens, until the agreements stand still between the two. */
+/** Asks the enforcer, which opens the round it allows. */
 async function admit(
   work: RoundWork,
   round: number,
-  { enforcer, store }: RoundTools,
+  { enforcer }: RoundTools,
   signal: AbortSignal,
   watch: Stopwatch,
   spans: { validate: number; open: number },
 ): Promise<Opened | Refused> {
-  let leastRevision = 0;
-  for (let attempt = 1; attempt <= MOST_OPENINGS; attempt += 1) {
-    const decision = await enforcer.ask(
-      { ...questionOf(work, round), leastRevision },
-      { patience: PATIENCE_MS },
-    );
-    spans.validate += watch.lap();
-    if (!isApproved(decision))
-      return { kind: "refused", reasons: reasonsOf(decision), revision: decision.revision };
-    // A job that is being ended opens nothing any more.
-    signal.throwIfAborted();
-    const agreements = comparedAgreements(work, decision);
-    const record: RoundRecord = { job: work.job, round, agreements, openedAt: new Date().toISOString() };
-    const result = await store.open(
-      Object.entries(agreements).map(([party, revision]) => ({ key: KEY.agreement(party), revision })),
-      { key: KEY.round(work.job, round), value: record },
-    );
-    spans.open += watch.lap();
-    if ("conflict" in result) {
-      leastRevision = result.revision;
-      continue;
-    }
-    const { revision } = decision;
-    const opened: RoundOpened = {
-      round,
-      revision,
-      token: result.revision,
-      agreements,
-      openedAt: record.openedAt,
-    };
-    return { kind: "opened", grant: decision.auth?.accessToken ?? "", opened };
-  }
-  throw new CodedError({
-    code: "ORC-ROUND-CONFLICT",
-    path: `rounds/${round}`,
-    message: `the agreements changed ${MOST_OPENINGS} times between the decision and the opening of round ${round}, or it was opened before`,
-    remedy: "send the request again when the agreements stand still",
-  });
+  const decision = await enforcer.ask(questionOf(work, round), { patience: PATIENCE_MS, signal });
+  const asked = watch.lap();
+  spans.open = Math.min(asked, Math.max(0, decision.openMs));
+  spans.validate = asked - spans.open;
+  if (decision.error !== "") throw new CodedError(JSON.parse(decision.error) as Problem);
+  if (!isApproved(decision))
+    return { kind: "refused", reasons: reasonsOf(decision), revision: decision.revision };
+  const { revision, token } = decision;
+  const agreements = comparedAgreements(work, decision);
+  const opened: RoundOpened = { round, revision, token, agreements, openedAt: new Date().toISOString() };
+  return { kind: "opened", grant: decision.auth?.accessToken ?? "", opened };
 }
 
 /** What of this the enforcer is asked is what was composed at the approval, never more. */
@@ -179,66 +145,63 @@ function comparedAgreements(
   const missing = composition.dataProviders.filter(
     (p) => !Object.hasOwn(agreements, p) || (agreements[p] ?? 0) <= 0,
   );
-  if (missing.length === 0) return agreements;
+  if (missing.length === 0 && decision.token > 0) return agreements;
   throw new CodedError({
     code: "ORC-DECISION-INCOMPLETE",
     path: "agreement_revisions",
-    message: `the enforcer approved, but names no agreement revision of ${missing.join(", ")}`,
+    message: `the enforcer approved, but names no ${missing.length === 0 ? "token of the round" : `agreement revision of ${missing.join(", ")}`}`,
     remedy: "run the policy enforcer of this version",
   });
 }
 
-async function runSteps(
+/** Gives each agent its ticket and waits for all reports. The first failure ends the waiting: nobody waits for what nobody needs. */
+async function runAgents(
   work: RoundWork,
   { grant, opened }: Opened,
-  { steps, stepDeadline }: RoundTools,
+  { agents, stepDeadline }: RoundTools,
   signal: AbortSignal,
-  watch: Stopwatch,
-  spans: Record<string, StepDuration>,
-): Promise<Answers> {
-  const answers = new Map<string, ReadonlyMap<string, StepAnswer>>();
-  // The first failure ends all calls of the round: nobody waits for what nobody needs.
+): Promise<ReadonlyMap<string, AgentReport>> {
+  const { composition, plan, job, requestType, request } = work;
+  const steps = plan.levels.flat();
+  const tickets = [...composition.roles.keys()].flatMap((agent): Ticket[] => {
+    const own = steps.filter((step) => agentsOf(step, composition).includes(agent));
+    if (own.length === 0) return [];
+    const asked = own.map(({ name, service }) => ({ step: name, service }));
+    return [
+      { agent, job, round: opened.round, requestType, steps: asked, grant, token: opened.token, request },
+    ];
+  });
+  // Beyond what an agent allows itself, one step after its inputs' time, so that its own words are heard.
+  const deadline = stepDeadline * (plan.levels.length + 1);
   const stop = new AbortController();
+  setMaxListeners(0, stop.signal); // one for each agent
   const passOn = (): void => stop.abort(signal.reason);
   signal.addEventListener("abort", passOn);
   if (signal.aborted) passOn();
-  const runStep = async (step: PlannedStep): Promise<void> => {
-    const own = new Stopwatch();
-    const agents = agentsOf(step, work.composition);
-    // All inputs first: one that is missing must not leave half of the calls under way.
-    const calls = agents.map((agent) => ({
-      agent,
-      job: work.job,
-      round: opened.round,
-      step: step.name,
-      service: step.service,
-      requestType: work.requestType,
-      grant,
-      token: opened.token,
-      request: work.request,
-      inputs: inputsOf(step, agent, answers, work.composition),
-    }));
-    const given = await Promise.all(calls.map((call) => steps.call(call, stepDeadline, stop.signal)));
-    spans[step.name] = durationOf(own.lap(), given);
-    answers.set(step.name, new Map(given.map((answer, i) => [agents[i] ?? "", answer])));
-  };
   try {
-    for (const level of work.plan.levels) await Promise.all(level.map(runStep));
+    const reports = await Promise.all(
+      tickets.map(
+        async (ticket) => [ticket.agent, await agents.call(ticket, deadline, stop.signal)] as const,
+      ),
+    );
+    return new Map(reports);
   } catch (error) {
     stop.abort(error);
     throw error;
   } finally {
     signal.removeEventListener("abort", passOn);
   }
-  watch.lap();
-  return answers;
 }
 
-/** What agents say of their own time is believed as far as the step took that long. */
-function durationOf(total: number, answers: readonly StepAnswer[]): StepDuration {
-  const start = Math.min(total, Math.max(0, ...answers.map((a) => a.startMs)));
-  const compute = Math.min(total - start, Math.max(0, ...answers.map((a) => a.computeMs)));
-  return { total, start, compute, transfer: total - start - compute };
+/** A round's result: the compute provider's JSON, or by agent where the data providers did the step. */
+export function resultOf(
+  step: PlannedStep,
+  reports: ReadonlyMap<string, AgentReport>,
+  composition: Composition,
+): unknown {
+  const given = agentsOf(step, composition).map((agent) => [agent, reports.get(agent)?.result] as const);
+  if (step.role === "computeProvider" && !composition.local) return given[0]?.[1];
+  return Object.fromEntries(given.map(([agent, data]) => [agent, data ?? null]));
 }
 
 /** What an error tells a user; a fault of ours keeps its message only. */

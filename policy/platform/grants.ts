@@ -152,7 +152,7 @@ function parse(text: string): Record<string, unknown> {
 function asClaims(claims: Record<string, unknown>): SignedClaims {
   const { iss, agreements, dataProviders, computeProviders } = claims;
   const texts = [claims.sub, claims.job, claims.requestType, claims.archetype, claims.jti];
-  const numbers = [claims.iat, claims.exp, claims.round];
+  const numbers = [claims.iat, claims.exp, claims.round, claims.token];
   const right =
     iss === GRANT_ISSUER &&
     texts.every((t) => typeof t === "string") &&

@@ -1,4 +1,4 @@
-import Fastify, { type FastifyError, type FastifyInstance } from "fastify";
+import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from "fastify";
 import type { Registry } from "prom-client";
 import { CodedError, type Problem } from "../contract/problem.js";
 import type { Logger } from "./log.js";
@@ -7,6 +7,8 @@ export interface HttpOptions {
   readonly log: Logger;
   /** Greatest body of a request in bytes. Default 1 MiB. */
   readonly bodyLimit?: number;
+  /** Greatest headers of a request in bytes. Default: Node's, 16 KiB. */
+  readonly headerLimit?: number;
   /** Prefix of the codes for requests that HTTP itself refuses, e.g. `GW` gives `GW-JSON`. Default `HTTP`. */
   readonly codes?: string;
   /** Whether the service does its work at this moment; a string says why not. Default: always. */
@@ -33,7 +35,15 @@ export function createHttp(options: HttpOptions): FastifyInstance {
   const app = Fastify({
     bodyLimit: options.bodyLimit ?? ONE_MIB,
     forceCloseConnections: true,
+    ...(options.headerLimit === undefined ? {} : { http: { maxHeaderSize: options.headerLimit } }),
+    // Names of jobs may be as long as this.
+    routerOptions: { maxParamLength: 128 },
     exposeHeadRoutes: false,
+    // A path that cannot be decoded, say: found before any route or error handler is.
+    frameworkErrors: (error, _request, reply: FastifyReply) => {
+      const remedy = "correct the request";
+      void reply.code(400).send(failed({ code: `${codes}-REQUEST`, message: error.message, remedy }));
+    },
   });
 
   app.get("/healthz", (_request, reply) => {

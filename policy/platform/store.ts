@@ -159,11 +159,13 @@ export class Store {
   async open(
     compare: readonly { readonly key: string; readonly revision: number }[],
     put: { readonly key: string; readonly value: unknown },
+    options: Patience = {},
   ): Promise<{ revision: number } | { conflict: true; revision: number }> {
     const result = await this.#putIf(
       [...compare, { key: put.key, revision: 0 }],
       put.key,
       utf8(JSON.stringify(put.value)),
+      options,
     );
     return "conflict" in result
       ? { conflict: true, revision: result.revision }

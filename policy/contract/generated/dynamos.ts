@@ -97,6 +97,11 @@ export interface ValidationResponse {
   agreementRevisions: { [key: string]: number };
   jobId: string;
   round: number;
+  /** Of a round that is allowed: revision of the transaction that opened it, and how long that took in milliseconds. */
+  token: number;
+  openMs: number;
+  /** JSON of a Problem, where the round could not be opened although it is allowed. */
+  error: string;
 }
 
 export interface ValidationResponse_ValidDataprovidersEntry {
@@ -1111,6 +1116,9 @@ function createBaseValidationResponse(): ValidationResponse {
     agreementRevisions: {},
     jobId: "",
     round: 0,
+    token: 0,
+    openMs: 0,
+    error: "",
   };
 }
 
@@ -1157,6 +1165,15 @@ export const ValidationResponse: MessageFns<ValidationResponse> = {
     }
     if (message.round !== 0) {
       writer.uint32(832).uint32(message.round);
+    }
+    if (message.token !== 0) {
+      writer.uint32(840).int64(message.token);
+    }
+    if (message.openMs !== 0) {
+      writer.uint32(849).double(message.openMs);
+    }
+    if (message.error !== "") {
+      writer.uint32(858).string(message.error);
     }
     return writer;
   },
@@ -1295,6 +1312,30 @@ export const ValidationResponse: MessageFns<ValidationResponse> = {
             message.round = reader.uint32();
             continue;
           }
+          case 105: {
+            if (tag !== 840) {
+              break;
+            }
+
+            message.token = longToNumber(reader.int64());
+            continue;
+          }
+          case 106: {
+            if (tag !== 849) {
+              break;
+            }
+
+            message.openMs = reader.double();
+            continue;
+          }
+          case 107: {
+            if (tag !== 858) {
+              break;
+            }
+
+            message.error = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1351,6 +1392,9 @@ export const ValidationResponse: MessageFns<ValidationResponse> = {
       }, {});
     message.jobId = object.jobId ?? "";
     message.round = object.round ?? 0;
+    message.token = object.token ?? 0;
+    message.openMs = object.openMs ?? 0;
+    message.error = object.error ?? "";
     return message;
   },
 };

@@ -52,7 +52,8 @@ describe("a microservice", () => {
     const opened = await begin();
     expect(existsSync(join(agent.workFolder, opened.job))).toBe(false);
     const first = await work(market, AGENT, opened);
-    expect(first.startMs).toBeGreaterThan(20);
+    expect(first.spans).toEqual([expect.objectContaining({ step: "work" })]);
+    expect(first.spans[0]?.startMs).toBeGreaterThan(20);
     expect(first.data).toMatchObject({
       worked: 1,
       role: "dataProvider",
@@ -63,7 +64,7 @@ describe("a microservice", () => {
     const next = await market.openRound(opened.job, 2, claimsOf(AGENT));
     const second = await work(market, AGENT, next);
     expect(second.data).toMatchObject({ worked: 2, round: 2 });
-    expect(second.startMs).toBe(0);
+    expect(second.spans[0]?.startMs).toBe(0);
     expect(pidOf(agent, opened.job)).toBe(pid);
     await market.shutdown(AGENT, opened.job);
     expect(runs(pid)).toBe(false);
@@ -117,12 +118,11 @@ describe("a microservice", () => {
 
   it("that dies is told at once, and stays dead for its job", async () => {
     const opened = await begin();
-    const start = performance.now();
-    expect((await work(market, AGENT, opened, { do: "die" })).problem).toMatchObject({
-      code: "JOB-DIED",
-      message: expect.stringContaining("exit code 7"),
+    // Its step could take 25 s: that would be JOB-TIMEOUT.
+    expect(await work(market, AGENT, opened, { do: "die" })).toMatchObject({
+      problem: { code: "JOB-DIED", message: expect.stringContaining("exit code 7") },
+      step: "work",
     });
-    expect(performance.now() - start).toBeLessThan(10_000);
     expect((await work(market, AGENT, opened)).problem?.code).toBe("JOB-DIED");
   });
 
@@ -141,11 +141,7 @@ describe("a microservice", () => {
 
   it("that answers garbage is told as such", async () => {
     const opened = await begin();
-    const correlationId = randomUUID();
-    expect(
-      (await work(market, AGENT, opened, { do: "garbage", id: correlationId }, { correlationId })).problem
-        ?.code,
-    ).toBe("JOB-GARBAGE");
+    expect((await work(market, AGENT, opened, { do: "garbage" })).problem?.code).toBe("JOB-GARBAGE");
   });
 
   it("that hangs is ended at the step's deadline", async () => {
@@ -195,13 +191,12 @@ describe("an agent", () => {
     const opened = await begin();
     const correlationId = randomUUID();
     const spec = {
-      step: "work",
-      service: "probe",
+      steps: [{ step: "work", service: "probe" }],
       requestType: "probe",
       request: { do: "sleep", ms: 500 },
       correlationId,
     };
-    const answer = market.step(AGENT, opened, spec);
+    const answer = market.ticket(AGENT, opened, spec);
     await market.send(AGENT, opened, spec);
     await market.send(AGENT, opened, spec);
     expect((await answer).data).toMatchObject({ worked: 1 });
@@ -217,22 +212,6 @@ describe("an agent", () => {
     expect((await work(market, AGENT, await begin())).data).toMatchObject({ worked: 1 });
   });
 
-  it("passes parts and numbers on as they are", async () => {
-    const opened = await begin();
-    const numbers = Float64Array.of(Math.PI, -0, 1e-308, Number.NaN, Number.POSITIVE_INFINITY);
-    const { parts } = await market.step(AGENT, opened, {
-      step: "work",
-      service: "probe",
-      requestType: "probe",
-      request: { do: "parts" },
-      parts: { beta: numbers, raw: Uint8Array.of(0, 255) },
-    });
-    expect({ ...parts }).toEqual({
-      beta: numbers,
-      raw: expect.objectContaining({ 0: 0, 1: 255, length: 2 }),
-    });
-  });
-
   it("works by the job's queue alone where it is told to", async () => {
     await market.startAgent("eta", { STEP_CHANNEL: "queue" });
     const opened = await begin("eta");
@@ -240,21 +219,21 @@ describe("an agent", () => {
   }, 20_000);
 
   it("loses no step and does none twice when the broker is restarted under it", async () => {
+    const file = join(market.folder, "at-work");
     const opened = await begin();
-    const answer = market.step(
+    const answer = market.ticket(
       AGENT,
       opened,
       {
-        step: "work",
-        service: "probe",
+        steps: [{ step: "work", service: "probe" }],
         requestType: "probe",
-        request: { do: "sleep", ms: 2_000 },
+        request: { do: "sleep", ms: 2_000, file },
       },
       80_000,
     );
-    await until("at work", () => agent.log().includes(`"job":"${opened.job}","microservice":"probe","pid":`));
+    await until("at work", () => existsSync(file));
     await market.broker.restart();
-    expect((await answer).data).toMatchObject({ worked: 1 });
+    expect(await answer).toMatchObject({ problem: undefined, data: { worked: 1 } });
     const next = await market.openRound(opened.job, 2, claimsOf(AGENT));
     expect((await work(market, AGENT, next)).data).toMatchObject({ worked: 2 });
   }, 90_000);
@@ -266,8 +245,7 @@ describe("an agent", () => {
     // One that computes without a pause does not notice that its agent is gone.
     const busy = await begin("zeta");
     await market.send("zeta", busy, {
-      step: "work",
-      service: "probe",
+      steps: [{ step: "work", service: "probe" }],
       requestType: "probe",
       request: { do: "spin" },
     });

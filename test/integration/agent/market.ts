@@ -1,5 +1,5 @@
 /**
- * Real broker, store and agents, and a coordinator written out in the test: it signs its own grants, opens rounds and sends steps,
+ * Real broker, store and agents, and an enforcer and a coordinator written out in the test: it opens rounds, signs grants and sends tickets,
  * so that a test can also do what an honest one never would.
  */
 import { type ChildProcess, spawn } from "node:child_process";
@@ -7,9 +7,10 @@ import { randomUUID } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { OnlineAgent } from "../../../policy/contract/documents.js";
 import type { GrantClaims } from "../../../policy/contract/grants.js";
 import { agentQueue, KEY, MESSAGE, ORCHESTRATOR_QUEUE } from "../../../policy/contract/names.js";
-import { type Parts, packParts, unpackParts } from "../../../policy/contract/parts.js";
+import { type Parts, packParts, viewParts } from "../../../policy/contract/parts.js";
 import type { Problem } from "../../../policy/contract/problem.js";
 import {
   decode,
@@ -21,6 +22,13 @@ import { Bus } from "../../../policy/platform/bus.js";
 import { GrantSigner } from "../../../policy/platform/grants.js";
 import { Pending } from "../../../policy/platform/pending.js";
 import { Store } from "../../../policy/platform/store.js";
+import {
+  ANSWER_TYPE,
+  answerPath,
+  encodeAnswer,
+  encodeTicket,
+  type StepSpan,
+} from "../../../policy/rounds/messages.js";
 import { startBroker, startStore, type TestBroker, type TestStore, until } from "../../support/servers.js";
 
 export const PROJECT = join(__dirname, "../../..");
@@ -35,12 +43,14 @@ export interface RunningAgent {
   stop(): Promise<number | null>;
 }
 
-export interface StepAnswer {
+/** What an agent reports of its part in a round. */
+export interface Report {
+  /** JSON answer of the workflow's result step, where it did that one. */
   readonly data: Record<string, unknown> | undefined;
-  readonly parts: Parts;
+  readonly spans: readonly StepSpan[];
   readonly problem: Problem | undefined;
-  readonly computeMs: number;
-  readonly startMs: number;
+  /** Of a failure. */
+  readonly step: string | undefined;
 }
 
 export interface OpenRound {
@@ -53,12 +63,27 @@ export interface OpenRound {
 export interface StepSpec {
   readonly step: string;
   readonly service: string;
-  readonly data?: Record<string, unknown>;
-  readonly parts?: Parts;
+}
+
+export interface TicketSpec {
+  readonly steps: readonly StepSpec[];
   readonly correlationId?: string;
   readonly request?: Record<string, unknown>;
   readonly requestType?: string;
 }
+
+/** A step's answer as an agent hands it over, or as one never would. */
+export interface AnswerSpec {
+  readonly step: string;
+  readonly from: string;
+  readonly data?: Record<string, unknown>;
+  readonly parts?: Parts;
+  /** Instead of an answer. */
+  readonly body?: Uint8Array<ArrayBuffer> | string;
+  readonly headers?: Record<string, string>;
+}
+
+type Claims = Pick<GrantClaims, "requestType" | "dataProviders" | "computeProviders">;
 
 export class Market {
   readonly broker: TestBroker;
@@ -193,23 +218,15 @@ export class Market {
     return job;
   }
 
-  /** Decides as the enforcer would, and opens a round in one transaction. */
-  async openRound(
-    job: string,
-    round: number,
-    claims: Pick<GrantClaims, "requestType" | "dataProviders" | "computeProviders">,
-  ): Promise<OpenRound> {
+  /** Opens a round in one transaction, then grants it, as the enforcer does. */
+  async openRound(job: string, round: number, claims: Claims): Promise<OpenRound> {
     const agreements = await this.revisions(claims.dataProviders);
-    const grant = this.sign({ job, round, agreements, ...claims });
     const token = await this.openRecord(job, round, agreements);
-    return { job, round, grant, token };
+    return { job, round, token, grant: this.sign({ job, round, token, agreements, ...claims }) };
   }
 
   sign(
-    claims: Pick<
-      GrantClaims,
-      "job" | "round" | "agreements" | "requestType" | "dataProviders" | "computeProviders"
-    >,
+    claims: Claims & Pick<GrantClaims, "job" | "round" | "token" | "agreements"> & Partial<GrantClaims>,
     now?: number,
   ): string {
     return this.signer.sign({ sub: USER.userName, archetype: "trainThroughClients", ...claims }, now);
@@ -230,41 +247,49 @@ export class Market {
     return found;
   }
 
-  async step(agent: string, open: OpenRound, spec: StepSpec, milliseconds = 30_000): Promise<StepAnswer> {
+  /** Sends a ticket; resolves with the agent's report. */
+  async ticket(agent: string, open: OpenRound, spec: TicketSpec, milliseconds = 60_000): Promise<Report> {
     const id = spec.correlationId ?? randomUUID();
     const answer = this.#pending.wait(id, milliseconds);
     await this.send(agent, open, { ...spec, correlationId: id });
     return read(await answer);
   }
 
-  async send(agent: string, open: OpenRound, spec: StepSpec): Promise<void> {
-    const { correlationId = randomUUID(), requestType = "vflTrainRequest" } = spec;
-    const body = encode.microserviceCommunication({
-      type: MESSAGE.microserviceCommunication,
+  async send(agent: string, { job, round, token, grant }: OpenRound, spec: TicketSpec): Promise<void> {
+    const { correlationId = randomUUID(), requestType = "vflTrainRequest", request = {}, steps } = spec;
+    const packed = packRequest({
+      type: requestType,
+      data: request,
+      user: USER,
+      requestMetadata: { jobId: job },
+    });
+    const body = encodeTicket(correlationId, {
+      agent,
+      job,
+      round,
+      token,
+      grant,
       requestType,
-      ...(spec.data === undefined ? {} : { data: spec.data }),
-      metadata: {
-        grant: open.grant,
-        round: String(open.round),
-        token: String(open.token),
-        step: spec.step,
-        service: spec.service,
-      },
-      originalRequest: packRequest({
-        type: requestType,
-        data: spec.request ?? {},
-        user: USER,
-        requestMetadata: { jobId: open.job },
-      }),
-      requestMetadata: {
-        jobId: open.job,
-        correlationId,
-        destinationQueue: agentQueue(agent),
-        returnAddress: ORCHESTRATOR_QUEUE,
-      },
-      result: packParts(spec.parts ?? {}),
+      steps,
+      request: packed,
     });
     await this.bus.publish(agentQueue(agent), MESSAGE.microserviceCommunication, body, { correlationId });
+  }
+
+  /** Hands a step's answer over to an agent, as another agent does. */
+  async handOver(
+    to: string,
+    { job, round, grant }: Pick<OpenRound, "job" | "round" | "grant">,
+    { step, from, data, parts = {}, body, headers }: AnswerSpec,
+  ): Promise<{ readonly status: number; readonly problem: Problem | undefined }> {
+    const address = (await this.store.get<OnlineAgent>(KEY.online(to)))?.value.dns;
+    const answer = await fetch(`http://${address}${answerPath(job, round, step, from)}`, {
+      method: "PUT",
+      headers: { authorization: `Bearer ${grant}`, "content-type": ANSWER_TYPE, ...headers },
+      body: body ?? new Uint8Array(encodeAnswer({ data, parts: viewParts(packParts(parts)) })),
+    });
+    const text = await answer.text();
+    return { status: answer.status, problem: text === "" ? undefined : (JSON.parse(text) as Problem) };
   }
 
   async shutdown(agent: string, job: string): Promise<void> {
@@ -286,13 +311,12 @@ export class Market {
   }
 }
 
-function read(message: MicroserviceCommunication): StepAnswer {
-  const { error, computeMs, startMs } = message.metadata;
+function read({ data, metadata }: MicroserviceCommunication): Report {
+  const { error, step, spans = "[]" } = metadata;
   return {
-    data: message.data,
-    parts: unpackParts(message.result),
+    data,
+    spans: JSON.parse(spans) as StepSpan[],
     problem: error === undefined ? undefined : (JSON.parse(error) as Problem),
-    computeMs: Number(computeMs ?? 0),
-    startMs: Number(startMs ?? 0),
+    step,
   };
 }

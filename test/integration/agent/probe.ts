@@ -1,9 +1,12 @@
 import { join } from "node:path";
 import type { GrantClaims } from "../../../policy/contract/grants.js";
 import { KEY } from "../../../policy/contract/names.js";
-import { Market, type OpenRound, PROJECT, type StepAnswer, USER } from "./market.js";
+import { Market, type OpenRound, PROJECT, type Report, type TicketSpec, USER } from "./market.js";
 
-/** A market whose request type has one step, done by the microservice in experiment/microservices/probe.mts. */
+/**
+ * A market whose steps are all done by the microservice in experiment/microservices/probe.mts. Request type `probe` has steps of one agent alone;
+ * in `relay` data providers give, a compute provider passes on what they gave, and they get it back.
+ */
 export async function openProbeMarket(): Promise<Market> {
   const market = await Market.open(join(PROJECT, "test/integration/agent/experiment"));
   await market.store.put(KEY.requestType("probe"), {
@@ -21,6 +24,18 @@ export async function openProbeMarket(): Promise<Market> {
       result: "work",
     },
   });
+  await market.store.put(KEY.requestType("relay"), {
+    name: "relay",
+    requiredServices: ["probe"],
+    workflow: {
+      steps: [
+        { name: "give", service: "probe", role: "dataProvider" },
+        { name: "pass", service: "probe", role: "computeProvider", inputs: [{ step: "give" }] },
+        { name: "back", service: "probe", role: "dataProvider", inputs: [{ step: "pass" }] },
+      ],
+      result: "pass",
+    },
+  });
   const services = {
     probe: "microservices/probe.mts",
     other: "microservices/probe.mts",
@@ -33,7 +48,7 @@ export async function openProbeMarket(): Promise<Market> {
     await market.store.put(KEY.microservice(name), {
       name,
       label: "dataProvider",
-      allowedOutputs: [],
+      allowedOutputs: ["probe"],
       invalidArchetypes,
       entry,
     });
@@ -64,13 +79,33 @@ export const claimsOf = (
   computeProviders: [agent],
 });
 
-/** One step of the probe. */
+/** Claims of a round of `relay`. */
+export const relayOf = (givers: readonly string[], passer: string) => ({
+  requestType: "relay",
+  dataProviders: givers,
+  computeProviders: [passer],
+});
+
+/** A round's ticket with one step of the probe. */
 export function work(
   market: Market,
   agent: string,
   open: OpenRound,
   request: Record<string, unknown> = {},
   more: { correlationId?: string; service?: string; step?: string } = {},
-): Promise<StepAnswer> {
-  return market.step(agent, open, { step: "work", service: "probe", requestType: "probe", request, ...more });
+): Promise<Report> {
+  const { step = "work", service = "probe", ...rest } = more;
+  return market.ticket(agent, open, { steps: [{ step, service }], requestType: "probe", request, ...rest });
 }
+
+/** A round's ticket with steps of the relay. */
+export const relay = (
+  steps: readonly string[],
+  request: Record<string, unknown> = {},
+  correlationId?: string,
+): TicketSpec => ({
+  steps: steps.map((step) => ({ step, service: "probe" })),
+  requestType: "relay",
+  request,
+  ...(correlationId === undefined ? {} : { correlationId }),
+});

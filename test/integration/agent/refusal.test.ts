@@ -1,23 +1,25 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { KEY } from "../../../policy/contract/names.js";
 import { GrantSigner } from "../../../policy/platform/grants.js";
-import type { Market, OpenRound, StepAnswer } from "./market.js";
+import { until } from "../../support/servers.js";
+import type { Market, OpenRound, Report, RunningAgent } from "./market.js";
 import { agreement, claimsOf, openProbeMarket, work } from "./probe.js";
 
 const AGENT = "alpha";
 let market: Market;
+let agent: RunningAgent;
 
 beforeAll(async () => {
   market = await openProbeMarket();
   await market.store.put(KEY.agreement(AGENT), agreement(AGENT));
   // Its name begins like the agent's: its changes must not be taken for the agent's own.
   await market.store.put(KEY.agreement(`${AGENT}beta`), agreement(`${AGENT}beta`));
-  await market.startAgent(AGENT);
+  agent = await market.startAgent(AGENT);
 }, 120_000);
 
 afterAll(() => market?.close());
 
-const code = (answer: StepAnswer): string | undefined => answer.problem?.code;
+const code = (report: Report): string | undefined => report.problem?.code;
 const compose = (): Promise<string> => market.compose([AGENT], "probe");
 const open = (job: string, round = 1): Promise<OpenRound> => market.openRound(job, round, claimsOf(AGENT));
 
@@ -30,6 +32,7 @@ describe("an agent refuses", () => {
       archetype: "trainThroughClients",
       job: opened.job,
       round: 1,
+      token: opened.token,
       agreements: await market.revisions([AGENT]),
       ...claimsOf(AGENT),
     });
@@ -55,7 +58,13 @@ describe("an agent refuses", () => {
   it("a grant that has expired", async () => {
     const opened = await open(await compose());
     const grant = market.sign(
-      { job: opened.job, round: 1, agreements: await market.revisions([AGENT]), ...claimsOf(AGENT) },
+      {
+        job: opened.job,
+        round: 1,
+        token: opened.token,
+        agreements: await market.revisions([AGENT]),
+        ...claimsOf(AGENT),
+      },
       Date.now() - 120_000,
     );
     expect(code(await work(market, AGENT, { ...opened, grant }))).toBe("AGT-GRANT-EXPIRED");
@@ -66,20 +75,17 @@ describe("an agent refuses", () => {
     expect(code(await work(market, AGENT, { ...opened, grant: other.grant }))).toBe("AGT-GRANT-JOB");
     const agreements = await market.revisions([AGENT]);
     const sign = (claims: Partial<Parameters<Market["sign"]>[0]>) =>
-      market.sign({ job: opened.job, round: 1, agreements, ...claimsOf(AGENT), ...claims });
+      market.sign({ ...opened, agreements, ...claimsOf(AGENT), ...claims });
     expect(code(await work(market, AGENT, { ...opened, grant: sign({ round: 2 }) }))).toBe("AGT-GRANT-ROUND");
     expect(code(await work(market, AGENT, { ...opened, grant: sign(claimsOf("omega")) }))).toBe(
       "AGT-GRANT-PARTY",
     );
-    const eve = market.signer.sign({
-      sub: "eve",
-      archetype: "trainThroughClients",
-      job: opened.job,
-      round: 1,
-      agreements,
-      ...claimsOf(AGENT),
-    });
-    expect(code(await work(market, AGENT, { ...opened, grant: eve }))).toBe("AGT-GRANT-USER");
+    expect(code(await work(market, AGENT, { ...opened, grant: sign({ sub: "eve" }) }))).toBe(
+      "AGT-GRANT-USER",
+    );
+    expect(code(await work(market, AGENT, { ...opened, grant: sign({ requestType: "relay" }) }))).toBe(
+      "AGT-GRANT-TYPE",
+    );
     // The same round with its own grant is worked for: it was not the round that was wrong.
     expect(code(await work(market, AGENT, opened))).toBeUndefined();
   });
@@ -90,9 +96,11 @@ describe("an agent refuses", () => {
     expect(code(await work(market, AGENT, { ...opened, token: opened.token + 1_000 }))).toBe(
       "AGT-TOKEN-WRONG",
     );
+    // As the enforcer signs a first approval, which opens nothing.
     const agreements = await market.revisions([AGENT]);
-    const grant = market.sign({ job: opened.job, round: 2, agreements, ...claimsOf(AGENT) });
-    expect(code(await work(market, AGENT, { ...opened, round: 2, grant }))).toBe("AGT-TOKEN-UNKNOWN");
+    const unopened = { job: opened.job, round: 2, token: 0 };
+    const grant = market.sign({ ...unopened, agreements, ...claimsOf(AGENT) });
+    expect(code(await work(market, AGENT, { ...unopened, grant }))).toBe("AGT-TOKEN-UNKNOWN");
   });
 
   it("a round that is over", async () => {
@@ -102,17 +110,6 @@ describe("an agent refuses", () => {
     const second = await open(job, 2);
     expect(code(await work(market, AGENT, second))).toBeUndefined();
     expect(code(await work(market, AGENT, first))).toBe("AGT-TOKEN-OLD");
-  });
-
-  it("a round opened with other agreements than were decided on", async () => {
-    const job = await compose();
-    const agreements = await market.revisions([AGENT]);
-    const token = await market.openRecord(job, 1, {
-      ...agreements,
-      [`${AGENT}beta`]: (await market.revisions([`${AGENT}beta`]))[`${AGENT}beta`] ?? 0,
-    });
-    const grant = market.sign({ job, round: 1, agreements, ...claimsOf(AGENT) });
-    expect(code(await work(market, AGENT, { job, round: 1, token, grant }))).toBe("AGT-TOKEN-AGREEMENTS");
   });
 
   it("a job that was not composed, and a step the request type does not have", async () => {
@@ -138,26 +135,55 @@ describe("an agent refuses", () => {
 });
 
 describe("when the agent's own agreement changes", () => {
-  /** What a dishonest coordinator would do: a record without the comparison. */
-  const putRecord = (job: string, agreements: Record<string, number>): Promise<number> =>
-    market.store.put(KEY.round(job, 1), { job, round: 1, agreements, openedAt: new Date().toISOString() });
+  /** What a dishonest enforcer would do: a record without the comparison. */
+  const openUnseen = async (job: string, agreements: Record<string, number>): Promise<OpenRound> => {
+    const openedAt = new Date().toISOString();
+    const token = await market.store.put(KEY.round(job, 1), { job, round: 1, agreements, openedAt });
+    return {
+      job,
+      round: 1,
+      token,
+      grant: market.sign({ job, round: 1, token, agreements, ...claimsOf(AGENT) }),
+    };
+  };
+  /** The agent knows of so many changes more than before. */
+  const seen = async (changes: number, act: () => Promise<unknown>): Promise<void> => {
+    const count = (): number => agent.log().split("own agreement changed").length;
+    const before = count();
+    await act();
+    await until("the agent has seen it", () => count() >= before + changes);
+  };
 
-  it("before the token: the round is refused, even where its coordinator did not compare", async () => {
+  it("before the token: the round is refused, even where its enforcer did not compare", async () => {
     const job = await compose();
     const agreements = await market.revisions([AGENT]);
-    const grant = market.sign({ job, round: 1, agreements, ...claimsOf(AGENT) });
-    await market.store.put(KEY.agreement(AGENT), agreement(AGENT, "narrowed"));
-    const token = await putRecord(job, agreements);
-    expect(code(await work(market, AGENT, { job, round: 1, token, grant }))).toBe("AGT-AGREEMENT-CHANGED");
+    await seen(1, () => market.store.put(KEY.agreement(AGENT), agreement(AGENT, "narrowed")));
+    expect(code(await work(market, AGENT, await openUnseen(job, agreements)))).toBe("AGT-AGREEMENT-CHANGED");
   });
 
   it("before the token and once more after it: still refused", async () => {
     const job = await compose();
     const agreements = await market.revisions([AGENT]);
-    const grant = market.sign({ job, round: 1, agreements, ...claimsOf(AGENT) });
-    await market.store.delete(KEY.agreement(AGENT));
-    const token = await putRecord(job, agreements);
-    await market.store.put(KEY.agreement(AGENT), agreement(AGENT));
+    let opened: OpenRound | undefined;
+    await seen(2, async () => {
+      await market.store.delete(KEY.agreement(AGENT));
+      opened = await openUnseen(job, agreements);
+      await market.store.put(KEY.agreement(AGENT), agreement(AGENT));
+    });
+    expect(code(await work(market, AGENT, opened as OpenRound))).toBe("AGT-AGREEMENT-CHANGED");
+  });
+
+  it("to one that was decided on after the token: refused", async () => {
+    const job = await compose();
+    const token = await market.openRecord(job, 1, await market.revisions([AGENT]));
+    await market.store.put(KEY.agreement(AGENT), agreement(AGENT, "later"));
+    const grant = market.sign({
+      job,
+      round: 1,
+      token,
+      agreements: await market.revisions([AGENT]),
+      ...claimsOf(AGENT),
+    });
     expect(code(await work(market, AGENT, { job, round: 1, token, grant }))).toBe("AGT-AGREEMENT-CHANGED");
   });
 

@@ -1,33 +1,25 @@
 /**
- * Real broker, store and policy enforcer, the orchestrator and the gateway under test, and agents written out in the test that speak the real
- * messages: a test says what a step answers, and sees every message an agent gets.
+ * Real broker, store and policy enforcer, the orchestrator and the gateway under test, and scripted agents that speak the real messages: a test
+ * says what a step answers, and sees every message an agent gets.
  */
+import { randomUUID } from "node:crypto";
 import type { AddressInfo } from "node:net";
-import type {
-  Agreement,
-  Archetype,
-  Microservice,
-  OnlineAgent,
-  RequestType,
-} from "../../../policy/contract/documents.js";
-import { agentQueue, KEY, MESSAGE } from "../../../policy/contract/names.js";
-import { type Parts, packParts, unpackParts } from "../../../policy/contract/parts.js";
-import type { Problem } from "../../../policy/contract/problem.js";
-import {
-  type CompositionRequest,
-  decode,
-  encode,
-  type MicroserviceCommunication,
-} from "../../../policy/contract/wire.js";
+import { Plans } from "../../../policy/agent/plans.js";
+import type { Agreement, Archetype, Microservice, RequestType } from "../../../policy/contract/documents.js";
+import type { JobEnd } from "../../../policy/contract/job.js";
+import { KEY, ORCHESTRATOR_QUEUE } from "../../../policy/contract/names.js";
+import { decode, encode } from "../../../policy/contract/wire.js";
 import { Enforcer } from "../../../policy/enforcer/enforcer.js";
 import { createMetrics } from "../../../policy/enforcer/metrics.js";
 import { type Gateway, type GatewayOptions, startGateway } from "../../../policy/gateway/gateway.js";
 import { createApi } from "../../../policy/orchestrator/api.js";
 import { type Orchestrator, startOrchestrator } from "../../../policy/orchestrator/orchestrator.js";
 import { Bus } from "../../../policy/platform/bus.js";
+import { GrantVerifier } from "../../../policy/platform/grants.js";
 import { createLogger } from "../../../policy/platform/log.js";
-import { type Presence, Store } from "../../../policy/platform/store.js";
-import { startBroker, startStore, type TestBroker, type TestStore } from "../../support/servers.js";
+import { Store } from "../../../policy/platform/store.js";
+import { startBroker, startStore, type TestBroker, type TestStore, until } from "../../support/servers.js";
+import { ScriptedAgent } from "./scripted-agent.js";
 
 /** An answer's body, as the tests read it. */
 // biome-ignore lint/suspicious/noExplicitAny: tests look at any field of it, and compare
@@ -38,101 +30,6 @@ export const TOKEN = "operator-token-of-the-test";
 export const PROVIDERS = ["one", "two"];
 
 export const log = createLogger("test", process.env.TEST_LOG ?? "fatal");
-
-/** What a scripted agent answers to a step. */
-export interface Answer {
-  readonly data?: Record<string, unknown>;
-  readonly parts?: Parts;
-  readonly computeMs?: number;
-  readonly startMs?: number;
-  readonly problem?: Problem;
-  /** Say nothing at all. */
-  readonly silent?: boolean;
-}
-export type Script = (
-  step: string,
-  message: MicroserviceCommunication,
-  parts: Parts,
-) => Promise<Answer> | Answer;
-
-/** An agent of the test. */
-export class ScriptedAgent {
-  readonly name: string;
-  readonly compositions: CompositionRequest[] = [];
-  readonly steps: {
-    readonly step: string;
-    readonly round: number;
-    readonly job: string;
-    readonly message: MicroserviceCommunication;
-  }[] = [];
-  /** Jobs it was told to end. */
-  readonly shutdowns: string[] = [];
-  script: Script = (step) => ({ data: { by: this.name, step } });
-  #bus: Bus;
-  #presence: Presence | undefined;
-
-  constructor(name: string, bus: Bus) {
-    this.name = name;
-    this.#bus = bus;
-  }
-
-  async start(store: Store): Promise<void> {
-    await this.#bus.declareQueue(agentQueue(this.name));
-    await this.#bus.consume(
-      agentQueue(this.name),
-      async ({ type, body, correlationId }) => {
-        if (type === MESSAGE.compositionRequest) this.compositions.push(decode("compositionRequest", body));
-        else await this.#communicate(decode("microserviceCommunication", body), correlationId ?? "");
-        return "ack";
-      },
-      { prefetch: 1000 },
-    );
-    await this.online(store);
-  }
-
-  async online(store: Store): Promise<void> {
-    const value: OnlineAgent = {
-      name: this.name,
-      ActiveSince: "now",
-      ConfigUpdated: "now",
-      routingKey: agentQueue(this.name),
-      dns: `${this.name}:8080`,
-    };
-    this.#presence = await store.presence(KEY.online(this.name), value, 5);
-  }
-
-  async offline(): Promise<void> {
-    await this.#presence?.close();
-  }
-
-  async #communicate(message: MicroserviceCommunication, correlationId: string): Promise<void> {
-    const { requestMetadata, metadata } = message;
-    const job = requestMetadata?.jobId ?? "";
-    if (metadata.event === "shutdown") {
-      this.shutdowns.push(job);
-      return;
-    }
-    const step = metadata.step ?? "";
-    this.steps.push({ step, round: Number(metadata.round), job, message });
-    const answer = await this.script(step, message, unpackParts(message.result));
-    if (answer.silent === true) return;
-    const body = encode.microserviceCommunication({
-      type: MESSAGE.microserviceCommunication,
-      requestType: message.requestType,
-      ...(answer.data === undefined ? {} : { data: answer.data }),
-      metadata: {
-        ...(answer.computeMs === undefined ? {} : { computeMs: String(answer.computeMs) }),
-        ...(answer.startMs === undefined ? {} : { startMs: String(answer.startMs) }),
-        ...(answer.problem === undefined ? {} : { error: JSON.stringify(answer.problem) }),
-      },
-      result: packParts(answer.parts ?? {}),
-    });
-    await this.#bus.publish(requestMetadata?.returnAddress ?? "", MESSAGE.microserviceCommunication, body, {
-      correlationId,
-      patience: 20_000,
-    });
-  }
-}
 
 export const ARCHETYPES: Archetype[] = [
   { name: "computeToData", computeProvider: "dataProvider", resultRecipient: "requestor", weight: 100 },
@@ -215,8 +112,14 @@ export class Market {
       ...TYPES.map((t) => store.put(KEY.requestType(t.name), t)),
       ...[...PROVIDERS, "hub"].map((p) => store.put(KEY.agreement(p), agreement(p))),
     ]);
+    const [requestTypes, services, grants] = await Promise.all([
+      store.mirror<RequestType>(KEY.requestTypePrefix),
+      store.mirror<Microservice>(KEY.microservicePrefix),
+      GrantVerifier.open(store),
+    ]);
+    const neighbourhood = { agents: market.agents, plans: new Plans(requestTypes, services), grants };
     for (const name of [...PROVIDERS, "hub"]) {
-      const agent = new ScriptedAgent(name, market.bus);
+      const agent = new ScriptedAgent(name, market.bus, neighbourhood);
       market.agents.set(name, agent);
       await agent.start(store);
     }
@@ -345,6 +248,40 @@ export const approval = (change: Record<string, unknown> = {}) => ({
 });
 export const request = (rounds: number, change: Record<string, unknown> = {}) =>
   approval({ data_request: { type: "sum", data: { rounds }, requestMetadata: {} }, ...change });
+
+/** Sends a data request past the gateway; the job's end as told to its sender. */
+export async function sendPast(
+  market: Market,
+  jobId: string,
+  change: object,
+  times = 1,
+): Promise<JobEnd | undefined> {
+  const correlationId = randomUUID();
+  const returnAddress = `test-${correlationId}`;
+  await market.bus.declareQueue(returnAddress);
+  const ends: JobEnd[] = [];
+  const consumer = await market.bus.consume(returnAddress, async ({ body }) => {
+    const { metadata, data } = decode("microserviceCommunication", body);
+    if (metadata.event === "end") ends.push(data as unknown as JobEnd);
+    return "ack";
+  });
+  const message = encode.request({
+    type: "sum",
+    data: { rounds: 2 },
+    user: USER,
+    requestMetadata: { jobId, returnAddress },
+    ...change,
+  });
+  await Promise.all(
+    Array.from({ length: times }, () =>
+      market.bus.publish(ORCHESTRATOR_QUEUE, "Request", message, { correlationId }),
+    ),
+  );
+  await until("the end", () => ends.length > 0);
+  await consumer.stop();
+  await market.bus.deleteQueue(returnAddress);
+  return ends[0];
+}
 
 function urlOf(address: string | AddressInfo | null): string {
   if (address === null || typeof address === "string") throw new Error("not listening");

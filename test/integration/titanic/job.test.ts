@@ -2,10 +2,9 @@ import { readdirSync } from "node:fs";
 import { performance } from "node:perf_hooks";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { jobQueue, KEY } from "../../../policy/contract/names.js";
-import { float64Part, type Parts } from "../../../policy/contract/parts.js";
 import { until } from "../../support/servers.js";
 import { CLIENTS, TITANIC, trainAlone } from "../../unit/titanic/training.js";
-import { Market, type RunningAgent, type StepAnswer } from "../agent/market.js";
+import { Market, type RunningAgent } from "../agent/market.js";
 
 const PARTIES = [...CLIENTS, "server"];
 const CLAIMS = { requestType: "vflTrainRequest", dataProviders: CLIENTS, computeProviders: ["server"] };
@@ -34,38 +33,33 @@ interface Round {
   readonly compute: number;
 }
 
-/** One round as a coordinator does it; throws what an agent reports. */
+const STEPS = {
+  client: [
+    { step: "embed", service: "vflClient" },
+    { step: "update", service: "vflClient" },
+  ],
+  server: [{ step: "train", service: "vflServer" }],
+};
+
+/** One round as a coordinator does it: a ticket to each agent; throws what an agent reports. */
 async function round(job: string, number: number, request: Record<string, unknown>): Promise<Round> {
   const start = performance.now();
   const open = await market.openRound(job, number, CLAIMS);
-  let compute = 0;
-  const each = async (
-    names: readonly string[],
-    step: string,
-    service: string,
-    more: (name: string) => { parts?: Parts; data?: Record<string, unknown> },
-  ) => {
-    const given = await Promise.all(
-      names.map(
-        async (name): Promise<[string, StepAnswer]> => [
-          name,
-          await market.step(name, open, { step, service, request, ...more(name) }),
-        ],
-      ),
-    );
-    for (const [name, { problem }] of given)
-      if (problem !== undefined) throw new Error(`${name}/${step} ${problem.code}: ${problem.message}`);
-    compute += Math.max(...given.map(([, answer]) => answer.computeMs));
-    return given;
+  const reports = await Promise.all(
+    PARTIES.map((party) =>
+      market.ticket(party, open, { steps: party === "server" ? STEPS.server : STEPS.client, request }),
+    ),
+  );
+  for (const [i, { problem, step }] of reports.entries())
+    if (problem !== undefined) throw new Error(`${PARTIES[i]}/${step} ${problem.code}: ${problem.message}`);
+  const spans = reports.flatMap((report) => report.spans);
+  const slowest = (step: string): number =>
+    Math.max(...spans.filter((span) => span.step === step).map(({ computeMs }) => computeMs));
+  return {
+    data: reports.at(-1)?.data,
+    total: performance.now() - start,
+    compute: slowest("embed") + slowest("train") + slowest("update"),
   };
-  const embedded = await each(CLIENTS, "embed", "vflClient", () => ({}));
-  const [trained] = await each(["server"], "train", "vflServer", () => ({
-    parts: Object.fromEntries(embedded.map(([name, { parts }]) => [name, float64Part(parts, "embedding")])),
-    data: { embed: Object.fromEntries(embedded.map(([name, { data }]) => [name, data])) },
-  }));
-  const gradients = trained?.[1].parts ?? {};
-  await each(CLIENTS, "update", "vflClient", (name) => ({ parts: { server: float64Part(gradients, name) } }));
-  return { data: trained?.[1].data, total: performance.now() - start, compute };
 }
 
 describe("a federated training over real agents and microservices", () => {

@@ -8,11 +8,12 @@ import { resolveEntry } from "../../../policy/agent/entry.js";
 import { Handled } from "../../../policy/agent/handled.js";
 import { queueOf } from "../../../policy/agent/job.js";
 import { removeLeftOvers, startTicks } from "../../../policy/agent/left-overs.js";
-import { forCoordinator, forMicroservice, readAsked, safeName } from "../../../policy/agent/messages.js";
+import { forMicroservice, readAsked, readWorked, safeName } from "../../../policy/agent/messages.js";
 import { MicroserviceCommunication } from "../../../policy/contract/generated/dynamos.js";
-import { jobQueue } from "../../../policy/contract/names.js";
+import { jobQueue, MESSAGE } from "../../../policy/contract/names.js";
+import { packParts, unpackParts, viewParts } from "../../../policy/contract/parts.js";
 import { CodedError } from "../../../policy/contract/problem.js";
-import { packRequest } from "../../../policy/contract/wire.js";
+import { decode, packRequest, unpackRequest } from "../../../policy/contract/wire.js";
 import { createLogger } from "../../../policy/platform/log.js";
 import { Pending } from "../../../policy/platform/pending.js";
 
@@ -80,8 +81,10 @@ describe("messages", () => {
       grant: "secret",
       round: "3",
       token: "77",
-      step: "embed",
-      service: "vflClient",
+      steps: JSON.stringify([
+        { step: "embed", service: "vflClient", role: "admin" },
+        { step: "update", service: "vflClient" },
+      ]),
       role: "admin",
     },
     originalRequest: packRequest({ type: "vfl", user: { userName: "ada" } }),
@@ -92,16 +95,34 @@ describe("messages", () => {
   it("are read as what they ask", () => {
     expect(readAsked(asked, "alpha")).toEqual({
       round: { job: "job-1", user: "ada", requestType: "vfl", round: 3, token: 77 },
-      step: { agent: "alpha", step: "embed", service: "vflClient" },
+      steps: [
+        { agent: "alpha", step: "embed", service: "vflClient" },
+        { agent: "alpha", step: "update", service: "vflClient" },
+      ],
       grant: "secret",
     });
   });
 
-  it("are refused when they name no round, no request or no safe job", () => {
+  it("are refused when they name no round, no steps, no request or no safe name", () => {
     const changed = (change: Partial<MicroserviceCommunication>) =>
       codeOf(() => readAsked({ ...asked, ...change }, "alpha"));
     for (const round of ["0", "-1", "1.5", "", "x"])
       expect(changed({ metadata: { ...asked.metadata, round } })).toBe("BUS-MALFORMED");
+    for (const steps of [
+      "",
+      "{",
+      "null",
+      "7",
+      "{}",
+      "[]",
+      "[null]",
+      '["embed"]',
+      '[{"step":"embed"}]',
+      '[{"step":1,"service":"a"}]',
+    ])
+      expect(changed({ metadata: { ...asked.metadata, steps } }), steps).toBe("BUS-MALFORMED");
+    const steps = JSON.stringify([{ step: "embed", service: "../vflClient" }]);
+    expect(changed({ metadata: { ...asked.metadata, steps } })).toBe("AGT-JOB-NAME");
     expect(changed({ originalRequest: undefined })).toBe("BUS-MALFORMED");
     for (const jobId of ["", "..", "../etc", "a/b", ".hidden", "x".repeat(129)])
       expect(
@@ -112,8 +133,11 @@ describe("messages", () => {
     expect(safeName("jake.jongejans-9ea2e074", "job")).toBe("jake.jongejans-9ea2e074");
   });
 
-  it("reach the microservice without the grant, with the role the agent found", () => {
-    const passed = forMicroservice(asked, "dataProvider", "alpha-in", "c");
+  it("reach the microservice without the grant, with the role of the plan and the step's inputs", () => {
+    const step = { name: "embed", service: "vflClient", role: "dataProvider", inputs: [] } as const;
+    const parts = viewParts(packParts({ beta: Float64Array.of(1, 2) }));
+    const body = forMicroservice(asked, step, { data: { a: { beta: { n: 1 } } }, parts }, "alpha-in", "c2");
+    const passed = decode(MESSAGE.microserviceCommunication, body);
     expect(passed.metadata).toEqual({
       round: "3",
       step: "embed",
@@ -122,32 +146,27 @@ describe("messages", () => {
     });
     expect(passed.requestMetadata).toMatchObject({
       returnAddress: "alpha-in",
-      correlationId: "c",
+      correlationId: "c2",
       jobId: "job-1",
     });
+    expect(passed.data).toEqual({ a: { beta: { n: 1 } } });
+    expect(unpackParts(passed.result)).toEqual({ beta: Float64Array.of(1, 2) });
+    expect(unpackRequest(passed.originalRequest)).toEqual(unpackRequest(asked.originalRequest));
   });
 
-  it("go back with the microservice's answer or a problem, to the address that asked", () => {
+  it("of a microservice are its answer, or its problem", () => {
     const answer = MicroserviceCommunication.fromPartial({
       data: { a: 1 },
-      metadata: { computeMs: "2", token: "evil" },
-      result: new Uint8Array([9]),
+      metadata: { computeMs: "2.5" },
+      result: packParts({ x: Uint8Array.of(9) }),
     });
-    const back = forCoordinator(asked, "alpha", "c", answer);
-    expect(back).toMatchObject({
-      data: { a: 1 },
-      result: new Uint8Array([9]),
-      requestMetadata: { destinationQueue: "orchestrator-in", correlationId: "c" },
-    });
-    expect(back.metadata).toEqual({
-      round: "3",
-      step: "embed",
-      service: "vflClient",
-      agent: "alpha",
-      computeMs: "2",
-    });
-    const problem = { code: "JOB-DIED", message: "it died" };
-    expect(JSON.parse(forCoordinator(asked, "alpha", "c", problem).metadata.error ?? "")).toEqual(problem);
+    const worked = readWorked(answer, 7);
+    expect(worked).toMatchObject({ data: { a: 1 }, computeMs: 2.5, startMs: 7 });
+    expect(worked.parts.x?.payload).toEqual(Uint8Array.of(9));
+    for (const computeMs of ["", "soon", "-1", "NaN"])
+      expect(readWorked({ ...answer, metadata: { computeMs } }, 0).computeMs).toBe(0);
+    const error = JSON.stringify({ code: "VFL-ROWS", message: "the rows do not fit" });
+    expect(codeOf(() => readWorked({ ...answer, metadata: { error } }, 0))).toBe("VFL-ROWS");
   });
 });
 

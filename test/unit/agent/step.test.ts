@@ -7,6 +7,7 @@ const grant: GrantClaims = {
   sub: "ada",
   job: "job-1",
   round: 1,
+  token: 7,
   requestType: "count",
   archetype: "computeToData",
   dataProviders: ["alpha"],

@@ -42,13 +42,13 @@ const honest: fc.Arbitrary<Case> = fc
     revision += wait;
     const token = revision;
     for (const gap of later) add(gap);
-    const last = history.at(-1);
     const agreements = { ...others, [AGENT]: decided };
     const claim: RoundClaim = { job: "job-1", user: "ada@uva.nl", requestType: "vfl", round, token };
     const grant: GrantClaims = {
       sub: claim.user,
       job: claim.job,
       round,
+      token,
       requestType: claim.requestType,
       archetype: "any",
       dataProviders: [AGENT],
@@ -57,11 +57,8 @@ const honest: fc.Arbitrary<Case> = fc
     };
     const evidence: Evidence = {
       agent: AGENT,
-      record: { job: claim.job, round, agreements, revision: token },
       newestRound: round,
-      agreementNow: last?.present === true ? last.revision : 0,
       agreementHistory: history,
-      historySeen: revision,
     };
     return { claim, grant, evidence };
   });
@@ -73,20 +70,6 @@ describe("verifyRound", () => {
     fc.assert(
       fc.property(honest, (one) => {
         expect(verify(one)).toBeUndefined();
-      }),
-    );
-  });
-
-  it("does not ask for the history while the agreement is the one decided on", () => {
-    fc.assert(
-      fc.property(honest, (one) => {
-        const now = one.grant.agreements[AGENT] ?? 0;
-        expect(
-          verify({
-            ...one,
-            evidence: { ...one.evidence, agreementNow: now, agreementHistory: [], historySeen: 0 },
-          }),
-        ).toBeUndefined();
       }),
     );
   });
@@ -103,17 +86,18 @@ describe("verifyRound", () => {
         grant: { ...one.grant, dataProviders: ["clientone2"], computeProviders: ["server"] },
       }),
     ],
-    ["AGT-TOKEN-UNKNOWN", (one) => ({ ...one, evidence: { ...one.evidence, record: undefined } })],
     ["AGT-TOKEN-WRONG", (one) => ({ ...one, claim: { ...one.claim, token: one.claim.token + 1 } })],
+    ["AGT-TOKEN-WRONG", (one) => ({ ...one, grant: { ...one.grant, token: one.grant.token - 1 } })],
+    // As a grant says that opens nothing.
+    [
+      "AGT-TOKEN-UNKNOWN",
+      (one) => ({ ...one, claim: { ...one.claim, token: 0 }, grant: { ...one.grant, token: 0 } }),
+    ],
     ["AGT-TOKEN-UNKNOWN", (one) => ({ ...one, claim: { ...one.claim, token: Number.NaN } })],
     ["AGT-TOKEN-OLD", (one) => ({ ...one, evidence: { ...one.evidence, newestRound: one.claim.round + 1 } })],
     [
-      "AGT-TOKEN-AGREEMENTS",
-      (one) => ({ ...one, grant: { ...one.grant, agreements: { ...one.grant.agreements, [AGENT]: 1 } } }),
-    ],
-    [
-      "AGT-TOKEN-AGREEMENTS",
-      (one) => ({ ...one, grant: { ...one.grant, agreements: { ...one.grant.agreements, stranger: 1 } } }),
+      "AGT-AGREEMENT-CHANGED",
+      (one) => ({ ...one, grant: { ...one.grant, agreements: { [AGENT]: one.claim.token + 1 } } }),
     ],
   ])("refuses %s when that one thing differs", (code, change) => {
     fc.assert(
@@ -128,12 +112,7 @@ describe("verifyRound", () => {
       fc.property(honest, fc.boolean(), (one, zero) => {
         const { [AGENT]: _, ...others } = one.grant.agreements;
         const agreements = zero ? { ...others, [AGENT]: 0 } : others;
-        const record = one.evidence.record === undefined ? undefined : { ...one.evidence.record, agreements };
-        const without = {
-          ...one,
-          grant: { ...one.grant, agreements },
-          evidence: { ...one.evidence, record, agreementNow: 0 },
-        };
+        const without = { ...one, grant: { ...one.grant, agreements } };
         expect(verify(without)).toBe("AGT-AGREEMENT-MISSING");
         const only = {
           ...without,
@@ -154,9 +133,7 @@ describe("verifyRound", () => {
         const before = one.evidence.agreementHistory.filter(({ revision }) => revision <= decided);
         const after = one.evidence.agreementHistory.filter(({ revision }) => revision > token);
         const agreementHistory = [...before, between, ...after];
-        const last = agreementHistory.at(-1) ?? between;
-        const agreementNow = last.present ? last.revision : 0;
-        expect(verify({ ...one, evidence: { ...one.evidence, agreementHistory, agreementNow } })).toBe(
+        expect(verify({ ...one, evidence: { ...one.evidence, agreementHistory } })).toBe(
           "AGT-AGREEMENT-CHANGED",
         );
       }),
@@ -166,11 +143,13 @@ describe("verifyRound", () => {
   it("refuses while it does not know what the agreement was at the token", () => {
     fc.assert(
       fc.property(honest, (one) => {
-        const agreementNow = one.claim.token + 1;
-        const behind = { ...one.evidence, agreementNow, historySeen: one.claim.token - 1 };
-        expect(verify({ ...one, evidence: behind })).toBe("AGT-AGREEMENT-UNSEEN");
-        const begun = one.evidence.agreementHistory.filter(({ revision }) => revision > one.claim.token);
-        expect(verify({ ...one, evidence: { ...one.evidence, agreementNow, agreementHistory: begun } })).toBe(
+        const { agreementHistory: history } = one.evidence;
+        const decided = one.grant.agreements[AGENT] ?? 0;
+        const told = (agreementHistory: readonly AgreementState[]) =>
+          verify({ ...one, evidence: { ...one.evidence, agreementHistory } });
+        // It has not heard of the state decided on yet, or began to listen after the token.
+        expect(told(history.filter(({ revision }) => revision < decided))).toBe("AGT-AGREEMENT-UNSEEN");
+        expect(told(history.filter(({ revision }) => revision > one.claim.token))).toBe(
           "AGT-AGREEMENT-UNSEEN",
         );
       }),

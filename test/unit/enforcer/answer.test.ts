@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
 import type { Agreement } from "../../../policy/contract/documents.js";
-import type { GrantClaims } from "../../../policy/contract/grants.js";
 import { decode, encode, type RequestApproval } from "../../../policy/contract/wire.js";
 import { compile } from "../../../policy/decision/index.js";
 import { answer } from "../../../policy/enforcer/answer.js";
@@ -41,17 +40,13 @@ function ask(more: Partial<RequestApproval> = {}) {
       ...more,
     }),
   );
-  const signed: GrantClaims[] = [];
-  const { response } = answer(request, snapshot, (claims) => {
-    signed.push(claims);
-    return "signed";
-  });
-  return { signed, response: decode("validationResponse", encode.validationResponse(response)) };
+  const { response, claims } = answer(request, snapshot);
+  return { claims, response: decode("validationResponse", encode.validationResponse(response)) };
 }
 
 describe("the enforcer's answer", () => {
   it("to an approval says what each provider allows, and whose agreements say so", () => {
-    const { response, signed } = ask();
+    const { response, claims } = ask();
     const allowed = { archetypes: ["through", "toData"], computeProviders: ["s", "t"] };
     expect(response).toMatchObject({
       type: "validationResponse",
@@ -60,42 +55,42 @@ describe("the enforcer's answer", () => {
       validDataproviders: { a: allowed, b: allowed },
       invalidDataproviders: [],
       validArchetypes: { userName: "ada", archetypes: { a: { archetypes: allowed.archetypes } } },
-      auth: { accessToken: "signed" },
+      auth: { accessToken: "" }, // whoever opens the round signs
       user: { id: "1", userName: "ada" },
       options: { o: true },
       revision: 99,
       agreementRevisions: { a: 10, b: 11, s: 12, t: 13 },
     });
-    expect(signed).toMatchObject([{ sub: "ada", job: "", round: 0, archetype: "through" }]);
+    expect(claims).toMatchObject({ sub: "ada", job: "", round: 0, archetype: "through" });
   });
 
   it("to a round binds the grant to that round, archetype and compute provider", () => {
-    const { response, signed } = ask({ jobId: "j", round: 3, archetypeId: "through", computeProvider: "t" });
+    const { response, claims } = ask({ jobId: "j", round: 3, archetypeId: "through", computeProvider: "t" });
     expect(response).toMatchObject({
       requestApproved: true,
       jobId: "j",
       round: 3,
       agreementRevisions: { a: 10, b: 11, t: 13 },
     });
-    expect(signed).toEqual([
-      {
-        sub: "ada",
-        job: "j",
-        round: 3,
-        requestType: "train",
-        archetype: "through",
-        dataProviders: ["a", "b"],
-        computeProviders: ["t"],
-        agreements: { a: 10, b: 11, t: 13 },
-      },
-    ]);
-    expect(ask({ jobId: "j", round: 1, archetypeId: "toData" }).signed).toMatchObject([
-      { computeProviders: ["a", "b"], agreements: { a: 10, b: 11 } },
-    ]);
+    // No token: the round's opening gives it.
+    expect(claims).toEqual({
+      sub: "ada",
+      job: "j",
+      round: 3,
+      requestType: "train",
+      archetype: "through",
+      dataProviders: ["a", "b"],
+      computeProviders: ["t"],
+      agreements: { a: 10, b: 11, t: 13 },
+    });
+    expect(ask({ jobId: "j", round: 1, archetypeId: "toData" }).claims).toMatchObject({
+      computeProviders: ["a", "b"],
+      agreements: { a: 10, b: 11 },
+    });
   });
 
-  it("signs nothing that it denies", () => {
-    const { response, signed } = ask({ dataProviders: ["a", "nope"] });
+  it("grants nothing that it denies", () => {
+    const { response, claims } = ask({ dataProviders: ["a", "nope"] });
     expect(response).toMatchObject({
       requestApproved: false,
       invalidDataproviders: ["nope"],
@@ -104,7 +99,7 @@ describe("the enforcer's answer", () => {
       revision: 99,
     });
     expect(Object.keys(response.validDataproviders)).toEqual(["a"]);
-    expect(signed).toEqual([]);
+    expect(claims).toBeUndefined();
   });
 
   it.each([
@@ -113,12 +108,12 @@ describe("the enforcer's answer", () => {
     [{ round: 1, archetypeId: "toData" }, ["job_id"]],
     [{ jobId: "j", round: 1, archetypeId: "through" }, ["compute_provider"]],
   ])("denies a round that leaves open what it is: %j", (more, fields) => {
-    const { response, signed } = ask(more);
+    const { response, claims } = ask(more);
     expect(response.requestApproved).toBe(false);
     expect(response.reasons.map((r) => [r.code, r.path])).toEqual(
       fields.map((f) => ["POL-ROUND-UNBOUND", f]),
     );
-    expect(signed).toEqual([]);
+    expect(claims).toBeUndefined();
   });
 
   it("denies a message without user, type or providers", () => {

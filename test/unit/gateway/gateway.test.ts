@@ -73,7 +73,7 @@ describe("a job's end over HTTP", () => {
     ["ORC-AGENT-GONE", 503],
     ["STO-UNREACHABLE", 503],
     ["BUS-DOWN", 503],
-    ["ORC-STEP-SILENT", 504],
+    ["ORC-AGENT-SILENT", 504],
     ["JOB-TIMEOUT", 504],
     ["STO-TIMEOUT", 504],
     ["AGT-GRANT-JOB", 502],

@@ -1,12 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Archetype } from "../../../policy/contract/documents.js";
-import {
-  type CompositionInput,
-  compose,
-  compositionOf,
-  type ProviderRights,
-} from "../../../policy/orchestrator/compose.js";
+import { type CompositionInput, compose, type ProviderRights } from "../../../policy/orchestrator/compose.js";
+import { compositionOf } from "../../../policy/rounds/composition.js";
 
 const archetype = (
   name: string,

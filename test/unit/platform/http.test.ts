@@ -74,6 +74,7 @@ describe("a service's HTTP side", () => {
       "GW-MEDIA-TYPE",
     ],
     ["an unknown route", { method: "GET", url: "/nowhere" }, 404, "GW-NOT-FOUND"],
+    ["a path that is no UTF-8", { method: "GET", url: "/%zz" }, 400, "GW-REQUEST"],
     ["another method", { method: "DELETE", url: "/echo" }, 404, "GW-NOT-FOUND"],
     ["a coded error", { method: "GET", url: "/coded" }, 503, "BUS-DOWN"],
     ["a bug", { method: "GET", url: "/bug" }, 500, "UNEXPECTED"],

@@ -1,42 +1,47 @@
 /** A microservice for tests: it does what the request tells it, also what none should. */
 import { appendFileSync, readdirSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { CodedError, serve } from "dynamos-fabric/microservice";
+import { CodedError, type Handler, serve } from "dynamos-fabric/microservice";
 
 let worked = 0;
-
-serve({
-  async work({ round, request, parts, role, steward, job }) {
-    worked += 1;
-    const { do: what = "count", file = "" } = request as { do?: string; file?: string };
-    if (file !== "") appendFileSync(file, `${process.pid} ${round}\n`);
-    switch (what) {
-      case "sleep":
-        await sleep(Number(request.ms));
-        break;
-      case "die":
-        process.exit(7);
-        break;
-      case "spin":
-        for (;;) Math.sqrt(2);
-      case "throw":
-        throw new Error("the columns do not fit");
-      case "code":
-        throw new CodedError({ code: "VFL-ROWS", message: "the rows do not fit", remedy: "align them" });
-      case "garbage":
-        // As a microservice of another make might answer.
-        process.send?.({ correlationId: String(request.id), body: new Uint8Array([255, 255, 255]) });
-        await sleep(60_000);
-        break;
-      case "environment":
-        return {
-          data: { names: Object.keys(process.env).sort(), cwd: process.cwd(), files: readdirSync(".") },
-        };
-      case "parts":
-        return { parts };
-      case "list":
-        return { parts: { wrong: [1, 2] as unknown as Float64Array } };
-    }
-    return { data: { worked, round, role, steward, job } };
-  },
+/** Of the message that came last. */
+let correlationId = "";
+process.on("message", (message: { correlationId: string }) => {
+  correlationId = message.correlationId;
 });
+
+const work: Handler = async ({ round, request, data, parts, role, steward, job }) => {
+  worked += 1;
+  const { do: what = "count", file = "" } = request as { do?: string; file?: string };
+  if (file !== "") appendFileSync(file, `${process.pid} ${round}\n`);
+  switch (what) {
+    case "sleep":
+      await sleep(Number(request.ms));
+      break;
+    case "die":
+      process.exit(7);
+      break;
+    case "spin":
+      for (;;) Math.sqrt(2);
+    case "throw":
+      throw new Error("the columns do not fit");
+    case "code":
+      throw new CodedError({ code: "VFL-ROWS", message: "the rows do not fit", remedy: "align them" });
+    case "garbage":
+      // As a microservice of another make might answer.
+      process.send?.({ correlationId, body: new Uint8Array([255, 255, 255]) });
+      await sleep(60_000);
+      break;
+    case "environment":
+      return {
+        data: { names: Object.keys(process.env).sort(), cwd: process.cwd(), files: readdirSync(".") },
+      };
+    case "parts":
+      return { parts };
+    case "list":
+      return { parts: { wrong: [1, 2] as unknown as Float64Array } };
+  }
+  return { data: { worked, round, role, steward, job, got: data } };
+};
+
+serve({ work, give: work, pass: work, back: work });

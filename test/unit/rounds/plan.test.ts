@@ -1,11 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Microservice, RequestType, WorkflowStep } from "../../../policy/contract/documents.js";
-import { packParts, viewParts } from "../../../policy/contract/parts.js";
 import { CodedError } from "../../../policy/contract/problem.js";
-import { compositionOf } from "../../../policy/orchestrator/compose.js";
-import { type Answers, inputsOf, resultOf } from "../../../policy/orchestrator/inputs.js";
-import { agentsOf, planWorkflow, roundsOf } from "../../../policy/orchestrator/workflow.js";
+import { compositionOf } from "../../../policy/rounds/composition.js";
+import { agentsOf, planWorkflow, roundsOf } from "../../../policy/rounds/plan.js";
 
 const service = (name: string, label: Microservice["label"], allowedOutputs: string[]): Microservice => ({
   name,
@@ -150,90 +148,22 @@ describe("a plan", () => {
   });
 });
 
-describe("who works, and on what", () => {
+describe("who does a step", () => {
   const plan = planWorkflow(
-    type(
-      [
-        step("embed"),
-        step("train", ["embed"], { service: "server", role: "computeProvider" }),
-        step("update", [], { inputs: [{ step: "train", scatter: true }] }),
-        step("both", ["embed", "train"], { service: "server", role: "computeProvider" }),
-      ],
-      "train",
-    ),
+    type([step("embed"), step("train", ["embed"], { service: "server", role: "computeProvider" })], "train"),
     SERVICES,
   );
-  const planned = (name: string) => {
-    const found = plan.levels.flat().find((s) => s.name === name);
-    if (found === undefined) throw new Error(name);
-    return found;
-  };
-  const other = compositionOf("train", ["a", "b"], ["hub"]);
-  const local = compositionOf("toData", ["a", "b"], ["a", "b"]);
-  const answer = (data: unknown, parts: Record<string, Float64Array>) => ({
-    data,
-    parts: viewParts(packParts(parts)),
-    computeMs: 0,
-    startMs: 0,
-  });
-  const answers: Answers = new Map([
-    [
-      "embed",
-      new Map([
-        ["a", answer({ n: 1 }, { x: Float64Array.of(1) })],
-        ["b", answer(undefined, { x: Float64Array.of(2), y: Float64Array.of(3) })],
-      ]),
-    ],
-    [
-      "train",
-      new Map([["hub", answer({ accuracy: 0.5 }, { a: Float64Array.of(4), b: Float64Array.of(5) })]]),
-    ],
-  ]);
+  const doers = (dataProviders: string[], computeProviders: string[]) =>
+    plan.levels.flat().map((s) => agentsOf(s, compositionOf("x", dataProviders, computeProviders)));
 
   it("is the role's agents", () => {
-    expect(agentsOf(planned("embed"), other)).toEqual(["a", "b"]);
-    expect(agentsOf(planned("train"), other)).toEqual(["hub"]);
-    expect(agentsOf(planned("train"), local)).toEqual(["a", "b"]);
+    expect(doers(["a", "b"], ["hub"])).toEqual([["a", "b"], ["hub"]]);
   });
 
-  it("names parts by the agent that gave them, and by part where there are several", () => {
-    const { data, parts } = inputsOf(planned("train"), "hub", answers, other);
-    expect(Object.keys(parts).sort()).toEqual(["a", "b/x", "b/y"]);
-    expect(parts.a).toBe(answers.get("embed")?.get("a")?.parts.x); // handed on, not copied
-    expect({ ...data.embed }).toEqual({ a: { n: 1 } });
-  });
-
-  it("scatters: each gets the part that bears its name", () => {
-    expect({ ...inputsOf(planned("update"), "a", answers, other).parts }).toEqual({
-      hub: answers.get("train")?.get("hub")?.parts.a,
-    });
-    expect({ ...inputsOf(planned("update"), "b", answers, other).parts }).toEqual({
-      hub: answers.get("train")?.get("hub")?.parts.b,
-    });
-    expect(codeOf(() => inputsOf(planned("update"), "c", answers, other))[0]).toBe("ORC-SCATTER-MISSING");
-    expect(codeOf(() => inputsOf(planned("update"), "constructor", answers, other))[0]).toBe(
-      "ORC-SCATTER-MISSING",
-    );
-  });
-
-  it("tells the steps apart where there are several", () => {
-    expect(Object.keys(inputsOf(planned("both"), "hub", answers, other).parts).sort()).toEqual([
-      "embed/a",
-      "embed/b/x",
-      "embed/b/y",
-      "train/hub/a",
-      "train/hub/b",
+  it("is every data provider where they compute themselves", () => {
+    expect(doers(["a", "b"], ["a", "b"])).toEqual([
+      ["a", "b"],
+      ["a", "b"],
     ]);
-  });
-
-  it("keeps an agent's answers at that agent where the data providers compute", () => {
-    expect(Object.keys(inputsOf(planned("train"), "a", answers, local).parts)).toEqual(["a"]);
-    expect(Object.keys(inputsOf(planned("train"), "a", answers, local).data.embed ?? {})).toEqual(["a"]);
-  });
-
-  it("makes the compute provider's answer the result, or all answers by agent", () => {
-    expect(resultOf(planned("train"), answers, other)).toEqual({ accuracy: 0.5 });
-    expect(resultOf(planned("embed"), answers, other)).toEqual({ a: { n: 1 }, b: null });
-    expect(resultOf(planned("both"), answers, other)).toBeUndefined();
   });
 });

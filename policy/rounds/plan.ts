@@ -7,7 +7,7 @@ import type {
   WorkflowStep,
 } from "../contract/documents.js";
 import { CodedError } from "../contract/problem.js";
-import type { Composition } from "./compose.js";
+import type { Composition } from "./composition.js";
 
 export interface PlannedStep {
   readonly name: string;
@@ -79,6 +79,39 @@ export function roundsOf(plan: WorkflowPlan, data: Readonly<Record<string, unkno
 /** The agents that do a step. Where the data providers compute, they do every step. */
 export function agentsOf(step: PlannedStep, composition: Composition): readonly string[] {
   return step.role === "dataProvider" ? composition.dataProviders : composition.computeProviders;
+}
+
+/** What an agent does in a round: one step, what it waits for, and who waits for its answer. */
+export interface Task {
+  readonly step: PlannedStep;
+  /** Answers it needs, its own among them. */
+  readonly waitsFor: readonly { readonly step: string; readonly from: string }[];
+  /** Other agents that need its answer. `scatter`: only the part that bears the receiver's name. */
+  readonly givesTo: readonly { readonly agent: string; readonly scatter: boolean }[];
+}
+
+/**
+ * An agent's tasks in a round, in the order of their work. Where the data providers compute (`composition.local`) nobody waits for another: the
+ * archetype keeps data at home.
+ */
+export function tasksOf(plan: WorkflowPlan, composition: Composition, agent: string): readonly Task[] {
+  const steps = plan.levels.flat();
+  const doers = new Map(steps.map((step) => [step.name, agentsOf(step, composition)]));
+  return steps
+    .filter((step) => doers.get(step.name)?.includes(agent))
+    .map((step) => {
+      const waitsFor = step.inputs.flatMap((input) =>
+        (doers.get(input.step) ?? [])
+          .filter((from) => !composition.local || from === agent)
+          .map((from) => ({ step: input.step, from })),
+      );
+      const gives = new Map<string, boolean>();
+      for (const taker of composition.local ? [] : steps)
+        for (const { step: source, scatter = false } of taker.inputs)
+          for (const to of source === step.name ? (doers.get(taker.name) ?? []) : [])
+            if (to !== agent) gives.set(to, scatter && (gives.get(to) ?? true));
+      return { step, waitsFor, givesTo: [...gives].map(([to, scatter]) => ({ agent: to, scatter })) };
+    });
 }
 
 function chainOf(requestType: RequestType, services: ReadonlyMap<string, Microservice>): Workflow {

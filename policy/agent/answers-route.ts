@@ -1,0 +1,81 @@
+import type { FastifyInstance } from "fastify";
+import type { GrantClaims } from "../contract/grants.js";
+import { PART_LIMITS } from "../contract/parts.js";
+import { CodedError } from "../contract/problem.js";
+import { ANSWER_ROUTE, ANSWER_TYPE, decodeAnswer } from "../rounds/messages.js";
+import { tasksOf } from "../rounds/plan.js";
+import { type GrantReader, grantMissing } from "./admission.js";
+import type { Jobs } from "./jobs.js";
+import type { Plans } from "./plans.js";
+
+export interface AnswersRouteOptions {
+  readonly agent: string;
+  readonly jobs: Jobs;
+  readonly grants: GrantReader;
+  readonly plans: Plans;
+}
+
+/** A message's other fields beside its parts. */
+const ROOM_FOR_REST = 1024 * 1024;
+
+interface Params {
+  readonly job: string;
+  readonly round: string;
+  readonly step: string;
+  readonly from: string;
+}
+
+/**
+ * `PUT` of another agent's answer (docs/architecture.md, A round). By the grant of that round alone, and only what one of this agent's own steps waits
+ * for. It is kept, not worked on: for that the round's own ticket must come.
+ */
+export function addAnswersRoute(http: FastifyInstance, options: AnswersRouteOptions): void {
+  const { agent, jobs, grants, plans } = options;
+  http.addContentTypeParser(ANSWER_TYPE, { parseAs: "buffer" }, (_request, body, done) => done(null, body));
+  http.put<{ Params: Params; Body: unknown }>(
+    ANSWER_ROUTE,
+    {
+      bodyLimit: PART_LIMITS.bytes + ROOM_FOR_REST,
+      // Before the body is read: who has no right to hand something over must not make us hold it.
+      onRequest: ({ params, headers }) => checkRight(params, headers.authorization ?? ""),
+    },
+    async ({ params: { job, round, step, from }, body }, reply) => {
+      if (!Buffer.isBuffer(body))
+        throw new CodedError({
+          code: "BUS-MALFORMED",
+          path: "content-type",
+          message: "the body is no step's answer",
+          remedy: `send it as ${ANSWER_TYPE}`,
+        });
+      jobs.get(job).inputs.give(Number(round), step, from, decodeAnswer(body), body.length);
+      return reply.code(204).send();
+    },
+  );
+
+  const checkRight = async (params: Params, authorization: string): Promise<void> => {
+    const grant = /^Bearer (\S+)$/.exec(authorization)?.[1];
+    if (grant === undefined) throw grantMissing("authorization");
+    // A round that is in may end, also when its grant's time is over meanwhile.
+    const claims = await (jobs.get(params.job).admission.admitted(grant) ?? grants.verify(grant));
+    if (claims.job !== params.job || String(claims.round) !== params.round)
+      throw new CodedError({
+        code: claims.job === params.job ? "AGT-GRANT-ROUND" : "AGT-GRANT-JOB",
+        path: "authorization",
+        message: `the grant is for round ${claims.round} of job ${claims.job}, not for round ${params.round} of ${params.job}`,
+        remedy: "hand an answer over with the grant of its own round",
+      });
+    checkExpected(claims, params.step, params.from);
+  };
+
+  const checkExpected = (claims: GrantClaims, step: string, from: string): void => {
+    const { plan, composition } = plans.of(claims);
+    const waits = tasksOf(plan, composition, agent).flatMap(({ waitsFor }) => waitsFor);
+    if (from !== agent && waits.some((w) => w.step === step && w.from === from)) return;
+    throw new CodedError({
+      code: "AGT-ANSWER-UNEXPECTED",
+      path: `${step}/${from}`,
+      message: `no step of ${agent} in ${claims.requestType} waits for ${from}'s answer to ${step}`,
+      remedy: "hand answers over to the agents whose steps name them as inputs",
+    });
+  };
+}
