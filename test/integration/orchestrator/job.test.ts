@@ -395,6 +395,6 @@ describe("an orchestrator that comes back", () => {
       status: 504,
       body: { status: "failed", code: "ORC-AGENT-SILENT", path: "agents/hub", rounds: 0 },
     });
-    expect(body.message).toContain("(add) within 3 s");
+    expect(body.message).toContain("(add) within 4.5 s");
   }, 30_000);
 });
