@@ -1,13 +1,16 @@
-import { defineConfig } from "vitest/config";
+import { availableParallelism } from "node:os";
+import { configDefaults, defineConfig } from "vitest/config";
 
 // biome-ignore lint/style/noDefaultExport: vitest reads the default export
 export default defineConfig({
   test: {
     include: ["test/{unit,component,integration,e2e}/**/*.test.ts"],
+    // Minutes of the real engine and FABRIC's own libraries: `npm test -- --deep`, which .ci/run uses.
+    exclude: [...configDefaults.exclude, ...(process.env.DEEP === "1" ? [] : ["**/*.deep.test.ts"])],
     testTimeout: 20_000,
     hookTimeout: 60_000,
     // Real brokers and engines run beside the tests.
-    maxWorkers: 2,
+    maxWorkers: Math.max(2, Math.floor(availableParallelism() / 2)),
     // A test that was left out must be named in test/skips.json; one that was singled out by mistake hides all others.
     allowOnly: false,
   },

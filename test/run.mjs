@@ -1,4 +1,5 @@
 // Runs all tests, suite by suite, and counts them: `npm test`, `npm test -- unit`, `npm test -- integration fabric`.
+// `--deep` adds the long ones (*.deep.test.ts).
 // The first arguments that are names of suites choose; whatever follows goes to vitest. Ends with `N passed, N failed`.
 import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -165,7 +166,9 @@ function count(suite, report, code, filtered) {
   return result;
 }
 
-const args = process.argv.slice(2);
+const args = process.argv.slice(2).filter((arg) => arg !== "--deep");
+if (process.argv.includes("--deep")) process.env.DEEP = "1";
+else console.log("without the deep tests: `npm test -- --deep` runs them too, in twice the time");
 const named = [];
 while (args[0] in suites) named.push(args.shift());
 const chosen = named.length > 0 ? named : Object.keys(suites);
