@@ -19,8 +19,11 @@ export type ReasonCode =
   | "POL-ARCHETYPE-UNKNOWN"
   | "POL-PROVIDER-UNKNOWN"
   | "POL-NO-AGREEMENT"
+  | "POL-NOT-YET"
+  | "POL-EXPIRED"
   | "POL-REQUEST-TYPE"
   | "POL-DATA-SET"
+  | "POL-COLUMN"
   | "POL-ARCHETYPE"
   | "POL-NO-COMMON-ARCHETYPE"
   | "POL-COMPUTE-PROVIDER"
@@ -79,6 +82,22 @@ export const noAgreement = (party: string, user: string): Reason => ({
   path: documentPath(["relations", user]),
   message: `${party} has no agreement for ${user}`,
 });
+const bound = (user: string | undefined, field: string): string =>
+  user === undefined ? field : rule(user, field);
+/** @param user - absent: the bound is the agreement's own */
+export const notYet = (party: string, user: string | undefined, notBefore: string): Reason => ({
+  code: "POL-NOT-YET",
+  party,
+  path: bound(user, "notBefore"),
+  message: `${party} allows this only from ${notBefore} on`,
+});
+/** @param user - absent: the bound is the agreement's own */
+export const expired = (party: string, user: string | undefined, notAfter: string): Reason => ({
+  code: "POL-EXPIRED",
+  party,
+  path: bound(user, "notAfter"),
+  message: `${party} allowed this only until ${notAfter}`,
+});
 export const requestTypeRefused = (party: string, user: string, type: string): Reason => ({
   code: "POL-REQUEST-TYPE",
   party,
@@ -90,6 +109,20 @@ export const dataSetRefused = (party: string, user: string, dataSet: string): Re
   party,
   path: rule(user, "dataSets"),
   message: `${party} does not allow data set ${dataSet} to ${user}`,
+});
+const columnRule = (user: string, dataSet: string): string =>
+  documentPath(["relations", user, "columns", dataSet]);
+export const columnRefused = (party: string, user: string, dataSet: string, column: string): Reason => ({
+  code: "POL-COLUMN",
+  party,
+  path: columnRule(user, dataSet),
+  message: `${party} does not allow column ${column} of ${dataSet} to ${user}`,
+});
+export const columnsRefused = (party: string, user: string, dataSet: string): Reason => ({
+  code: "POL-COLUMN",
+  party,
+  path: columnRule(user, dataSet),
+  message: `${party} allows ${user} only some columns of ${dataSet}; the request reads all`,
 });
 export const archetypeRefused = (party: string, user: string, archetype: string | undefined): Reason => ({
   code: "POL-ARCHETYPE",
@@ -118,19 +151,26 @@ export const noCommonComputeProvider = (party: string, user: string, names: read
   path: rule(user, "allowedComputeProviders"),
   message: `no compute provider is allowed by all; ${party} allows ${list(names)}`,
 });
-export const computeProviderUnagreed = (
-  party: string,
-  user: string,
-  type: string,
-  what: "none" | "user" | "type",
-): Reason => ({
+/** @param lacks - an agreement at all, or one for this user */
+export const computeProviderUnagreed = (party: string, user: string, lacks: "none" | "user"): Reason => ({
   code: "POL-COMPUTE-PROVIDER-NO-AGREEMENT",
   party,
-  path: what === "type" ? rule(user, "requestTypes") : documentPath(["relations", user]),
+  path: documentPath(["relations", user]),
   message:
-    what === "none"
+    lacks === "none"
       ? `${party} may compute for the others, but has no agreement of its own`
-      : what === "user"
-        ? `${party} may compute for the others, but has no agreement for ${user} itself`
-        : `${party} may compute for the others, but does not allow ${type} to ${user} itself`,
+      : `${party} may compute for the others, but has no agreement for ${user} itself`,
+});
+export const computeProviderTypeRefused = (party: string, user: string, type: string): Reason => ({
+  code: "POL-COMPUTE-PROVIDER-NO-AGREEMENT",
+  party,
+  path: rule(user, "requestTypes"),
+  message: `${party} may compute for the others, but does not allow ${type} to ${user} itself`,
+});
+/** A compute provider's own rule that does not hold now, as the reason why it may not compute. */
+export const ofComputeProvider = ({ party, path, message }: Reason): Reason => ({
+  code: "POL-COMPUTE-PROVIDER-NO-AGREEMENT",
+  party,
+  path,
+  message: `${party} may compute for the others, but not now by its own agreement: ${message}`,
 });

@@ -1,0 +1,74 @@
+import type { Columns } from "../contract/documents.js";
+import {
+  type CompiledRelation,
+  type CompiledRequestType,
+  type Policy,
+  type Reads,
+  readsOf,
+} from "./policy.js";
+
+/** What is asked. */
+export interface DecisionRequest {
+  readonly requestType: string;
+  /** The user's name, as agreements know it. */
+  readonly user: string;
+  /** A name given twice counts once. */
+  readonly dataProviders: readonly string[];
+  /** Data sets asked for, on top of those that the request type names. */
+  readonly dataSets?: readonly string[];
+  /** Columns asked for, on top of those that the request type names. Of a data set that only the request names: these instead of all. */
+  readonly columns?: Columns;
+  /** Of a composed job: only this archetype will do. */
+  readonly archetype?: string;
+  /** Of a composed job: only this party may compute. With an archetype that computes at the data providers: absent, or one of them. */
+  readonly computeProvider?: string;
+  /** Whether all data providers must allow. Without it, and against `false` too, the request type's document counts. */
+  readonly requireAll?: boolean;
+}
+
+/** A request type that says `true` has the last word; else the request has, and where it says nothing, all must allow. */
+export function requiresAll({ requireAll }: DecisionRequest, type: CompiledRequestType): boolean {
+  return type.requireAll === true || (requireAll ?? type.requireAll ?? true);
+}
+
+/** What a request of a type reads: what the type says and what the request asks for on top. */
+export function readsOfRequest({ dataSets, columns }: DecisionRequest, type: CompiledRequestType): Reads {
+  if (dataSets === undefined && columns === undefined) return type.reads;
+  const reads = new Map(type.reads);
+  for (const [name, asked] of readsOf(dataSets ?? [], columns ?? {})) {
+    if (!reads.has(name)) reads.set(name, asked);
+    else if (asked !== undefined) {
+      const read = reads.get(name);
+      if (read !== undefined) reads.set(name, [...new Set([...read, ...asked])]);
+    }
+  }
+  return reads;
+}
+
+/** Whether a rule holds at this moment (milliseconds since 1970). A bound that is no time holds never. */
+export const holds = ({ from, until }: CompiledRelation, now: number): boolean => from <= now && now <= until;
+
+/** Whether the relation lets the user see this data set. Without a list of its own it allows those that the request type names. */
+export function allowsDataSet(
+  { dataSets }: CompiledRelation,
+  type: CompiledRequestType,
+  name: string,
+): boolean {
+  return dataSets === undefined ? type.reads.has(name) : dataSets.has(name);
+}
+
+/** Whether a party has itself agreed to this request type for this user: without that it computes for nobody. */
+export function hasAgreed(
+  party: string,
+  { user, requestType }: DecisionRequest,
+  policy: Policy,
+  now: number,
+): boolean {
+  const relation = policy.agreements.get(party)?.relations.get(user);
+  if (relation === undefined) return false;
+  return relation.requestTypes.has(requestType) && holds(relation, now);
+}
+
+export function distinct(names: readonly string[]): readonly string[] {
+  return names.length < 2 ? names : [...new Set(names)];
+}
