@@ -99,6 +99,7 @@ export class Approvals {
     }
     const question = { requestType: request.type, user, dataProviders, options: request.options };
     const decision = await enforcer.ask(question, { correlationId });
+    if (decision.error !== "") throw new CodedError(JSON.parse(decision.error) as Problem);
     if (!isApproved(decision)) return refused(request, reasonsOf(decision), decision.revision);
 
     const services = catalogue.microservices();

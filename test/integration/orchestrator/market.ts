@@ -3,6 +3,7 @@
  * messages: a test says what a step answers, and sees every message an agent gets.
  */
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 import type {
   Agreement,
   Archetype,
@@ -19,6 +20,7 @@ import {
   encode,
   type MicroserviceCommunication,
 } from "../../../policy/contract/wire.js";
+import { Audit } from "../../../policy/enforcer/audit.js";
 import { Enforcer } from "../../../policy/enforcer/enforcer.js";
 import { createMetrics } from "../../../policy/enforcer/metrics.js";
 import { type Gateway, type GatewayOptions, startGateway } from "../../../policy/gateway/gateway.js";
@@ -246,11 +248,14 @@ export class Market {
   }
 
   async startEnforcer(): Promise<void> {
+    const store = await this.newStore();
+    const folder = join(this.server.folder, "audit");
     this.enforcer = await Enforcer.start({
       bus: await this.newBus("enforcer"),
-      store: await this.newStore(),
+      store,
       log,
       metrics: createMetrics(),
+      audit: new Audit({ folder, enforcer: "policy-enforcer", store, log }),
     });
   }
 
