@@ -52,7 +52,8 @@ export function decide(request: DecisionRequest, policy: Policy, now: number): D
     return against.length === 0 ? verdict : refused(party, against, verdict.relation);
   });
   const providers = verdicts.map((v) => v.provider);
-  const agreements = revisionsOf(parties, policy);
+  const agreements: Record<string, number> = {};
+  addRevisions(parties, policy, agreements);
   const against = verdicts.flatMap((v) => v.against);
   const taking = verdicts.filter((v) => v.provider.allowed);
   if (taking.length === 0 || (all && against.length > 0))
@@ -64,12 +65,13 @@ export function decide(request: DecisionRequest, policy: Policy, now: number): D
   }
   const { options } = combination;
   const computing = new Set(options.flatMap((o) => o.computeProviders));
+  addRevisions(computing, policy, agreements);
   return {
     decision: "allow",
     providers,
     options,
     reasons: [...rulesFor(taking, computing, question), ...against],
-    agreements: { ...agreements, ...revisionsOf(computing, policy) },
+    agreements,
   };
 }
 
@@ -85,13 +87,11 @@ function malformedReasons(request: DecisionRequest, policy: Policy): readonly Re
   ];
 }
 
-function revisionsOf(parties: Iterable<string>, policy: Policy): Record<string, number> {
-  const revisions: Record<string, number> = {};
+function addRevisions(parties: Iterable<string>, policy: Policy, to: Record<string, number>): void {
   for (const party of parties) {
     const agreement = policy.agreements.get(party);
-    if (agreement !== undefined) revisions[party] = agreement.revision;
+    if (agreement !== undefined) to[party] = agreement.revision;
   }
-  return revisions;
 }
 
 /** What allows it: the rule in each data provider's agreement, then in that of each other party that may compute. */

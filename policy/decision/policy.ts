@@ -36,11 +36,17 @@ export interface CompiledAgreement {
   readonly relations: ReadonlyMap<string, CompiledRelation>;
 }
 
-/** What is read of each data set: these columns, or (undefined) all. */
-export type Reads = ReadonlyMap<string, readonly string[] | undefined>;
+/** What is read of one data set. */
+export interface Read {
+  readonly dataSet: string;
+  /** Undefined: all. */
+  readonly columns: readonly string[] | undefined;
+}
 
 export interface CompiledRequestType {
-  readonly reads: Reads;
+  readonly reads: readonly Read[];
+  /** Data sets that it reads. */
+  readonly dataSets: ReadonlySet<string>;
   readonly requireAll: boolean | undefined;
 }
 
@@ -66,35 +72,67 @@ export function compile(
 }
 
 export function compileAgreement({ value, revision }: Revised<Agreement>): CompiledAgreement {
-  // Most users of an agreement have the same rights: they share what is compiled of them.
-  const shared = new Map<string, Omit<CompiledRelation, "from" | "until">>();
   const relations = new Map<string, CompiledRelation>();
-  for (const [user, relation] of Object.entries(value.relations)) {
-    const { requestTypes, dataSets, columns, allowedArchetypes, allowedComputeProviders } = relation;
-    const key = JSON.stringify([requestTypes, dataSets, columns, allowedArchetypes, allowedComputeProviders]);
-    let rights = shared.get(key);
-    if (rights === undefined) {
-      rights = compileRights(value, relation);
-      shared.set(key, rights);
-    }
-    const from = Math.max(begins(value), begins(relation));
-    const until = Math.min(ends(value), ends(relation));
-    relations.set(user, { ...rights, from, until });
-  }
+  for (const [user, relation] of Object.entries(value.relations))
+    relations.set(user, shared(effective(value, relation)));
   return { document: value, revision, relations };
 }
 
-function compileRights(agreement: Agreement, relation: Relation): Omit<CompiledRelation, "from" | "until"> {
+/** A user's rule with what the agreement as a whole takes away from it. */
+interface Effective extends Pick<CompiledRelation, "computeProviders" | "from" | "until"> {
+  readonly requestTypes: readonly string[];
+  readonly dataSets: readonly string[] | undefined;
+  readonly columns: Columns | undefined;
+  readonly archetypes: readonly string[];
+}
+
+function effective(agreement: Agreement, relation: Relation): Effective {
   const { requestTypes, dataSets, columns, allowedArchetypes, allowedComputeProviders } = relation;
   return {
-    requestTypes: new Map(requestTypes.map((type, i) => [type, i])),
-    dataSets: dataSets && new Set(dataSets),
-    columns: columns && new Map(Object.entries(columns).map(([name, allowed]) => [name, new Set(allowed)])),
-    archetypes: new Set(allowedArchetypes.filter((a) => agreement.archetypes.includes(a))),
-    computeProviders: [
-      ...new Set(allowedComputeProviders.filter((c) => agreement.computeProviders.includes(c))),
-    ].sort(),
+    requestTypes,
+    dataSets,
+    columns,
+    archetypes: allowedArchetypes.filter((a) => agreement.archetypes.includes(a)),
+    computeProviders: allowedComputeProviders.filter((c) => agreement.computeProviders.includes(c)).sort(),
+    from: Math.max(begins(agreement), begins(relation)),
+    until: Math.min(ends(agreement), ends(relation)),
   };
+}
+
+/**
+ * Rules that say the same are one object, whoever's they are: a marketplace has many users and few kinds of rules, and what is asked of thousands of
+ * agreements then stays in the processor's cache.
+ */
+const known = new Map<string, CompiledRelation>();
+/** Rules may come that are never used again: then all are forgotten, and those that are in use go on unshared. */
+const MOST_KNOWN = 20_000;
+
+function shared(rule: Effective): CompiledRelation {
+  const { requestTypes, dataSets, columns, archetypes, computeProviders, from, until } = rule;
+  // JSON has no infinity and no NaN, so the times as texts.
+  const key = JSON.stringify([
+    requestTypes,
+    dataSets,
+    columns,
+    archetypes,
+    computeProviders,
+    `${from} ${until}`,
+  ]);
+  let compiled = known.get(key);
+  if (compiled === undefined) {
+    compiled = {
+      requestTypes: new Map(requestTypes.map((type, i) => [type, i])),
+      dataSets: dataSets && new Set(dataSets),
+      columns: columns && new Map(Object.entries(columns).map(([name, allowed]) => [name, new Set(allowed)])),
+      archetypes: new Set(archetypes),
+      computeProviders: [...new Set(computeProviders)],
+      from,
+      until,
+    };
+    if (known.size >= MOST_KNOWN) known.clear();
+    known.set(key, compiled);
+  }
+  return compiled;
 }
 
 /** Most preferred first. */
@@ -107,13 +145,17 @@ export function compileRequestType({
   columns = {},
   requireAll,
 }: RequestType): CompiledRequestType {
-  return { reads: readsOf(dataSets, columns), requireAll };
+  const reads = readsOf(dataSets, columns);
+  return { reads, dataSets: new Set(reads.map((r) => r.dataSet)), requireAll };
 }
 
 /** What naming these data sets and columns reads. Columns alone name their data set as well. */
-export function readsOf(dataSets: readonly string[], columns: Columns): Reads {
-  const names = [...dataSets, ...Object.keys(columns).sort()];
-  return new Map(names.map((name) => [name, Object.hasOwn(columns, name) ? columns[name] : undefined]));
+export function readsOf(dataSets: readonly string[], columns: Columns): readonly Read[] {
+  const names = new Set([...dataSets, ...Object.keys(columns).sort()]);
+  return Array.from(names, (dataSet) => ({
+    dataSet,
+    columns: Object.hasOwn(columns, dataSet) ? columns[dataSet] : undefined,
+  }));
 }
 
 const begins = ({ notBefore }: Validity): number =>

@@ -1,4 +1,4 @@
-import type { CompiledAgreement, CompiledRelation, CompiledRequestType, Policy, Reads } from "./policy.js";
+import type { CompiledAgreement, CompiledRelation, CompiledRequestType, Policy, Read } from "./policy.js";
 import type { Reason } from "./reasons.js";
 import * as reason from "./reasons.js";
 import { allowsDataSet, type DecisionRequest, hasAgreed, holds } from "./request.js";
@@ -28,7 +28,7 @@ export interface Question {
   /** Milliseconds since 1970. */
   readonly now: number;
   readonly type: CompiledRequestType;
-  readonly reads: Reads;
+  readonly reads: readonly Read[];
 }
 
 /** One data provider's answer by itself. */
@@ -43,7 +43,7 @@ export function verdictOf(party: string, question: Question): Verdict {
   if (!holds(relation, now)) against.push(...timeReasons(agreement, user, now));
   if (!relation.requestTypes.has(requestType))
     against.push(reason.requestTypeRefused(party, user, requestType));
-  for (const [name, columns] of reads) {
+  for (const { dataSet: name, columns } of reads) {
     if (!allowsDataSet(relation, type, name)) against.push(reason.dataSetRefused(party, user, name));
     else columnReasons(party, user, relation, name, columns, against);
   }

@@ -30,14 +30,23 @@ export type ReasonCode =
   | "POL-COMPUTE-PROVIDER-NO-AGREEMENT"
   | "POL-NO-COMMON-COMPUTE-PROVIDER";
 
-const rule = (user: string, field: string, index?: number): string =>
-  documentPath(["relations", user, field, ...(index === undefined ? [] : [index])]);
+/** The reasons of one decision are about one user, whose path takes the most time to write. */
+let lastUser = "";
+let lastRelation = documentPath(["relations", ""]);
+function relationPath(user: string): string {
+  if (user !== lastUser) {
+    lastRelation = documentPath(["relations", user]);
+    lastUser = user;
+  }
+  return lastRelation;
+}
+const rule = (user: string, field: string): string => `${relationPath(user)}.${field}`;
 const list = (names: readonly string[]): string => (names.length === 0 ? "none" : names.join(", "));
 
 export const allowed = (party: string, user: string, type: string, index: number): Reason => ({
   code: "POL-ALLOWED",
   party,
-  path: rule(user, "requestTypes", index),
+  path: `${rule(user, "requestTypes")}[${index}]`,
   message: `${party} allows ${type} to ${user}`,
 });
 export const noUser = (): Reason => ({
@@ -79,7 +88,7 @@ export const providerUnknown = (party: string): Reason => ({
 export const noAgreement = (party: string, user: string): Reason => ({
   code: "POL-NO-AGREEMENT",
   party,
-  path: documentPath(["relations", user]),
+  path: relationPath(user),
   message: `${party} has no agreement for ${user}`,
 });
 const bound = (user: string | undefined, field: string): string =>
@@ -111,7 +120,7 @@ export const dataSetRefused = (party: string, user: string, dataSet: string): Re
   message: `${party} does not allow data set ${dataSet} to ${user}`,
 });
 const columnRule = (user: string, dataSet: string): string =>
-  documentPath(["relations", user, "columns", dataSet]);
+  documentPath(["columns", dataSet], relationPath(user));
 export const columnRefused = (party: string, user: string, dataSet: string, column: string): Reason => ({
   code: "POL-COLUMN",
   party,
@@ -155,7 +164,7 @@ export const noCommonComputeProvider = (party: string, user: string, names: read
 export const computeProviderUnagreed = (party: string, user: string, lacks: "none" | "user"): Reason => ({
   code: "POL-COMPUTE-PROVIDER-NO-AGREEMENT",
   party,
-  path: documentPath(["relations", user]),
+  path: relationPath(user),
   message:
     lacks === "none"
       ? `${party} may compute for the others, but has no agreement of its own`

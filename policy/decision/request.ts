@@ -3,7 +3,6 @@ import {
   type CompiledRelation,
   type CompiledRequestType,
   type Policy,
-  type Reads,
   readsOf,
 } from "./policy.js";
 
@@ -32,17 +31,21 @@ export function requiresAll({ requireAll }: DecisionRequest, type: CompiledReque
 }
 
 /** What a request of a type reads: what the type says and what the request asks for on top. */
-export function readsOfRequest({ dataSets, columns }: DecisionRequest, type: CompiledRequestType): Reads {
+export function readsOfRequest(
+  { dataSets, columns }: DecisionRequest,
+  type: CompiledRequestType,
+): readonly Read[] {
   if (dataSets === undefined && columns === undefined) return type.reads;
-  const reads = new Map(type.reads);
-  for (const [name, asked] of readsOf(dataSets ?? [], columns ?? {})) {
-    if (!reads.has(name)) reads.set(name, asked);
-    else if (asked !== undefined) {
-      const read = reads.get(name);
-      if (read !== undefined) reads.set(name, [...new Set([...read, ...asked])]);
-    }
+  const asked = new Map(readsOf(dataSets ?? [], columns ?? {}).map((read) => [read.dataSet, read.columns]));
+  const both = type.reads.map((read) => {
+    const more = asked.get(read.dataSet);
+    if (read.columns === undefined || more === undefined) return read;
+    return { dataSet: read.dataSet, columns: [...new Set([...read.columns, ...more])] };
+  });
+  for (const [dataSet, more] of asked) {
+    if (!type.dataSets.has(dataSet)) both.push({ dataSet, columns: more });
   }
-  return reads;
+  return both;
 }
 
 /** Whether a rule holds at this moment (milliseconds since 1970). A bound that is no time holds never. */
@@ -54,7 +57,7 @@ export function allowsDataSet(
   type: CompiledRequestType,
   name: string,
 ): boolean {
-  return dataSets === undefined ? type.reads.has(name) : dataSets.has(name);
+  return dataSets === undefined ? type.dataSets.has(name) : dataSets.has(name);
 }
 
 /** Whether a party has itself agreed to this request type for this user: without that it computes for nobody. */

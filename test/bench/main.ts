@@ -1,4 +1,4 @@
-// npm run bench -- [--json FILE] [--short] [--only approval,round,preview]
+// npm run bench -- [--json FILE] [--short] [--only approval,round,preview,decision]
 import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -7,7 +7,9 @@ import { readExperiment } from "../../dynamos/experiment.js";
 import { follow, submit } from "../../dynamos/runs/request.js";
 import { parseSettings } from "../../dynamos/runs/settings.js";
 import type { RoundReport } from "../../policy/contract/job.js";
+import { decisionLines } from "./decision.js";
 import { putDocuments } from "./documents.js";
+import { enforcerLines } from "./enforcer.js";
 import { bareEcho, bareTransaction } from "./floors.js";
 import { type Market, startMarket, startSkeleton } from "./market.js";
 import { alternate, block, type Line, median, rateLine, table, timeLine } from "./measure.js";
@@ -17,7 +19,7 @@ const { values } = parseArgs({
   options: {
     json: { type: "string" },
     short: { type: "boolean", default: false },
-    only: { type: "string", default: "approval,round,preview" },
+    only: { type: "string", default: "approval,round,preview,decision" },
   },
 });
 const wanted = new Set(values.only.split(","));
@@ -27,7 +29,9 @@ const folder = resolve("examples/titanic");
 async function main(): Promise<void> {
   setGlobalDispatcher(new Agent({ connections: 128, pipelining: 1 }));
   const lines: Line[] = [];
+  if (wanted.has("decision")) lines.push(...decisionLines(values.short));
   if (wanted.has("approval") || wanted.has("round")) lines.push(...(await marketLines()));
+  if (wanted.has("enforcer")) lines.push(...(await enforcerLines(scale)));
   if (wanted.has("preview")) lines.push(await previewLine(values.short ? 2 : 5));
   console.log(table(lines));
   if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(lines, null, 1)}\n`);

@@ -55,6 +55,11 @@ export class Dice {
     return Date.parse(this.#one(TIMES)) + this.#one([-1, 0, 1]);
   }
 
+  /** A whole number from 0, less than `count`. */
+  below(count: number): number {
+    return Math.floor(this.#next() * count);
+  }
+
   /** In [0, 1) (mulberry32). */
   #next(): number {
     this.#state = (this.#state + 0x6d2b79f5) >>> 0;
