@@ -3,6 +3,7 @@ import {
   type CompiledRelation,
   type CompiledRequestType,
   type Policy,
+  type Read,
   readsOf,
 } from "./policy.js";
 
