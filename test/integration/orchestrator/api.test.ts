@@ -134,9 +134,7 @@ describe("the operator's API", () => {
       "DOC-ARCHETYPE-UNKNOWN archetypes[1]",
       `DOC-REQUEST-TYPE-UNKNOWN ${at("requestTypes[0]")}`,
       `DOC-DATASET-UNKNOWN ${at("dataSets[0]")}`,
-      ...(agreement("one").archetypes.includes("computeToData")
-        ? [`DOC-NOT-OFFERED ${at("allowedArchetypes[0]")}`]
-        : []),
+      `DOC-NOT-OFFERED ${at("allowedArchetypes[1]")}`,
       `DOC-DATASET-UNKNOWN ${at("columns.nothing")}`,
     ]);
     expect(await found(wrong({ requestTypes: [] }))).toEqual([
