@@ -23,6 +23,11 @@ export interface AuditOptions {
   readonly checkpointMs?: number;
   /** Pause after a fault. Default 500 ms. */
   readonly retryMs?: number;
+  /**
+   * Least milliseconds between two writes: what comes meanwhile shares one wait for the disk. Nobody's answer waits for it, only its
+   * acknowledgement. Default 5.
+   */
+  readonly gatherMs?: number;
 }
 
 /** What happened, before it has its place in the chain. */
@@ -44,6 +49,7 @@ const DEFAULTS = {
   checkpointRecords: 5_000,
   checkpointMs: 5_000,
   retryMs: 500,
+  gatherMs: 5,
 } as const;
 /** Entries written at once. One more is never far: the next write follows at once. */
 const MOST_AT_ONCE = 1_000;
@@ -68,6 +74,8 @@ export class Audit {
   #trouble: Problem | undefined;
   #checkpointing: Promise<void> | undefined;
   #signed = 0;
+  /** When the last write began. */
+  #began = Number.NEGATIVE_INFINITY;
 
   constructor(options: AuditOptions) {
     this.#options = { ...DEFAULTS, ...options };
@@ -114,6 +122,9 @@ export class Audit {
 
   async #work(): Promise<void> {
     while (this.#queue.length > 0) {
+      const early = this.#began + this.#options.gatherMs - performance.now();
+      if (early > 0) await this.#pause(early);
+      this.#began = performance.now();
       const waiting = this.#queue.slice(0, MOST_AT_ONCE);
       try {
         const writer = await this.#open();
@@ -126,8 +137,7 @@ export class Audit {
             reject(new CodedError(this.#trouble ?? unwritable("", error)));
           break;
         }
-        // Ended early by giveUp: then there is one more attempt.
-        await sleep(this.#options.retryMs, undefined, { signal: this.#end.signal }).catch(() => {});
+        await this.#pause(this.#options.retryMs);
         continue;
       }
       if (this.#trouble !== undefined) this.#options.log.info("the audit can be written again");
@@ -137,6 +147,11 @@ export class Audit {
       await this.#written();
     }
     this.#working = undefined;
+  }
+
+  /** Ended early by giveUp: then there is one more attempt. */
+  async #pause(milliseconds: number): Promise<void> {
+    await sleep(milliseconds, undefined, { signal: this.#end.signal }).catch(() => {});
   }
 
   /** The segment to write to: found, begun or followed by the next. */

@@ -16,7 +16,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(root, { recursive: true }));
 
-const small = { segmentBytes: 900, checkpointRecords: 3, checkpointMs: 1e6, retryMs: 5 };
+const small = { segmentBytes: 900, checkpointRecords: 3, checkpointMs: 1e6, retryMs: 5, gatherMs: 0 };
 const start = (folder: string, memory: MemoryStore, more: object = {}): Audit =>
   new Audit({ folder, enforcer: "policy-enforcer", store: memory.store, log, ...small, ...more });
 const entry = (n: number) =>
