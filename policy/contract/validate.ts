@@ -97,9 +97,12 @@ function requestSchemaProblems({ schema }: RequestType): Problem[] {
 
 function schemaProblems(validate: ValidateFunction, value: unknown, code: string, root = ""): Problem[] {
   if (validate(value)) return [];
-  const errors = (validate.errors ?? []).filter(
-    (e) => e.keyword !== "if" && !(e.keyword === "pattern" && e.propertyName !== undefined),
-  );
+  const all = validate.errors ?? [];
+  const isToldAlready = ({ keyword, instancePath, propertyName }: ErrorObject): boolean =>
+    keyword === "if" ||
+    (keyword === "pattern" && propertyName !== undefined) ||
+    (keyword === "format" && all.some((e) => e.keyword === "pattern" && e.instancePath === instancePath));
+  const errors = all.filter((error) => !isToldAlready(error));
   return errors.slice(0, MOST_PROBLEMS).map((error) => schemaProblem(error, value, code, root));
 }
 
