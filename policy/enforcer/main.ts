@@ -14,19 +14,25 @@ runService("policy-enforcer", async ({ log }) => {
     Bus.connect(busOptions(config)),
     Store.connect({ endpoint: config.ETCD_ENDPOINT, log }),
   ]);
+  let enforcer: Enforcer | undefined;
   const audit = new Audit({ folder: config.AUDIT_FOLDER, enforcer: config.SERVICE_NAME, store, log });
-  const enforcer = await Enforcer.start({ bus, store, log, metrics, audit });
   const http = createHttp({
     log,
     codes: "POL",
     metrics: metrics.registry,
-    ready: () => (bus.up ? (audit.trouble?.message ?? true) : "the message broker is away"),
+    ready: () => {
+      if (enforcer === undefined) return "it is starting";
+      return bus.up ? (audit.trouble?.message ?? true) : "the message broker is away";
+    },
   });
+  // The port first: a second process of this enforcer ends here, before it writes to the same audit.
   await http.listen({ host: config.HTTP_HOST, port: config.HTTP_PORT });
+  const started = await Enforcer.start({ bus, store, log, metrics, audit });
+  enforcer = started;
   return {
     async close() {
       await http.close();
-      await enforcer.close();
+      await started.close();
       await bus.close();
       await store.close();
     },

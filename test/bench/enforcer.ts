@@ -26,7 +26,7 @@ const user = "ada@uva.nl";
 
 /** Two lines: one caller's median, and the rate of 128 callers. */
 export async function enforcerLines(scale: number): Promise<Line[]> {
-  const folder = mkdtempSync(join(process.env.BENCH_AUDIT_ROOT ?? tmpdir(), "enforcer-bench-"));
+  const folder = mkdtempSync(join(tmpdir(), "enforcer-bench-"));
   const [broker, server] = await Promise.all([startBroker(), startStore()]);
   const children: ChildProcess[] = [];
   const closers: (() => Promise<void>)[] = [];
@@ -34,7 +34,7 @@ export async function enforcerLines(scale: number): Promise<Line[]> {
     await putPolicy(server.endpoint);
     const [port] = await freePorts(1);
     writeFileSync(join(folder, "password"), "guest", { mode: 0o600 });
-    const enforcer = spawn(process.execPath, [process.env.BENCH_ENFORCER ?? join(root, "dist/policy/enforcer/main.js")], {
+    const enforcer = spawn(process.execPath, [join(root, "dist/policy/enforcer/main.js")], {
       stdio: ["ignore", "ignore", "inherit"],
       env: {
         SERVICE_NAME: "policy-enforcer",
@@ -46,7 +46,6 @@ export async function enforcerLines(scale: number): Promise<Line[]> {
         HTTP_PORT: String(port),
         AUDIT_FOLDER: join(folder, "audit"),
         LOG_LEVEL: "warn",
-        NODE_OPTIONS: process.env.BENCH_NODE_OPTIONS ?? "",
       },
     });
     const echoer = fork(join(__dirname, "skeleton.ts"), ["echo", String(broker.port), server.endpoint], {

@@ -326,6 +326,20 @@ describe("the policy enforcer's audit", () => {
     expect((await verify()).problems).toEqual([]);
   }, 60_000);
 
+  it("is left alone by a second process of the same enforcer, which cannot start", async () => {
+    const old = readdirSync(auditFolder).length;
+    enforcer = startEnforcer();
+    await until("the enforcer is ready", healthy);
+    await until("its segment is there", () => readdirSync(auditFolder).length > old);
+    const before = readdirSync(auditFolder);
+    const second = startEnforcer();
+    expect(await once(second, "exit")).toEqual([1, null]);
+    expect(readdirSync(auditFolder)).toEqual(before);
+    expect((await ask()).answer.requestApproved).toBe(true);
+    await end("SIGTERM");
+    expect((await verify()).problems).toEqual([]);
+  }, 60_000);
+
   it("is verified, exported and shown by the command, which names the first broken record", async () => {
     enforcer = startEnforcer();
     await until("the enforcer is ready", healthy);
