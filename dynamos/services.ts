@@ -1,4 +1,5 @@
 import type { ServiceSpec } from "../infra/local/index.js";
+import { AUDIT_FOLDER_NAME } from "../policy/contract/audit.js";
 import { brokerConfiguration, brokerDefinitions, brokerSecret } from "./broker-definitions.js";
 import { type AgentPlace, agentService, OUTSIDE_NODE, type Placement } from "./placement.js";
 
@@ -43,7 +44,7 @@ export function coreServices({
     epmd(node),
     broker(node),
     store(node),
-    policyService(ENFORCER, "enforcer", node),
+    policyService(ENFORCER, "enforcer", node, { AUDIT_FOLDER: `{{folder}}/${AUDIT_FOLDER_NAME}` }),
     policyService(ORCHESTRATOR, "orchestrator", node, {
       OPERATOR_TOKEN_FILE: `{{secretFile:${OPERATOR_TOKEN}}}`,
     }),

@@ -25,6 +25,7 @@ const commands: Readonly<Record<string, () => Promise<Register>>> = {
   sites: async () => (await import("./sites.js")).registerSites,
   schema: async () => (await import("./schema.js")).registerSchema,
   agreements: async () => (await import("./agreements.js")).registerAgreements,
+  audit: async () => (await import("./audit.js")).registerAudit,
   clean: async () => (await import("./clean.js")).registerClean,
 };
 

@@ -1,5 +1,5 @@
+import { agreementProblems, columnsOfListed, unknown } from "./agreement-check.js";
 import {
-  type Agreement,
   DOCUMENT_KINDS,
   type DocumentKind,
   type DocumentOf,
@@ -8,7 +8,6 @@ import {
 } from "./documents.js";
 import { documentPath } from "./paths.js";
 import type { Problem } from "./problem.js";
-import { suggestion } from "./suggest.js";
 import { validateDocument } from "./validate.js";
 import { workflowProblems } from "./workflow-check.js";
 
@@ -58,8 +57,22 @@ export function checkDocuments(all: Documents, parties?: Iterable<string>): Docu
     (path, code, message, remedy) =>
       problems.push({ kind, name, code, path: documentPath(path), message, remedy });
 
-  for (const [name, agreement] of documents.agreement)
-    checkAgreement(agreement, names, members, reporter("agreement", name));
+  for (const [name, agreement] of documents.agreement) {
+    if (Object.keys(agreement.relations).length === 0)
+      reporter("agreement", name)(
+        ["relations"],
+        "DOC-AGREEMENT-NOBODY",
+        "names nobody",
+        "name a user, or remove the agreement",
+      );
+    const found = agreementProblems(agreement, {
+      archetypes: names.archetype,
+      requestTypes: names.requestType,
+      dataSets: names.dataset,
+      parties: members,
+    });
+    problems.push(...found.map((problem) => ({ kind: "agreement" as const, name, ...problem })));
+  }
   for (const [name, type] of documents.requestType)
     checkRequestType(type, names, documents.microservice, reporter("requestType", name));
   for (const [name, service] of documents.microservice) {
@@ -67,8 +80,7 @@ export function checkDocuments(all: Documents, parties?: Iterable<string>): Docu
       service.invalidArchetypes,
       ["invalidArchetypes"],
       names.archetype,
-      "DOC-ARCHETYPE-UNKNOWN",
-      "archetype",
+      { code: "DOC-ARCHETYPE-UNKNOWN", what: "archetype" },
       reporter("microservice", name),
     );
   }
@@ -82,63 +94,6 @@ interface Names {
   readonly dataset: ReadonlySet<string>;
 }
 
-function checkAgreement(
-  agreement: Agreement,
-  names: Names,
-  members: ReadonlySet<string>,
-  report: Report,
-): void {
-  if (!members.has(agreement.name)) {
-    report(["name"], "DOC-PARTY-UNKNOWN", `no party ${agreement.name}`, suggestion(agreement.name, members));
-  }
-  unknown(
-    agreement.archetypes,
-    ["archetypes"],
-    names.archetype,
-    "DOC-ARCHETYPE-UNKNOWN",
-    "archetype",
-    report,
-  );
-  unknown(agreement.computeProviders, ["computeProviders"], members, "DOC-PARTY-UNKNOWN", "party", report);
-  const users = Object.entries(agreement.relations);
-  if (users.length === 0) {
-    report(["relations"], "DOC-AGREEMENT-NOBODY", "names nobody", "name a user, or remove the agreement");
-  }
-  for (const [user, relation] of users) {
-    const at = (field: string): readonly string[] => ["relations", user, field];
-    if (relation.requestTypes.length === 0) {
-      report(at("requestTypes"), "POL-USER-NO-RIGHTS", "empty", "name a request type or remove the user");
-    }
-    if (relation.allowedArchetypes.length === 0) {
-      report(at("allowedArchetypes"), "POL-USER-NO-RIGHTS", "empty", "name an archetype or remove the user");
-    }
-    unknown(
-      relation.requestTypes,
-      at("requestTypes"),
-      names.requestType,
-      "DOC-REQUEST-TYPE-UNKNOWN",
-      "request type",
-      report,
-    );
-    unknown(
-      relation.dataSets ?? [],
-      at("dataSets"),
-      names.dataset,
-      "DOC-DATASET-UNKNOWN",
-      "data set",
-      report,
-    );
-    offered(relation.allowedArchetypes, at("allowedArchetypes"), agreement.archetypes, "archetypes", report);
-    offered(
-      relation.allowedComputeProviders,
-      at("allowedComputeProviders"),
-      agreement.computeProviders,
-      "computeProviders",
-      report,
-    );
-  }
-}
-
 function checkRequestType(
   type: RequestType,
   names: Names,
@@ -149,52 +104,24 @@ function checkRequestType(
     type.requiredServices,
     ["requiredServices"],
     names.microservice,
-    "DOC-SERVICE-UNKNOWN",
-    "microservice",
+    { code: "DOC-SERVICE-UNKNOWN", what: "microservice" },
     report,
   );
   unknown(
     type.optionalServices ?? [],
     ["optionalServices"],
     names.microservice,
-    "DOC-SERVICE-UNKNOWN",
-    "microservice",
+    { code: "DOC-SERVICE-UNKNOWN", what: "microservice" },
     report,
   );
-  unknown(type.dataSets ?? [], ["dataSets"], names.dataset, "DOC-DATASET-UNKNOWN", "data set", report);
+  unknown(
+    type.dataSets ?? [],
+    ["dataSets"],
+    names.dataset,
+    { code: "DOC-DATASET-UNKNOWN", what: "data set" },
+    report,
+  );
+  columnsOfListed({ ...type, dataSets: type.dataSets ?? [] }, [], names.dataset, report);
   for (const { path, code, message, remedy } of workflowProblems(type, names.microservice, services))
     report(path, code, message, remedy);
-}
-
-function unknown(
-  used: readonly string[],
-  path: readonly string[],
-  known: ReadonlySet<string>,
-  code: string,
-  what: string,
-  report: Report,
-): void {
-  for (const [i, name] of used.entries()) {
-    if (!known.has(name)) report([...path, i], code, `no ${what} ${name}`, suggestion(name, known));
-  }
-}
-
-/** What a relation allows counts only where the agreement as a whole offers it: else it looks like a right and is none. */
-function offered(
-  used: readonly string[],
-  path: readonly string[],
-  offer: readonly string[],
-  field: string,
-  report: Report,
-): void {
-  for (const [i, name] of used.entries()) {
-    if (!offer.includes(name)) {
-      report(
-        [...path, i],
-        "DOC-NOT-OFFERED",
-        `${name} is not in the agreement's own ${field}, so it gives no right`,
-        `add it to ${field}, or remove it here`,
-      );
-    }
-  }
 }

@@ -1,17 +1,28 @@
 /** The documents that people write and the store holds. Their JSON Schemas are in `schemas.ts`. */
 
-/** What one user may do with one steward's data. */
-export interface Relation {
+/** When a rule counts, both moments included: RFC 3339 with seconds and zone, e.g. `2026-12-31T23:59:59Z`. Absent: from ever, for ever. */
+export interface Validity {
+  readonly notBefore?: string;
+  readonly notAfter?: string;
+}
+
+/** Columns by data set. Of a data set with several tables a column is written `table.column`. */
+export type Columns = Readonly<Record<string, readonly string[]>>;
+
+/** What one user may do with one steward's data. Its times narrow the agreement's. */
+export interface Relation extends Validity {
   readonly ID: string;
   readonly requestTypes: readonly string[];
   /** Data sets the user may use. Absent: all that the request type names. */
   readonly dataSets?: readonly string[];
+  /** Of these data sets only these columns. Of a data set that is not here: all. */
+  readonly columns?: Columns;
   readonly allowedArchetypes: readonly string[];
   readonly allowedComputeProviders: readonly string[];
 }
 
-/** A data steward's agreement: the only source of rights. No relation, no right. */
-export interface Agreement {
+/** A data steward's agreement: the only source of rights. No relation, no right. Its times hold for all its relations. */
+export interface Agreement extends Validity {
   readonly name: string;
   /** By user name, e.g. `ada@uva.nl`. */
   readonly relations: Readonly<Record<string, Relation>>;
@@ -61,6 +72,13 @@ export interface RequestType {
   readonly optionalServices?: readonly string[];
   /** Data sets a request of this type reads. */
   readonly dataSets?: readonly string[];
+  /** Of these data sets it reads only these columns. Of a data set that is not here: all. */
+  readonly columns?: Columns;
+  /**
+   * Whether all data providers must allow. `true`: no request can say otherwise. `false`: a request that says nothing goes on with those that allow.
+   * Absent: all, unless the request's option `requireAll` is false.
+   */
+  readonly requireAll?: boolean;
   /** JSON Schema of the request's `data`. */
   readonly schema?: Readonly<Record<string, unknown>>;
   readonly workflow?: Workflow;

@@ -5,10 +5,20 @@ import type { DocumentKind } from "./documents.js";
 export const NAME_PATTERN = "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$";
 /** User names (often mail addresses) become parts of keys. */
 export const USER_PATTERN = "^[^/\\s\\u0000-\\u001f\\u007f]{1,254}$";
+/** RFC 3339 with seconds and zone. That the day exists is the format's to check. */
+export const TIME_PATTERN =
+  "^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:[0-5]\\d(\\.\\d{1,9})?(Z|[+-]\\d{2}:\\d{2})$";
 
 const name = { type: "string", pattern: NAME_PATTERN } as const;
 const names = { type: "array", items: name, uniqueItems: true, maxItems: 1_024 } as const;
 const text = { type: "string", minLength: 1, maxLength: 256 } as const;
+const time = { type: "string", pattern: TIME_PATTERN, format: "date-time" } as const;
+const columns = {
+  type: "object",
+  maxProperties: 1_024,
+  propertyNames: { pattern: NAME_PATTERN },
+  additionalProperties: { type: "array", items: text, uniqueItems: true, minItems: 1, maxItems: 10_000 },
+} as const;
 
 function object(required: readonly string[], properties: Record<string, unknown>) {
   return { type: "object", required, properties, additionalProperties: false } as const;
@@ -18,8 +28,11 @@ const relation = object(["ID", "requestTypes", "allowedArchetypes", "allowedComp
   ID: text,
   requestTypes: names,
   dataSets: names,
+  columns,
   allowedArchetypes: names,
   allowedComputeProviders: names,
+  notBefore: time,
+  notAfter: time,
 });
 
 const workflow = object(["steps", "result"], {
@@ -53,6 +66,8 @@ export const DOCUMENT_SCHEMAS: Readonly<Record<DocumentKind, object>> = {
     },
     computeProviders: names,
     archetypes: names,
+    notBefore: time,
+    notAfter: time,
   }),
   archetype: object(["name", "computeProvider", "resultRecipient", "weight"], {
     name,
@@ -65,6 +80,8 @@ export const DOCUMENT_SCHEMAS: Readonly<Record<DocumentKind, object>> = {
     requiredServices: names,
     optionalServices: names,
     dataSets: names,
+    columns,
+    requireAll: { type: "boolean" },
     schema: { type: "object" },
     workflow,
   }),

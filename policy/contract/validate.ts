@@ -1,7 +1,13 @@
 import { Ajv, type ErrorObject, type ValidateFunction } from "ajv";
 import addFormatsModule from "ajv-formats";
 import { DOCUMENT_KINDS, type DocumentKind, type RequestType } from "./documents.js";
-import { DOCUMENT_SCHEMAS, NAME_PATTERN, REQUEST_BODY_SCHEMA, USER_PATTERN } from "./json-schemas.js";
+import {
+  DOCUMENT_SCHEMAS,
+  NAME_PATTERN,
+  REQUEST_BODY_SCHEMA,
+  TIME_PATTERN,
+  USER_PATTERN,
+} from "./json-schemas.js";
 import { documentPath } from "./paths.js";
 import type { Problem } from "./problem.js";
 import { suggestion } from "./suggest.js";
@@ -9,6 +15,7 @@ import { suggestion } from "./suggest.js";
 const addFormats = addFormatsModule.default;
 
 const ajv = new Ajv({ allErrors: true, strict: true, allowUnionTypes: true, verbose: true });
+addFormats(ajv, ["date-time"]);
 const DOCUMENT_VALIDATORS = Object.fromEntries(
   DOCUMENT_KINDS.map((kind) => [kind, ajv.compile(DOCUMENT_SCHEMAS[kind])]),
 ) as Record<DocumentKind, ValidateFunction>;
@@ -90,9 +97,12 @@ function requestSchemaProblems({ schema }: RequestType): Problem[] {
 
 function schemaProblems(validate: ValidateFunction, value: unknown, code: string, root = ""): Problem[] {
   if (validate(value)) return [];
-  const errors = (validate.errors ?? []).filter(
-    (e) => e.keyword !== "if" && !(e.keyword === "pattern" && e.propertyName !== undefined),
-  );
+  const all = validate.errors ?? [];
+  const isToldAlready = ({ keyword, instancePath, propertyName }: ErrorObject): boolean =>
+    keyword === "if" ||
+    (keyword === "pattern" && propertyName !== undefined) ||
+    (keyword === "format" && all.some((e) => e.keyword === "pattern" && e.instancePath === instancePath));
+  const errors = all.filter((error) => !isToldAlready(error));
   return errors.slice(0, MOST_PROBLEMS).map((error) => schemaProblem(error, value, code, root));
 }
 
@@ -117,16 +127,15 @@ function schemaProblem(error: ErrorObject, value: unknown, code: string, root: s
         suggestion(String(additionalProperty), fieldsOf(error)),
       );
     case "propertyNames":
-      return make(
-        [...at, String(propertyName)],
-        "is no name for this",
-        NAME_RULES[USER_PATTERN] ?? "choose another name",
-      );
+      return make([...at, String(propertyName)], "is no name for this", nameRule(error));
     case "enum": {
       const values = (allowedValues as readonly unknown[]).map(String);
       return make(at, `must be ${values.join(" or ")}`, "use one of these");
     }
+    case "format":
+      return make(at, "is no date and time", TIME_RULE);
     case "pattern": {
+      if (error.params.pattern === TIME_PATTERN) return make(at, "is no date and time", TIME_RULE);
       const rule = NAME_RULES[String(error.params.pattern)];
       return make(
         at,
@@ -144,6 +153,13 @@ const NAME_RULES: Readonly<Record<string, string>> = {
     "use 1 to 63 letters, digits, dots, dashes and underscores, beginning with a letter or digit",
   [USER_PATTERN]: "use 1 to 254 characters without spaces and slashes",
 };
+const TIME_RULE = "write it with seconds and zone, e.g. 2026-12-31T23:59:59Z";
+
+/** The rule that an object's field names broke. */
+function nameRule({ parentSchema }: ErrorObject): string {
+  const { pattern } = (parentSchema as { propertyNames?: { pattern?: string } }).propertyNames ?? {};
+  return NAME_RULES[pattern ?? ""] ?? "choose another name";
+}
 
 /** A JSON pointer's parts; those that index an array as numbers. */
 function partsOf(pointer: string, value: unknown): (string | number)[] {

@@ -1,3 +1,15 @@
-export { type Decision, type DecisionRequest, decide, type Option, type ProviderDecision } from "./decide.js";
-export { CompiledAgreement, compile, type Policy, type Revised } from "./policy.js";
+export { allows } from "./allows.js";
+export type { Option } from "./combine.js";
+export { type Decision, decide } from "./decide.js";
+export {
+  type CompiledAgreement,
+  compile,
+  compileAgreement,
+  compileArchetypes,
+  compileRequestType,
+  type Policy,
+  type Revised,
+} from "./policy.js";
+export type { ProviderDecision } from "./provider.js";
 export type { Reason, ReasonCode } from "./reasons.js";
+export type { DecisionRequest } from "./request.js";

@@ -1,5 +1,11 @@
-import type { Agreement, Archetype, Relation, RequestType } from "../contract/documents.js";
-import { allowed, type Reason } from "./reasons.js";
+import type {
+  Agreement,
+  Archetype,
+  Columns,
+  Relation,
+  RequestType,
+  Validity,
+} from "../contract/documents.js";
 
 /** A document with the revision at which it was last written. */
 export interface Revised<T> {
@@ -9,85 +15,153 @@ export interface Revised<T> {
 
 /** What one user may do with one steward's data. Only what the agreement as a whole offers counts. */
 export interface CompiledRelation {
-  /** The rule that allows a request type, as a reason: made once. */
-  readonly requestTypes: ReadonlyMap<string, Reason>;
+  /** Where each request type stands in the rule. */
+  readonly requestTypes: ReadonlyMap<string, number>;
   /** Absent: all that the request type names. */
   readonly dataSets: ReadonlySet<string> | undefined;
+  /** Limits by data set. */
+  readonly columns: ReadonlyMap<string, ReadonlySet<string>> | undefined;
   readonly archetypes: ReadonlySet<string>;
   /** By name. */
   readonly computeProviders: readonly string[];
+  /** Milliseconds since 1970, both included: the narrower of the agreement's and the user's own. What is no number holds never. */
+  readonly from: number;
+  readonly until: number;
 }
 
-/** An agreement whose relations are compiled when they are first asked for: most users do not come before the next change. */
-export class CompiledAgreement {
-  readonly steward: string;
+/** An agreement, ready for quick questions. */
+export interface CompiledAgreement {
+  readonly document: Agreement;
   readonly revision: number;
-  readonly #agreement: Agreement;
-  readonly #relations: Map<string, CompiledRelation>;
-
-  constructor({ value, revision }: Revised<Agreement>) {
-    this.steward = value.name;
-    this.revision = revision;
-    this.#agreement = value;
-    let relations = compiledRelations.get(value);
-    if (relations === undefined) {
-      relations = new Map();
-      compiledRelations.set(value, relations);
-    }
-    this.#relations = relations;
-  }
-
-  relation(user: string): CompiledRelation | undefined {
-    const known = this.#relations.get(user);
-    if (known !== undefined) return known;
-    const { relations } = this.#agreement;
-    const relation = Object.hasOwn(relations, user) ? relations[user] : undefined;
-    if (relation === undefined) return undefined;
-    const compiled = compileRelation(this.#agreement, user, relation);
-    this.#relations.set(user, compiled);
-    return compiled;
-  }
+  readonly relations: ReadonlyMap<string, CompiledRelation>;
 }
 
-/** All documents that a decision needs, as of one moment, ready for quick questions. It never changes: a new state is a new policy. */
+/** What is read of one data set. */
+export interface Read {
+  readonly dataSet: string;
+  /** Undefined: all. */
+  readonly columns: readonly string[] | undefined;
+}
+
+export interface CompiledRequestType {
+  readonly reads: readonly Read[];
+  /** Data sets that it reads. */
+  readonly dataSets: ReadonlySet<string>;
+  readonly requireAll: boolean | undefined;
+}
+
+/** All documents that a decision needs, as of one moment, ready for quick questions. */
 export interface Policy {
   readonly agreements: ReadonlyMap<string, CompiledAgreement>;
   /** Most preferred first. */
   readonly archetypes: ReadonlyMap<string, Archetype>;
-  readonly requestTypes: ReadonlyMap<string, RequestType>;
+  readonly requestTypes: ReadonlyMap<string, CompiledRequestType>;
 }
 
-/** Agreements are replaced, never changed in place: what was compiled of one stays right as long as the object lives. */
-const compiledRelations = new WeakMap<Agreement, Map<string, CompiledRelation>>();
-
-/**
- * Makes a policy of documents. They must be valid (see `policy/contract/schemas.ts`); one that is not gives no rights, so leave it out.
- * Agreements must not be changed afterwards.
- */
+/** Makes a policy of documents. They must be valid (see `policy/contract/schemas.ts`); one that is not gives no rights, so leave it out. */
 export function compile(
   agreements: Iterable<Revised<Agreement>>,
   archetypes: Iterable<Archetype>,
   requestTypes: Iterable<RequestType>,
 ): Policy {
   return {
-    agreements: new Map(Array.from(agreements, (a) => [a.value.name, new CompiledAgreement(a)])),
-    archetypes: new Map([...archetypes].sort(byWeight).map((a) => [a.name, a])),
-    requestTypes: new Map(Array.from(requestTypes, (t) => [t.name, t])),
+    agreements: new Map(Array.from(agreements, (a) => [a.value.name, compileAgreement(a)])),
+    archetypes: compileArchetypes(archetypes),
+    requestTypes: new Map(Array.from(requestTypes, (t) => [t.name, compileRequestType(t)])),
   };
 }
 
-function compileRelation(agreement: Agreement, user: string, relation: Relation): CompiledRelation {
+export function compileAgreement({ value, revision }: Revised<Agreement>): CompiledAgreement {
+  const relations = new Map<string, CompiledRelation>();
+  for (const [user, relation] of Object.entries(value.relations))
+    relations.set(user, shared(effective(value, relation)));
+  return { document: value, revision, relations };
+}
+
+/** A user's rule with what the agreement as a whole takes away from it. */
+interface Effective extends Pick<CompiledRelation, "computeProviders" | "from" | "until"> {
+  readonly requestTypes: readonly string[];
+  readonly dataSets: readonly string[] | undefined;
+  readonly columns: Columns | undefined;
+  readonly archetypes: readonly string[];
+}
+
+function effective(agreement: Agreement, relation: Relation): Effective {
+  const { requestTypes, dataSets, columns, allowedArchetypes, allowedComputeProviders } = relation;
   return {
-    requestTypes: new Map(
-      relation.requestTypes.map((type, i) => [type, allowed(agreement.name, user, type, i)]),
-    ),
-    dataSets: relation.dataSets === undefined ? undefined : new Set(relation.dataSets),
-    archetypes: new Set(relation.allowedArchetypes.filter((a) => agreement.archetypes.includes(a))),
-    computeProviders: [
-      ...new Set(relation.allowedComputeProviders.filter((c) => agreement.computeProviders.includes(c))),
-    ].sort(),
+    requestTypes,
+    dataSets,
+    columns,
+    archetypes: allowedArchetypes.filter((a) => agreement.archetypes.includes(a)),
+    computeProviders: allowedComputeProviders.filter((c) => agreement.computeProviders.includes(c)).sort(),
+    from: Math.max(begins(agreement), begins(relation)),
+    until: Math.min(ends(agreement), ends(relation)),
   };
 }
+
+/**
+ * Rules that say the same are one object, whoever's they are: a marketplace has many users and few kinds of rules, and what is asked of thousands of
+ * agreements then stays in the processor's cache.
+ */
+const known = new Map<string, CompiledRelation>();
+/** Rules may come that are never used again: then all are forgotten, and those that are in use go on unshared. */
+const MOST_KNOWN = 20_000;
+
+function shared(rule: Effective): CompiledRelation {
+  const { requestTypes, dataSets, columns, archetypes, computeProviders, from, until } = rule;
+  // JSON has no infinity and no NaN, so the times as texts.
+  const key = JSON.stringify([
+    requestTypes,
+    dataSets,
+    columns,
+    archetypes,
+    computeProviders,
+    `${from} ${until}`,
+  ]);
+  let compiled = known.get(key);
+  if (compiled === undefined) {
+    compiled = {
+      requestTypes: new Map(requestTypes.map((type, i) => [type, i])),
+      dataSets: dataSets && new Set(dataSets),
+      columns: columns && new Map(Object.entries(columns).map(([name, allowed]) => [name, new Set(allowed)])),
+      archetypes: new Set(archetypes),
+      computeProviders: [...new Set(computeProviders)],
+      from,
+      until,
+    };
+    if (known.size >= MOST_KNOWN) known.clear();
+    known.set(key, compiled);
+  }
+  return compiled;
+}
+
+/** Most preferred first. */
+export function compileArchetypes(archetypes: Iterable<Archetype>): ReadonlyMap<string, Archetype> {
+  return new Map([...archetypes].sort(byWeight).map((a) => [a.name, a]));
+}
+
+export function compileRequestType({
+  dataSets = [],
+  columns = {},
+  requireAll,
+}: RequestType): CompiledRequestType {
+  const reads = readsOf(dataSets, columns);
+  return { reads, dataSets: new Set(reads.map((r) => r.dataSet)), requireAll };
+}
+
+/** What naming these data sets and columns reads. Columns alone name their data set as well. */
+export function readsOf(dataSets: readonly string[], columns: Columns): readonly Read[] {
+  const names = new Set([...dataSets, ...Object.keys(columns).sort()]);
+  return Array.from(names, (dataSet) => ({
+    dataSet,
+    columns: Object.hasOwn(columns, dataSet) ? columns[dataSet] : undefined,
+  }));
+}
+
+const begins = ({ notBefore }: Validity): number =>
+  notBefore === undefined ? Number.NEGATIVE_INFINITY : Date.parse(notBefore);
+const ends = ({ notAfter }: Validity): number =>
+  notAfter === undefined ? Number.POSITIVE_INFINITY : Date.parse(notAfter);
 
 /** The order in which archetypes are preferred: lowest weight first, then by name. */
 export function byWeight(a: Archetype, b: Archetype): number {

@@ -19,22 +19,34 @@ export type ReasonCode =
   | "POL-ARCHETYPE-UNKNOWN"
   | "POL-PROVIDER-UNKNOWN"
   | "POL-NO-AGREEMENT"
+  | "POL-NOT-YET"
+  | "POL-EXPIRED"
   | "POL-REQUEST-TYPE"
   | "POL-DATA-SET"
+  | "POL-COLUMN"
   | "POL-ARCHETYPE"
   | "POL-NO-COMMON-ARCHETYPE"
   | "POL-COMPUTE-PROVIDER"
   | "POL-COMPUTE-PROVIDER-NO-AGREEMENT"
   | "POL-NO-COMMON-COMPUTE-PROVIDER";
 
-const rule = (user: string, field: string, index?: number): string =>
-  documentPath(["relations", user, field, ...(index === undefined ? [] : [index])]);
+/** The reasons of one decision are about one user, whose path takes the most time to write. */
+let lastUser = "";
+let lastRelation = documentPath(["relations", ""]);
+function relationPath(user: string): string {
+  if (user !== lastUser) {
+    lastRelation = documentPath(["relations", user]);
+    lastUser = user;
+  }
+  return lastRelation;
+}
+const rule = (user: string, field: string): string => `${relationPath(user)}.${field}`;
 const list = (names: readonly string[]): string => (names.length === 0 ? "none" : names.join(", "));
 
 export const allowed = (party: string, user: string, type: string, index: number): Reason => ({
   code: "POL-ALLOWED",
   party,
-  path: rule(user, "requestTypes", index),
+  path: `${rule(user, "requestTypes")}[${index}]`,
   message: `${party} allows ${type} to ${user}`,
 });
 export const noUser = (): Reason => ({
@@ -76,8 +88,24 @@ export const providerUnknown = (party: string): Reason => ({
 export const noAgreement = (party: string, user: string): Reason => ({
   code: "POL-NO-AGREEMENT",
   party,
-  path: documentPath(["relations", user]),
+  path: relationPath(user),
   message: `${party} has no agreement for ${user}`,
+});
+const bound = (user: string | undefined, field: string): string =>
+  user === undefined ? field : rule(user, field);
+/** @param user - absent: the bound is the agreement's own */
+export const notYet = (party: string, user: string | undefined, notBefore: string): Reason => ({
+  code: "POL-NOT-YET",
+  party,
+  path: bound(user, "notBefore"),
+  message: `${party} allows this only from ${notBefore} on`,
+});
+/** @param user - absent: the bound is the agreement's own */
+export const expired = (party: string, user: string | undefined, notAfter: string): Reason => ({
+  code: "POL-EXPIRED",
+  party,
+  path: bound(user, "notAfter"),
+  message: `${party} allowed this only until ${notAfter}`,
 });
 export const requestTypeRefused = (party: string, user: string, type: string): Reason => ({
   code: "POL-REQUEST-TYPE",
@@ -90,6 +118,20 @@ export const dataSetRefused = (party: string, user: string, dataSet: string): Re
   party,
   path: rule(user, "dataSets"),
   message: `${party} does not allow data set ${dataSet} to ${user}`,
+});
+const columnRule = (user: string, dataSet: string): string =>
+  documentPath(["columns", dataSet], relationPath(user));
+export const columnRefused = (party: string, user: string, dataSet: string, column: string): Reason => ({
+  code: "POL-COLUMN",
+  party,
+  path: columnRule(user, dataSet),
+  message: `${party} does not allow column ${column} of ${dataSet} to ${user}`,
+});
+export const columnsRefused = (party: string, user: string, dataSet: string): Reason => ({
+  code: "POL-COLUMN",
+  party,
+  path: columnRule(user, dataSet),
+  message: `${party} allows ${user} only some columns of ${dataSet}; the request reads all`,
 });
 export const archetypeRefused = (party: string, user: string, archetype: string | undefined): Reason => ({
   code: "POL-ARCHETYPE",
@@ -118,19 +160,26 @@ export const noCommonComputeProvider = (party: string, user: string, names: read
   path: rule(user, "allowedComputeProviders"),
   message: `no compute provider is allowed by all; ${party} allows ${list(names)}`,
 });
-export const computeProviderUnagreed = (
-  party: string,
-  user: string,
-  type: string,
-  what: "none" | "user" | "type",
-): Reason => ({
+/** @param lacks - an agreement at all, or one for this user */
+export const computeProviderUnagreed = (party: string, user: string, lacks: "none" | "user"): Reason => ({
   code: "POL-COMPUTE-PROVIDER-NO-AGREEMENT",
   party,
-  path: what === "type" ? rule(user, "requestTypes") : documentPath(["relations", user]),
+  path: relationPath(user),
   message:
-    what === "none"
+    lacks === "none"
       ? `${party} may compute for the others, but has no agreement of its own`
-      : what === "user"
-        ? `${party} may compute for the others, but has no agreement for ${user} itself`
-        : `${party} may compute for the others, but does not allow ${type} to ${user} itself`,
+      : `${party} may compute for the others, but has no agreement for ${user} itself`,
+});
+export const computeProviderTypeRefused = (party: string, user: string, type: string): Reason => ({
+  code: "POL-COMPUTE-PROVIDER-NO-AGREEMENT",
+  party,
+  path: rule(user, "requestTypes"),
+  message: `${party} may compute for the others, but does not allow ${type} to ${user} itself`,
+});
+/** A compute provider's own rule that does not hold now, as the reason why it may not compute. */
+export const ofComputeProvider = ({ party, path, message }: Reason): Reason => ({
+  code: "POL-COMPUTE-PROVIDER-NO-AGREEMENT",
+  party,
+  path,
+  message: `${party} may compute for the others, but not now by its own agreement: ${message}`,
 });

@@ -4,10 +4,18 @@ import { type Decision, type DecisionRequest, decide, type Policy } from "../dec
 import { roundUnbound } from "../decision/reasons.js";
 import type { Snapshot } from "./policy-view.js";
 
-/** Decides a request and says how it is answered, and what may be granted. Pure. */
+/** The request's option that says whether all data providers must allow (`decision/request.ts`). */
+const REQUIRE_ALL = "requireAll";
+
+/**
+ * Decides a request and says how it is answered, and what may be granted. Pure, if it is told the time.
+ *
+ * @param now - milliseconds since 1970
+ */
 export function answer(
   request: RequestApproval,
   { policy, revision }: Snapshot,
+  now: number = Date.now(),
 ): {
   readonly decision: Decision;
   readonly response: Draft<ValidationResponse>;
@@ -15,7 +23,7 @@ export function answer(
   readonly claims?: Omit<GrantClaims, "token">;
 } {
   const question = questionOf(request);
-  const decision = unbound(request, policy) ?? decide(question, policy);
+  const decision = unbound(request, policy) ?? decide(question, policy, now);
   const approved = decision.decision === "allow";
   const valid = decision.providers.filter((p) => p.allowed);
   const response: Draft<ValidationResponse> = {
@@ -44,12 +52,16 @@ export function answer(
 }
 
 function questionOf(request: RequestApproval): DecisionRequest {
+  const option = Object.hasOwn(request.options, REQUIRE_ALL) ? request.options[REQUIRE_ALL] : undefined;
+  // A round is for those with whom its job was composed: without one of them it is another job.
+  const requireAll = request.round === 0 ? option : true;
   return {
     requestType: request.type,
     user: request.user?.userName ?? "",
     dataProviders: request.dataProviders,
     ...(request.archetypeId === "" ? {} : { archetype: request.archetypeId }),
     ...(request.computeProvider === "" ? {} : { computeProvider: request.computeProvider }),
+    ...(requireAll === undefined ? {} : { requireAll }),
   };
 }
 
@@ -76,14 +88,19 @@ function unbound(request: RequestApproval, policy: Policy): Decision | undefined
 /** What a grant says of an allowance: of a first approval, what would be composed first. */
 function claimsOf(request: RequestApproval, decision: Decision): Omit<GrantClaims, "token"> {
   const [option] = decision.options;
+  const dataProviders = decision.providers.filter((p) => p.allowed).map((p) => p.party);
+  // Of those that were left out nothing need stay as it is.
+  const taking = new Set([...dataProviders, ...decision.options.flatMap((o) => o.computeProviders)]);
   return {
     sub: request.user?.userName ?? "",
     job: request.jobId,
     round: request.round,
     requestType: request.type,
     archetype: option?.archetype ?? "",
-    dataProviders: decision.providers.map((p) => p.party),
+    dataProviders,
     computeProviders: option?.computeProviders ?? [],
-    agreements: decision.agreements,
+    agreements: Object.fromEntries(
+      Object.entries(decision.agreements).filter(([party]) => taking.has(party)),
+    ),
   };
 }

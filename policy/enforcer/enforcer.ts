@@ -1,6 +1,7 @@
+import { randomUUID } from "node:crypto";
 import type { GrantClaims } from "../contract/grants.js";
 import { ENFORCER_QUEUE, MESSAGE, ORCHESTRATOR_QUEUE } from "../contract/names.js";
-import { CodedError } from "../contract/problem.js";
+import { CodedError, type Problem } from "../contract/problem.js";
 import {
   type Draft,
   decode,
@@ -16,6 +17,8 @@ import { type Logger, problemOf } from "../platform/log.js";
 import type { Store } from "../platform/store.js";
 import { MOST_ROUNDS } from "../rounds/plan.js";
 import { answer } from "./answer.js";
+import type { Audit } from "./audit.js";
+import { agreementEntry, decisionEntries, type SignedGrant } from "./audit-facts.js";
 import type { EnforcerMetrics } from "./metrics.js";
 import { PolicyView } from "./policy-view.js";
 import { openRound, roundConflict } from "./rounds.js";
@@ -25,6 +28,15 @@ export interface EnforcerParts {
   readonly store: Store;
   readonly log: Logger;
   readonly metrics: EnforcerMetrics;
+  /** The enforcer's to close. */
+  readonly audit: Audit;
+}
+
+/** A decision as it is answered and recorded. */
+interface Decided {
+  readonly decision: Decision;
+  readonly response: Draft<ValidationResponse>;
+  readonly grant?: SignedGrant;
 }
 
 /** More parties than any marketplace has; a message that names more is no honest one. */
@@ -60,6 +72,12 @@ export class Enforcer {
     const signer = new GrantSigner();
     const [view] = await Promise.all([PolicyView.open(parts.store, parts.log), signer.publish(parts.store)]);
     const enforcer = new Enforcer(parts, view, signer);
+    const { revision } = view.now();
+    // Nobody waits for these: what cannot be written is tried again, and no decision goes out meanwhile.
+    void parts.audit.append({ kind: "start", facts: { key: signer.key.kid, revision } }).catch(() => {});
+    view.onAgreement((steward, change) => {
+      void parts.audit.append(agreementEntry(steward, change)).catch(() => {});
+    });
     enforcer.#consumer = await parts.bus.consume(ENFORCER_QUEUE, (message) => enforcer.#handle(message), {
       prefetch: PREFETCH,
     });
@@ -68,12 +86,16 @@ export class Enforcer {
 
   /** Answers what it has begun, then stops. */
   async close(): Promise<void> {
-    await this.#consumer?.stop();
+    const stopped = this.#consumer?.stop();
+    // A request whose record cannot be written goes back to the broker: the next enforcer decides it again.
+    this.#parts.audit.giveUp();
+    await stopped;
     await this.#view.close();
+    await this.#parts.audit.close();
   }
 
   async #handle(message: Incoming): Promise<Verdict> {
-    const { bus, log, metrics } = this.#parts;
+    const { log, metrics, audit } = this.#parts;
     const { correlationId } = message;
     const begin = process.hrtime.bigint();
     let request: RequestApproval;
@@ -88,24 +110,21 @@ export class Enforcer {
       );
       return "drop";
     }
+    if (audit.trouble !== undefined) {
+      if (!message.redelivered) return this.#unaudited(request, message, audit.trouble);
+      // It may have been answered without its record being on disk: it must not be acknowledged before there is one.
+      if (!(await recorded(audit.append()))) return "requeue";
+    }
     if (request.leastRevision > this.#view.now().revision) {
       await this.#view
         .seen(request.leastRevision, BEHIND_MS)
         .catch((error: unknown) => log.warn({ error, correlationId }, "deciding by what is known so far"));
     }
-    const { decision, response } = await this.#decide(request);
-    try {
-      await bus.publish(ORCHESTRATOR_QUEUE, MESSAGE.validationResponse, encode.validationResponse(response), {
-        ...(correlationId === undefined ? {} : { correlationId }),
-        ...(message.headers.binaryTrace === undefined
-          ? {}
-          : { headers: { binaryTrace: message.headers.binaryTrace } }),
-      });
-    } catch (error) {
-      if (error instanceof CodedError && error.code === "BUS-UNROUTABLE") throw error; // nobody is there to hear: told and dead-lettered
-      log.warn({ error, correlationId }, "a decision could not be sent; its request is decided again");
-      return "requeue";
-    }
+    const { decision, response, grant } = await this.#decide(request);
+    // The answer goes first. The request is acknowledged after both its confirm and its record, so a crash between them decides again.
+    const sent = this.#send(message, response);
+    const record = recorded(audit.append(...decisionEntries(correlationId, request, response, grant)));
+    if (!(await sent)) return "requeue";
     metrics.decisions.inc({ decision: decision.decision });
     metrics.seconds.observe(Number(process.hrtime.bigint() - begin) / 1e9);
     const told = {
@@ -119,27 +138,66 @@ export class Enforcer {
     else if (response.error !== undefined)
       log.warn({ ...told, problem: response.error }, "allowed, but the round could not be opened");
     else log.debug(told, "allowed");
-    return "ack";
+    return (await record) ? "ack" : "requeue";
+  }
+
+  /** Whether the broker has the answer. */
+  async #send({ correlationId, headers }: Incoming, response: Draft<ValidationResponse>): Promise<boolean> {
+    try {
+      await this.#parts.bus.publish(
+        ORCHESTRATOR_QUEUE,
+        MESSAGE.validationResponse,
+        encode.validationResponse(response),
+        {
+          ...(correlationId === undefined ? {} : { correlationId }),
+          ...(headers.binaryTrace === undefined ? {} : { headers: { binaryTrace: headers.binaryTrace } }),
+        },
+      );
+      return true;
+    } catch (error) {
+      if (error instanceof CodedError && error.code === "BUS-UNROUTABLE") throw error; // nobody is there to hear: told and dead-lettered
+      this.#parts.log.warn(
+        { error, correlationId },
+        "a decision could not be sent; its request is decided again",
+      );
+      return false;
+    }
+  }
+
+  /** Nothing is decided that could not be recorded: the answer says so, and is no refusal. */
+  async #unaudited(request: RequestApproval, message: Incoming, problem: Problem): Promise<Verdict> {
+    const response: Draft<ValidationResponse> = {
+      type: "validationResponse",
+      requestType: request.type,
+      user: request.user ?? {},
+      requestApproved: false,
+      invalidDataproviders: request.dataProviders,
+      jobId: request.jobId,
+      round: request.round,
+      error: JSON.stringify(problem, PROBLEM_FIELDS),
+    };
+    return (await this.#send(message, response)) ? "ack" : "requeue";
   }
 
   /** Decides, and opens the round that is asked for: what is signed is true of the very revision at which the round was opened. */
-  async #decide(
-    request: RequestApproval,
-  ): Promise<{ readonly decision: Decision; readonly response: Draft<ValidationResponse> }> {
+  async #decide(request: RequestApproval): Promise<Decided> {
     const deadline = performance.now() + OPENING_MS;
     let openMs = 0;
     for (let attempt = 1; ; attempt += 1) {
       const { decision, response, claims } = answer(request, this.#view.now());
       if (claims === undefined) return { decision, response };
-      if (request.round === 0)
-        return { decision, response: this.#granted(response, { ...claims, token: 0 }) };
+      if (request.round === 0) return { decision, ...this.#granted(response, { ...claims, token: 0 }) };
       const begin = performance.now();
       const patience = Math.max(0, deadline - begin);
       const outcome = await openRound(this.#parts.store, claims, patience).catch(problemOf);
       openMs += performance.now() - begin;
       if ("token" in outcome) {
         const granted = this.#granted(response, { ...claims, token: outcome.token });
-        return { decision, response: { ...granted, token: outcome.token, openMs } };
+        return {
+          decision,
+          ...granted,
+          response: { ...granted.response, token: outcome.token, openMs },
+        };
       }
       if ("changedAt" in outcome && attempt < MOST_OPENINGS) {
         // Being behind is no error here: the next transaction finds out again.
@@ -151,9 +209,19 @@ export class Enforcer {
     }
   }
 
-  #granted(response: Draft<ValidationResponse>, claims: GrantClaims): Draft<ValidationResponse> {
-    return { ...response, auth: { accessToken: this.#signer.sign(claims), refreshToken: "" } };
+  #granted(response: Draft<ValidationResponse>, claims: GrantClaims): Required<Omit<Decided, "decision">> {
+    const jti = randomUUID();
+    const accessToken = this.#signer.sign(claims, Date.now(), jti);
+    return { response: { ...response, auth: { accessToken, refreshToken: "" } }, grant: { jti, claims } };
   }
+}
+
+/** Whether records came to the disk: `false` where the enforcer ends before. */
+function recorded(appended: Promise<void>): Promise<boolean> {
+  return appended.then(
+    () => true,
+    () => false,
+  );
 }
 
 function readRequest(message: Incoming): RequestApproval {

@@ -1,9 +1,8 @@
-import type { Agreement, Archetype, DocumentKind, RequestType } from "../contract/documents.js";
 import { KEY } from "../contract/names.js";
-import { validateDocument } from "../contract/schemas.js";
-import { compile, type Policy } from "../decision/index.js";
+import type { Policy } from "../decision/index.js";
 import type { Logger } from "../platform/log.js";
-import type { Entry, Mirror, Store } from "../platform/store.js";
+import type { Change, Mirror, Store } from "../platform/store.js";
+import { CurrentPolicy, type PolicyKind } from "./current-policy.js";
 
 /** A policy and the store's revision up to which it knows all changes of agreements. */
 export interface Snapshot {
@@ -11,76 +10,70 @@ export interface Snapshot {
   readonly revision: number;
 }
 
-/** The policy as the store holds it now: compiled anew after a change, when the next decision needs it. */
-export class PolicyView {
-  readonly #agreements: Mirror<Agreement>;
-  readonly #archetypes: Mirror<Archetype>;
-  readonly #requestTypes: Mirror<RequestType>;
-  readonly #log: Logger;
-  /** Documents are replaced, never changed in place: each object is checked once. */
-  readonly #checked = new WeakMap<object, boolean>();
-  #policy: Policy | undefined;
+const PREFIXES = {
+  agreement: KEY.agreementPrefix,
+  archetype: KEY.archetypePrefix,
+  requestType: KEY.requestTypePrefix,
+} as const satisfies Record<PolicyKind, string>;
 
-  private constructor(
-    agreements: Mirror<Agreement>,
-    archetypes: Mirror<Archetype>,
-    requestTypes: Mirror<RequestType>,
-    log: Logger,
-  ) {
-    this.#agreements = agreements;
-    this.#archetypes = archetypes;
-    this.#requestTypes = requestTypes;
+/** The policy as the store holds it now. What changes is compiled when the change arrives, not when the next decision is asked for. */
+export class PolicyView {
+  readonly #mirrors: { readonly [K in PolicyKind]: Mirror<unknown> };
+  readonly #current = new CurrentPolicy();
+  readonly #log: Logger;
+
+  private constructor(mirrors: { readonly [K in PolicyKind]: Mirror<unknown> }, log: Logger) {
+    this.#mirrors = mirrors;
     this.#log = log;
-    const changed = () => {
-      this.#policy = undefined;
-    };
-    for (const mirror of [agreements, archetypes, requestTypes]) mirror.onChange(changed);
+    for (const kind of Object.keys(PREFIXES) as PolicyKind[]) this.#follow(kind, mirrors[kind]);
   }
 
   static async open(store: Store, log: Logger): Promise<PolicyView> {
-    const [agreements, archetypes, requestTypes] = await Promise.all([
-      store.mirror<Agreement>(KEY.agreementPrefix),
-      store.mirror<Archetype>(KEY.archetypePrefix),
-      store.mirror<RequestType>(KEY.requestTypePrefix),
+    const [agreement, archetype, requestType] = await Promise.all([
+      store.mirror<unknown>(PREFIXES.agreement),
+      store.mirror<unknown>(PREFIXES.archetype),
+      store.mirror<unknown>(PREFIXES.requestType),
     ]);
-    return new PolicyView(agreements, archetypes, requestTypes, log);
+    return new PolicyView({ agreement, archetype, requestType }, log);
   }
 
-  /** One policy for one decision. It does not change under the decision's hands. */
+  /** For one decision: take it anew for the next. */
   now(): Snapshot {
-    this.#policy ??= compile(
-      this.#valid("agreement", KEY.agreementPrefix, this.#agreements),
-      this.#valid("archetype", KEY.archetypePrefix, this.#archetypes).map((e) => e.value),
-      this.#valid("requestType", KEY.requestTypePrefix, this.#requestTypes).map((e) => e.value),
-    );
-    return { policy: this.#policy, revision: this.#agreements.revision };
+    return { policy: this.#current.policy, revision: this.#mirrors.agreement.revision };
   }
 
   /** Waits until the agreements are known up to a revision. */
   seen(revision: number, milliseconds: number): Promise<void> {
-    return this.#agreements.seen(revision, milliseconds);
+    return this.#mirrors.agreement.seen(revision, milliseconds);
+  }
+
+  /** Tells of each change of an agreement, in the store's order. */
+  onAgreement(listener: (steward: string, change: Change<unknown>) => void): void {
+    this.#mirrors.agreement.onChange((change) =>
+      listener(change.key.slice(PREFIXES.agreement.length), change),
+    );
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#agreements.close(), this.#archetypes.close(), this.#requestTypes.close()]);
+    await Promise.all(Object.values(this.#mirrors).map((mirror) => mirror.close()));
   }
 
-  /** A document that is not what it should be gives no rights; it is told once, and the others go on. */
-  #valid<T extends object>(kind: DocumentKind, prefix: string, mirror: Mirror<T>): Entry<T>[] {
-    return mirror.all().filter(({ key, value }) => {
-      if (typeof value !== "object" || value === null) return false;
-      let right = this.#checked.get(value);
-      if (right === undefined) {
-        const problems = validateDocument(kind, key.slice(prefix.length), value);
-        right = problems.length === 0;
-        if (!right)
-          this.#log.warn(
-            { key, problems: problems.slice(0, 5) },
-            `a stored ${kind} is not valid and counts as absent`,
-          );
-        this.#checked.set(value, right);
-      }
-      return right;
+  #follow(kind: PolicyKind, mirror: Mirror<unknown>): void {
+    for (const { key, value, revision } of mirror.all()) this.#put(kind, key, value, revision);
+    mirror.onChange(({ key }) => {
+      // As the mirror holds it, which may know more by now than this change says.
+      const entry = mirror.get(key);
+      if (entry === undefined) this.#current.remove(kind, key.slice(PREFIXES[kind].length));
+      else this.#put(kind, key, entry.value, entry.revision);
     });
+  }
+
+  #put(kind: PolicyKind, key: string, value: unknown, revision: number): void {
+    const problems = this.#current.put(kind, key.slice(PREFIXES[kind].length), value, revision);
+    if (problems.length > 0)
+      this.#log.warn(
+        { key, problems: problems.slice(0, 5) },
+        `a stored ${kind} is not valid and counts as absent`,
+      );
   }
 }

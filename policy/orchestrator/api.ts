@@ -7,6 +7,7 @@ import type { JobTable } from "../jobs/job-log.js";
 import { createHttp, failed } from "../platform/health.js";
 import type { Logger } from "../platform/log.js";
 import type { Store } from "../platform/store.js";
+import { auditRoutes } from "./audit-api.js";
 import { documentRoutes, InvalidDocumentError } from "./documents-api.js";
 import type { Job } from "./job-archive.js";
 
@@ -59,6 +60,8 @@ export function createApi(options: ApiOptions): FastifyInstance {
     });
     documentRoutes(scope, store);
   });
+
+  auditRoutes(app, store);
 
   app.get("/api/v1/agents", () => ({ agents: agents() }));
 

@@ -19,7 +19,7 @@ import type { Catalogue } from "./catalogue.js";
 import { compose } from "./compose.js";
 import type { EnforcerClient } from "./enforcer-client.js";
 import { type Job, newJob } from "./job-archive.js";
-import { isApproved, problemFor, reasonsOf } from "./round.js";
+import { problemFor, reasonsOf } from "./round.js";
 
 export interface ApprovalTools {
   readonly bus: Bus;
@@ -99,7 +99,8 @@ export class Approvals {
     }
     const question = { requestType: request.type, user, dataProviders, options: request.options };
     const decision = await enforcer.ask(question, { correlationId });
-    if (!isApproved(decision)) return refused(request, reasonsOf(decision), decision.revision);
+    if (decision.error !== "") throw new CodedError(JSON.parse(decision.error) as Problem);
+    if (!decision.requestApproved) return refused(request, reasonsOf(decision), decision.revision);
 
     const services = catalogue.microservices();
     const outcome = compose({

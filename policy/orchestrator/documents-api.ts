@@ -1,8 +1,8 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
-import type { DocumentKind } from "../contract/documents.js";
+import type { Agreement, DocumentKind } from "../contract/documents.js";
 import { KEY } from "../contract/names.js";
 import { CodedError, type Problem } from "../contract/problem.js";
-import { validateDocument } from "../contract/schemas.js";
+import { agreementProblems, validateDocument } from "../contract/schemas.js";
 import type { Store } from "../platform/store.js";
 
 interface Collection {
@@ -75,7 +75,7 @@ function routesOf(app: FastifyInstance, store: Store, path: string, { kind, pref
 
   app.put<Named>(`${base}/:name`, async (request, reply) => {
     const { name } = request.params;
-    const problems = validateDocument(kind, name, request.body);
+    const problems = await problemsOf(kind, name, request.body, store);
     if (problems.length > 0) throw new InvalidDocumentError(kind, name, problems);
     const revision = await store.put(key(name), request.body, {
       ...AT_ONCE,
@@ -94,6 +94,31 @@ function routesOf(app: FastifyInstance, store: Store, path: string, { kind, pref
       }),
     };
   });
+}
+
+/**
+ * What is wrong with a document by itself, and of an agreement, among the documents that the store holds. Its parties' names are not checked here: the
+ * store does not say who the parties are, and one whose agent is away must still be able to narrow its agreement.
+ */
+async function problemsOf(
+  kind: DocumentKind,
+  name: string,
+  value: unknown,
+  store: Store,
+): Promise<readonly Problem[]> {
+  const problems = validateDocument(kind, name, value);
+  if (kind !== "agreement" || problems.length > 0) return problems;
+  const [archetypes, requestTypes, dataSets] = await Promise.all([
+    namesBelow(store, KEY.archetypePrefix),
+    namesBelow(store, KEY.requestTypePrefix),
+    namesBelow(store, KEY.datasetPrefix),
+  ]);
+  return agreementProblems(value as Agreement, { archetypes, requestTypes, dataSets });
+}
+
+async function namesBelow(store: Store, prefix: string): Promise<ReadonlySet<string>> {
+  const { entries } = await store.list<unknown>(prefix, AT_ONCE);
+  return new Set(entries.map(({ key }) => key.slice(prefix.length)));
 }
 
 /** The revision a write is bound to. `If-Match: *` binds it to whatever is there now. */

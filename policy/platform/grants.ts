@@ -48,11 +48,11 @@ export class GrantSigner {
   }
 
   /** A grant as a compact JWT, valid for 60 s. */
-  sign(claims: GrantClaims, now = Date.now()): string {
+  sign(claims: GrantClaims, now = Date.now(), jti: string = randomUUID()): string {
     const iat = Math.floor(now / 1000);
     const signed: SignedClaims = {
       iss: GRANT_ISSUER,
-      jti: randomUUID(),
+      jti,
       iat,
       exp: iat + GRANT_SECONDS,
       ...claims,

@@ -1,4 +1,4 @@
-// npm run bench -- [--json FILE] [--short] [--only approval,round,preview,topology,fabric-preview]
+// npm run bench -- [--json FILE] [--short] [--only approval,round,preview,decision,enforcer,topology,fabric-preview]
 import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -7,7 +7,9 @@ import { readExperiment } from "../../dynamos/experiment.js";
 import { follow, submit } from "../../dynamos/runs/request.js";
 import { parseSettings } from "../../dynamos/runs/settings.js";
 import type { RoundReport } from "../../policy/contract/job.js";
+import { decisionLines } from "./decision.js";
 import { putDocuments } from "./documents.js";
+import { enforcerLines } from "./enforcer.js";
 import { fabricPreviewLine } from "./fabric-preview.js";
 import { bareEcho, bareTransaction } from "./floors.js";
 import { type Market, startMarket, startSkeleton } from "./market.js";
@@ -19,7 +21,7 @@ const { values } = parseArgs({
   options: {
     json: { type: "string" },
     short: { type: "boolean", default: false },
-    only: { type: "string", default: "approval,round,preview,topology,fabric-preview" },
+    only: { type: "string", default: "approval,round,preview,decision,enforcer,topology,fabric-preview" },
   },
 });
 const wanted = new Set(values.only.split(","));
@@ -29,7 +31,9 @@ const folder = resolve("examples/titanic");
 async function main(): Promise<void> {
   setGlobalDispatcher(new Agent({ connections: 128, pipelining: 1 }));
   const lines: Line[] = [];
+  if (wanted.has("decision")) lines.push(...decisionLines(values.short));
   if (wanted.has("approval") || wanted.has("round")) lines.push(...(await marketLines()));
+  if (wanted.has("enforcer")) lines.push(...(await enforcerLines(scale)));
   if (wanted.has("preview")) lines.push(await previewLine(values.short ? 2 : 5));
   if (wanted.has("topology")) lines.push(...topologyLines(values.short ? 3 : 7));
   if (wanted.has("fabric-preview")) lines.push(await fabricPreviewLine(values.short ? 2 : 5));

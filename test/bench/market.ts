@@ -62,7 +62,7 @@ export async function startMarket(experiment: string, parties: readonly string[]
     rmSync(folder, { recursive: true, force: true });
   };
   try {
-    await run("enforcer", "policy-enforcer");
+    await run("enforcer", "policy-enforcer", { AUDIT_FOLDER: join(folder, "audit") });
     const orchestrator = await run("orchestrator", "orchestrator");
     const gateway = await run("gateway", "api-gateway");
     for (const party of parties) {

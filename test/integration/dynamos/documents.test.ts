@@ -56,6 +56,14 @@ describe("an agreement's two writers", () => {
     (await provider.diff?.("agreement/ada", olds, news))?.changes;
   const update = async (olds: Outputs, news: Props): Promise<Outputs> =>
     (await provider.update?.("agreement/ada", olds, news))?.outs as Outputs;
+  /** What the agreements name. */
+  const others = async (): Promise<void> => {
+    for (const name of document.archetypes) {
+      const archetype = { name, computeProvider: "other", resultRecipient: "requestor", weight: 1 };
+      await api().put("archetype", name, archetype, 0);
+    }
+    await api().put("requestType", "sum", { name: "sum", requiredServices: [] }, 0);
+  };
   const fresh = async (): Promise<Outputs> => {
     await api().remove("agreement", "ada");
     return (await provider.create(props())).outs as Outputs;
@@ -66,6 +74,7 @@ describe("an agreement's two writers", () => {
     process.chdir(folder);
     const supervisor = await ensureSupervisor(state, folder);
     for (const spec of specs) await supervisor.put(spec);
+    await others();
   }, 120_000);
 
   afterAll(async () => {
@@ -164,6 +173,7 @@ describe("an agreement's two writers", () => {
     const supervisor = await ensureSupervisor(state, folder);
     await supervisor.remove(STORE);
     for (const spec of specs) await supervisor.put(spec);
+    await others();
     expect(await diff(outs, props())).toBe(true);
     await update(outs, props());
     expect((await api().get("agreement", "ada"))?.document).toEqual(document);

@@ -85,6 +85,7 @@ function startEnforcer(more: Record<string, string> = {}): { child: ChildProcess
       AMQP_USER: "guest",
       AMQP_PASSWORD_FILE: join(folder, "password"),
       ETCD_ENDPOINT: server.endpoint,
+      AUDIT_FOLDER: join(folder, "audit"),
       HTTP_PORT: http.split(":").at(-1) ?? "",
       ...more,
     },

@@ -1,7 +1,9 @@
+import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Agreement, RoundRecord } from "../../../policy/contract/documents.js";
 import { KEY, MESSAGE, ORCHESTRATOR_QUEUE } from "../../../policy/contract/names.js";
 import { decode, type ValidationResponse } from "../../../policy/contract/wire.js";
+import { Audit } from "../../../policy/enforcer/audit.js";
 import { Enforcer } from "../../../policy/enforcer/enforcer.js";
 import { createMetrics } from "../../../policy/enforcer/metrics.js";
 import { openRound } from "../../../policy/enforcer/rounds.js";
@@ -117,6 +119,12 @@ beforeAll(async () => {
     store: watched(enforcers),
     log,
     metrics: createMetrics(),
+    audit: new Audit({
+      folder: join(server.folder, "audit"),
+      enforcer: "policy-enforcer",
+      store: enforcers,
+      log,
+    }),
   });
 }, 120_000);
 

@@ -110,6 +110,50 @@ describe("the operator's API", () => {
     expect((await market.api("GET", "policyEnforcer/agreements/one")).body.revision).toBe(revision);
   });
 
+  it("refuses an agreement that contradicts itself or the other documents, with each place", async () => {
+    const path = "policyEnforcer/agreements/one";
+    const before = (await market.api("GET", path)).body;
+    const [[user, relation] = ["", {}]] = Object.entries(agreement("one").relations);
+    const wrong = (more: object, whole: object = {}) =>
+      market.api("PUT", path, {
+        ...agreement("one"),
+        ...whole,
+        relations: { [user]: { ...relation, ...more } },
+      });
+    const found = async (answer: ReturnType<typeof wrong>) => {
+      const { status, body } = await answer;
+      return [
+        status,
+        ...(body.problems ?? []).map((p: { code: string; path: string }) => `${p.code} ${p.path}`),
+      ];
+    };
+    const at = (field: string) => `relations[${JSON.stringify(user)}].${field}`;
+    const names = { requestTypes: ["smu"], dataSets: ["nothing"], columns: { nothing: ["a"] } };
+    expect(await found(wrong(names, { archetypes: ["throughOther", "magic"] }))).toEqual([
+      400,
+      "DOC-ARCHETYPE-UNKNOWN archetypes[1]",
+      `DOC-REQUEST-TYPE-UNKNOWN ${at("requestTypes[0]")}`,
+      `DOC-DATASET-UNKNOWN ${at("dataSets[0]")}`,
+      `DOC-NOT-OFFERED ${at("allowedArchetypes[1]")}`,
+      `DOC-DATASET-UNKNOWN ${at("columns.nothing")}`,
+    ]);
+    expect(await found(wrong({ requestTypes: [] }))).toEqual([
+      400,
+      `POL-USER-NO-RIGHTS ${at("requestTypes")}`,
+    ]);
+    expect(await found(wrong({ allowedComputeProviders: ["stranger"] }))).toEqual([
+      400,
+      `DOC-NOT-OFFERED ${at("allowedComputeProviders[0]")}`,
+    ]);
+    const times = { notBefore: "2026-02-01T00:00:00Z", notAfter: "2026-01-01T00:00:00Z" };
+    expect(await found(wrong(times))).toEqual([400, `DOC-VALIDITY ${at("notAfter")}`]);
+    expect(await found(wrong({ notAfter: "tomorrow" }))).toEqual([400, `DOC-SCHEMA ${at("notAfter")}`]);
+    expect((await market.api("GET", path)).body).toEqual(before);
+    // Whoever takes everything back contradicts nothing.
+    expect((await market.api("PUT", path, { ...agreement("one"), relations: {} })).status).toBe(200);
+    expect((await market.api("PUT", path, agreement("one"))).status).toBe(200);
+  });
+
   it("lists agents online, jobs, and says that a job is unknown", async () => {
     expect((await market.api("GET", "agents")).body.agents.map((a: { name: string }) => a.name)).toEqual([
       "hub",

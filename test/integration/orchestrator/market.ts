@@ -4,11 +4,13 @@
  */
 import { randomUUID } from "node:crypto";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 import { Plans } from "../../../policy/agent/plans.js";
 import type { Agreement, Archetype, Microservice, RequestType } from "../../../policy/contract/documents.js";
 import type { JobEnd } from "../../../policy/contract/job.js";
 import { KEY, ORCHESTRATOR_QUEUE } from "../../../policy/contract/names.js";
 import { decode, encode } from "../../../policy/contract/wire.js";
+import { Audit } from "../../../policy/enforcer/audit.js";
 import { Enforcer } from "../../../policy/enforcer/enforcer.js";
 import { createMetrics } from "../../../policy/enforcer/metrics.js";
 import { type Gateway, type GatewayOptions, startGateway } from "../../../policy/gateway/gateway.js";
@@ -149,11 +151,14 @@ export class Market {
   }
 
   async startEnforcer(): Promise<void> {
+    const store = await this.newStore();
+    const folder = join(this.server.folder, "audit");
     this.enforcer = await Enforcer.start({
       bus: await this.newBus("enforcer"),
-      store: await this.newStore(),
+      store,
       log,
       metrics: createMetrics(),
+      audit: new Audit({ folder, enforcer: "policy-enforcer", store, log }),
     });
   }
 

@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
+import type { Agreement } from "../../../policy/contract/documents.js";
 import {
+  agreementProblems,
   checkDocuments,
   type Documents,
   dataValidator,
@@ -94,6 +96,23 @@ describe("validateDocument", () => {
     ["agreement", "one", agreement("one", { "a b": relation() }), 'relations["a b"]'],
     ["agreement", "one", agreement("one", { "7": relation({ ID: "" }) }), 'relations["7"].ID'],
     ["agreement", "one", agreement("two"), "name"],
+    ["agreement", "one", { ...agreement("one"), notAfter: "2026-02-30T00:00:00Z" }, "notAfter"],
+    ["agreement", "one", { ...agreement("one"), notAfter: "2026-01-01" }, "notAfter"],
+    ["agreement", "one", { ...agreement("one"), notBefore: "2026-01-01T23:59:60Z" }, "notBefore"],
+    ["agreement", "one", { ...agreement("one"), notBefore: "2026-01-01T00:00:00" }, "notBefore"],
+    [
+      "agreement",
+      "one",
+      agreement("one", { ada: relation({ columns: { x: [] } }) }),
+      "relations.ada.columns.x",
+    ],
+    [
+      "agreement",
+      "one",
+      agreement("one", { ada: relation({ columns: { "a/b": ["c"] } }) }),
+      'relations.ada.columns["a/b"]',
+    ],
+    ["requestType", "train", requestType({ requireAll: "yes" }), "requireAll"],
     [
       "archetype",
       "x",
@@ -161,6 +180,91 @@ describe("checkDocuments", () => {
         "add it to archetypes, or remove it here",
       ],
     ]);
+  });
+
+  it.each([
+    [
+      "a time that ends before it begins",
+      { notBefore: "2026-02-01T00:00:00Z", notAfter: "2026-01-31T23:59:59Z" },
+      {},
+      ["notAfter DOC-VALIDITY"],
+    ],
+    [
+      "the same in another zone",
+      { notBefore: "2026-01-01T00:00:00Z", notAfter: "2026-01-01T00:30:00+01:00" },
+      {},
+      ["notAfter DOC-VALIDITY"],
+    ],
+    [
+      "a user's time that ends before the agreement's begins",
+      { notAfter: "2025-12-31T00:00:00Z" },
+      { notBefore: "2026-01-01T00:00:00Z" },
+      ["notAfter DOC-VALIDITY"],
+    ],
+    [
+      "a user's time that begins after the agreement's ends",
+      { notBefore: "2027-01-01T00:00:00Z" },
+      { notAfter: "2026-12-31T00:00:00Z" },
+      ["notBefore DOC-VALIDITY"],
+    ],
+    [
+      "times that meet in one moment",
+      { notBefore: "2026-12-31T00:00:00Z" },
+      { notAfter: "2026-12-31T00:00:00Z" },
+      [],
+    ],
+    [
+      "columns of a data set that is not listed",
+      { dataSets: [], columns: { people: ["age"] } },
+      {},
+      ["columns.people DOC-COLUMNS"],
+    ],
+    [
+      "columns of a data set that nothing bears",
+      { columns: { poeple: ["age"] } },
+      {},
+      ["columns.poeple DOC-DATASET-UNKNOWN"],
+    ],
+    ["columns of a listed one", { dataSets: ["people"], columns: { people: ["age"] } }, {}, []],
+    [
+      "a compute provider that the agreement lacks",
+      { allowedComputeProviders: ["one"] },
+      {},
+      ["allowedComputeProviders[0] DOC-NOT-OFFERED"],
+    ],
+  ])("tells %s", (_, more, whole, problems) => {
+    const one = { ...agreement("one", { "ada@uva.nl": relation(more) }), ...whole };
+    expect(found(documents({ agreement: { one, server: agreement("server") } }))).toEqual(
+      problems.map((problem) => `one relations["ada@uva.nl"].${problem}`),
+    );
+  });
+
+  it("tells an agreement's own time that ends before it begins, once, and not again at each user", () => {
+    const one = { ...agreement("one"), notBefore: "2026-02-01T00:00:00Z", notAfter: "2026-01-01T00:00:00Z" };
+    expect(found(documents({ agreement: { one, server: agreement("server") } }))).toEqual([
+      "one notAfter DOC-VALIDITY",
+    ]);
+  });
+
+  it("tells a request type's columns of a data set that it does not read", () => {
+    const train = requestType({ columns: { people: ["age"] } });
+    expect(found(documents({ requestType: { train } }))).toEqual(["train columns.people DOC-COLUMNS"]);
+    const reads = requestType({ dataSets: ["people"], columns: { people: ["age"] } });
+    expect(found(documents({ requestType: { train: reads } }))).toEqual([]);
+  });
+
+  it("says nothing of parties where nobody knows who they are", () => {
+    const known = {
+      archetypes: new Set(["toData"]),
+      requestTypes: new Set(["train"]),
+      dataSets: new Set<string>(),
+    };
+    expect(agreementProblems(agreement("one") as Agreement, known)).toEqual([]);
+    const parties = new Set(["two"]);
+    expect(
+      agreementProblems(agreement("one") as Agreement, { ...known, parties }).map((p) => p.path),
+    ).toEqual(["name", "computeProviders[0]"]);
+    expect(agreementProblems(agreement("one", {}) as Agreement, known)).toEqual([]);
   });
 
   it("tells an agreement of nobody, and one that names nobody", () => {

@@ -69,6 +69,8 @@ interface World {
 }
 const world: fc.Arbitrary<World> = fc.record({ agreements, archetypes, requestTypes });
 
+const NOW = Date.UTC(2026, 0, 1);
+
 const policyOf = (w: World) =>
   compile(
     w.agreements.map((value) => ({ value, revision: 100 + PARTIES.indexOf(value.name) })),
@@ -162,7 +164,7 @@ describe("a decision", () => {
     let denied = 0;
     fc.assert(
       fc.property(world, request, (w, r) => {
-        const { decision } = decide(r, policyOf(w));
+        const { decision } = decide(r, policyOf(w), NOW);
         expect(decision === "allow").toBe(allowedByTheBook(r, w));
         if (decision === "allow") allowed += 1;
         else denied += 1;
@@ -175,8 +177,8 @@ describe("a decision", () => {
   it("never turns from deny to allow when a right is removed", () => {
     fc.assert(
       fc.property(world, request, (w, r) => {
-        if (decide(r, policyOf(w)).decision === "allow") return;
-        for (const less of lessRights(w)) expect(decide(r, policyOf(less)).decision).toBe("deny");
+        if (decide(r, policyOf(w), NOW).decision === "allow") return;
+        for (const less of lessRights(w)) expect(decide(r, policyOf(less), NOW).decision).toBe("deny");
       }),
       { numRuns: 300 },
     );
@@ -184,7 +186,9 @@ describe("a decision", () => {
 
   it("offers no more when a right is removed", () => {
     const offers = (w: World, r: DecisionRequest) =>
-      decide(r, policyOf(w)).options.flatMap((o) => o.computeProviders.map((c) => `${o.archetype} ${c}`));
+      decide(r, policyOf(w), NOW).options.flatMap((o) =>
+        o.computeProviders.map((c) => `${o.archetype} ${c}`),
+      );
     fc.assert(
       fc.property(world, request, (w, r) => {
         const before = new Set(offers(w, r));
@@ -198,7 +202,7 @@ describe("a decision", () => {
   it("names only parties that were asked or that they named, archetypes that exist, and the agreements it used", () => {
     fc.assert(
       fc.property(world, request, (w, r) => {
-        const got = decide(r, policyOf(w));
+        const got = decide(r, policyOf(w), NOW);
         const named = new Set(
           w.agreements.filter((a) => r.dataProviders.includes(a.name)).flatMap((a) => a.computeProviders),
         );
@@ -236,7 +240,7 @@ describe("a decision", () => {
           archetypes: [...turned.archetypes].reverse(),
           requestTypes: [...turned.requestTypes].reverse(),
         };
-        expect(decide(r, policyOf(shuffled))).toEqual(decide(r, policyOf(w)));
+        expect(decide(r, policyOf(shuffled), NOW)).toEqual(decide(r, policyOf(w), NOW));
       }),
       { numRuns: 500 },
     );
