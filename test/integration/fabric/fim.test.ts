@@ -20,8 +20,8 @@ import { paperSlice } from "../../support/paper-slice.js";
 import { changedSlices, slices } from "../../support/random-slices.js";
 import { fimPython } from "./fim-venv.js";
 
-/** Topologies drawn; more with FIM_TOPOLOGIES. A quarter of them are the results of a change. */
-const count = Number(process.env.FIM_TOPOLOGIES ?? 60);
+/** Topologies drawn; 60 with `--deep`, more with FIM_TOPOLOGIES. A quarter of them are the results of a change. */
+const count = Number(process.env.FIM_TOPOLOGIES ?? (process.env.DEEP === "1" ? 60 : 20));
 const seed = Number(process.env.FIM_SEED ?? 7);
 
 const mark = { project: "dynamos-fabric", stack: "dev", id: "0d3ba0a6" };
