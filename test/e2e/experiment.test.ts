@@ -192,7 +192,7 @@ describe("the experiment", { timeout: 180_000 }, () => {
   it("leaves nothing for `up` to change", async () => {
     const preview = await market.engine.preview();
     expect(changes(preview)).toEqual([]);
-    expect(messages(preview)).toMatch(/^lease until [^\n]+ days left$/);
+    expect(messages(preview)).toMatch(/^lease until [^\n]+ days left\n?$/);
   });
 
   it("`down` leaves no process, no port and no file but logs, and a second time finds nothing to do", async () => {
