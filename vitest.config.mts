@@ -7,8 +7,8 @@ export default defineConfig({
     include: ["test/{unit,component,integration,e2e}/**/*.test.ts"],
     // Minutes of the real engine and FABRIC's own libraries: `npm test -- --deep`, which .ci/run uses.
     exclude: [...configDefaults.exclude, ...(process.env.DEEP === "1" ? [] : ["**/*.deep.test.ts"])],
-    testTimeout: 20_000,
-    hookTimeout: 60_000,
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
     // Real brokers and engines run beside the tests.
     maxWorkers: Math.max(2, Math.floor(availableParallelism() / 2)),
     // A test that was left out must be named in test/skips.json; one that was singled out by mistake hides all others.
