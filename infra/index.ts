@@ -2,6 +2,7 @@
 export { describeChange, isNothing, leavingNodes, planChange, type SliceChange } from "./fabric/change.js";
 export { ExistingSlice, type ExistingSliceArgs } from "./fabric/existing-slice.js";
 export type { ExistingHost, ExistingNetwork } from "./fabric/existing-slice-view.js";
+export type { FabricHost } from "./fabric/host.js";
 export {
   Network,
   type NetworkArgs,
@@ -10,7 +11,7 @@ export {
   Slice,
   type SliceArgs,
 } from "./fabric/provider.js";
-export { type FabricHost, FabricSlice, type FabricSliceArgs, type Removal } from "./fabric/slice.js";
+export { FabricSlice, type FabricSliceArgs, type Removal } from "./fabric/slice.js";
 export type { SliceHost } from "./fabric/slice-inputs.js";
 export {
   loginOf,

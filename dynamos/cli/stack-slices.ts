@@ -1,6 +1,6 @@
 import { endpointSchema, type FabricEndpoint } from "../../infra/fabric/endpoint-schema.js";
-import { type LeaseTerms, parseFabricTime } from "../../infra/fabric/lease.js";
-import { notedLease } from "../../infra/fabric/lease-file.js";
+import type { LeaseTerms } from "../../infra/fabric/lease.js";
+import { knownLeaseEnd } from "../../infra/fabric/lease-file.js";
 import type { SliceMark } from "../../infra/fabric/mark.js";
 import { knownMarks, submittedTo } from "../../infra/fabric/mark-file.js";
 import { EMULATOR } from "../services.js";
@@ -71,9 +71,7 @@ function recordedSlice(
   const { name, mark, leaseEnd } = outputs;
   const endpoint = endpointSchema.safeParse(outputs.endpoint);
   if (typeof name !== "string" || typeof mark !== "object" || mark === null || !endpoint.success) return [];
-  const said = typeof leaseEnd === "string" ? parseFabricTime(leaseEnd) : undefined;
-  const noted = notedLease(state, name, id);
-  const end = noted !== undefined && (said === undefined || noted > said) ? noted : said;
+  const end = knownLeaseEnd(state, name, id, leaseEnd);
   const own = terms(outputs);
   return [
     {

@@ -1,13 +1,12 @@
 import { readFileSync } from "node:fs";
-import { parseFabricTime } from "../../infra/fabric/lease.js";
-import { notedLease } from "../../infra/fabric/lease-file.js";
+import { knownLeaseEnd } from "../../infra/fabric/lease-file.js";
 import type { ServiceStatus } from "../../infra/local/index.js";
 import { statusOf } from "../../infra/local/index.js";
 import { StateFolder } from "../../infra/local/state-folder.js";
 import type { OnlineAgent } from "../../policy/contract/documents.js";
 import type { JobSnapshot } from "../../policy/contract/job.js";
 import { GATEWAY, OPERATOR_TOKEN, ORCHESTRATOR } from "../services.js";
-import { recordedResources } from "./recorded-resources.js";
+import { type RecordedResource, recordedResources } from "./recorded-resources.js";
 
 /** A slice as the engine's state has it. */
 export interface SliceView {
@@ -65,16 +64,14 @@ export async function stackSnapshot(where: {
     supervisor,
     slices: resources
       .filter((r) => r.type === "pulumi-nodejs:dynamic/fabric:Slice")
-      .map((r) => sliceView(r.outputs ?? {}, notedLease(where.state, String(r.outputs?.name), r.id))),
+      .map((r) => sliceView(where.state, r)),
     services,
     ...(await askOrchestrator(where.state, services)),
   };
 }
 
-/** @param noted the lease's end as a renewal outside the engine had it */
-function sliceView(outputs: Readonly<Record<string, unknown>>, noted: Date | undefined): SliceView {
-  const said = typeof outputs.leaseEnd === "string" ? parseFabricTime(outputs.leaseEnd) : undefined;
-  const end = noted !== undefined && (said === undefined || noted > said) ? noted : said;
+function sliceView(state: string, { id, outputs = {} }: RecordedResource): SliceView {
+  const end = knownLeaseEnd(state, String(outputs.name), id, outputs.leaseEnd);
   return {
     name: String(outputs.name ?? "?"),
     state: String(outputs.sliceState ?? "?"),

@@ -1,20 +1,11 @@
 /** What a slice that is only read shows, from its graph. Pure. */
 import { fimType } from "./fim.js";
+import type { FabricHost } from "./host.js";
 import type { NetworkView, NodeView, SliceView } from "./slice-view.js";
 import type { Route } from "./topology.js";
 
 /** A node of a slice that is only read: all that a FabricHost has, and size and state. What is not known (yet) is an empty text. */
-export interface ExistingHost {
-  readonly name: string;
-  readonly site: string;
-  /** Where it is reached for management: SSH, through the bastion. */
-  readonly managementIp: string;
-  /** Its address on its site's network. */
-  readonly address: string;
-  /** The hardware address of its card. */
-  readonly mac: string;
-  /** To each other network. */
-  readonly routes: readonly Route[];
+export interface ExistingHost extends FabricHost {
   /** FABRIC's word for its sliver, e.g. `Active`, `Failed`. */
   readonly state: string;
   readonly cores: number;

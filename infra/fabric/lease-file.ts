@@ -1,5 +1,7 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { writeFileAtomic } from "../local/state-folder.js";
+import { parseFabricTime } from "./lease.js";
 
 /** A lease as FABRIC gave it to a renewal outside the engine, which does not know of it. */
 export interface NotedLease {
@@ -16,9 +18,7 @@ function leaseFile(stateDir: string, sliceName: string): string {
 export function noteLease(stateDir: string, sliceName: string, { id, leaseEnd }: NotedLease): void {
   const file = leaseFile(stateDir, sliceName);
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-  const beside = `${file}.${process.pid}.tmp`;
-  writeFileSync(beside, `${JSON.stringify({ id, leaseEnd: leaseEnd.toISOString() })}\n`, { mode: 0o600 });
-  renameSync(beside, file);
+  writeFileAtomic(file, `${JSON.stringify({ id, leaseEnd: leaseEnd.toISOString() })}\n`);
 }
 
 /** The end of a lease that was noted for this very slice; undefined without one. */
@@ -35,6 +35,18 @@ export function notedLease(stateDir: string, sliceName: string, id: string | und
     if ((error as NodeJS.ErrnoException).code === "ENOENT" || error instanceof SyntaxError) return undefined;
     throw error;
   }
+}
+
+/** Until when a lease goes as far as this machine knows: as the engine recorded it, or later by a noted renewal. */
+export function knownLeaseEnd(
+  stateDir: string,
+  sliceName: string,
+  id: string | undefined,
+  recorded: unknown,
+): Date | undefined {
+  const said = typeof recorded === "string" ? parseFabricTime(recorded) : undefined;
+  const noted = notedLease(stateDir, sliceName, id);
+  return noted !== undefined && (said === undefined || noted > said) ? noted : said;
 }
 
 export function forgetLease(stateDir: string, sliceName: string): void {

@@ -1,15 +1,7 @@
 import { randomUUID } from "node:crypto";
-import {
-  existsSync,
-  linkSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, linkSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { writeFileAtomic } from "../local/state-folder.js";
 import { InfraError } from "../problem.js";
 import { endpointSchema, type FabricEndpoint } from "./endpoint-schema.js";
 import { forgetLease } from "./lease-file.js";
@@ -84,9 +76,7 @@ export function isEnding(stateDir: string, sliceName: string): boolean {
 }
 
 function rewrite(file: string, content: object): void {
-  const beside = `${file}.${process.pid}.${randomUUID()}.tmp`;
-  writeFileSync(beside, `${JSON.stringify(content)}\n`, { mode: 0o600, flush: true });
-  renameSync(beside, file);
+  writeFileAtomic(file, `${JSON.stringify(content)}\n`);
 }
 
 /** Where this slice was last submitted to; undefined when it never was. */

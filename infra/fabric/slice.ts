@@ -4,12 +4,13 @@ import { type ChangeableSlice, leavingNodes, planChange } from "./change.js";
 import { consequences, type SliceBefore } from "./consequences.js";
 import type { FabricEndpoint } from "./endpoint-schema.js";
 import { ExistingSlice, type ExistingSliceArgs } from "./existing-slice.js";
+import type { FabricHost } from "./host.js";
 import { leaseLine, parseFabricTime } from "./lease.js";
 import { makeMany } from "./make-many.js";
 import { Network, Node, Slice } from "./provider.js";
 import type { SliceHost } from "./slice-inputs.js";
 import { checkTopology, type NetworkSpecInput, type NodeSpecInput } from "./spec.js";
-import { planRoutes, planTopology, type Route, type Subnet, type Topology } from "./topology.js";
+import { planRoutes, planTopology, type Subnet, type Topology } from "./topology.js";
 
 /** What a `beforeRemove` gets: the nodes that go, and how the slice was before. */
 export interface Removal {
@@ -44,20 +45,6 @@ export interface FabricSliceArgs {
   readonly beforeRemove?: (removal: Removal) => void | Promise<void>;
   /** The id of a slice of this name that bears no mark of this stack and is to be taken over. */
   readonly adopt?: string;
-}
-
-/** A node as others use it. */
-export interface FabricHost {
-  readonly name: string;
-  readonly site: string;
-  /** Where it is reached for management: SSH, through the bastion. */
-  readonly managementIp: string;
-  /** Its address on its site's network. */
-  readonly address: string;
-  /** The hardware address of its card, by which the interface is found. */
-  readonly mac: string;
-  /** To each other site's network. */
-  readonly routes: readonly Route[];
 }
 
 /**

@@ -17,7 +17,7 @@ import type { Store } from "../platform/store.js";
 import type { Composition } from "../rounds/composition.js";
 import type { Catalogue } from "./catalogue.js";
 import { compose } from "./compose.js";
-import type { EnforcerClient } from "./enforcer-client.js";
+import { checkDecided, type EnforcerClient } from "./enforcer-client.js";
 import { type Job, newJob } from "./job-archive.js";
 import { problemFor, reasonsOf } from "./round.js";
 
@@ -99,7 +99,7 @@ export class Approvals {
     }
     const question = { requestType: request.type, user, dataProviders, options: request.options };
     const decision = await enforcer.ask(question, { correlationId });
-    if (decision.error !== "") throw new CodedError(JSON.parse(decision.error) as Problem);
+    checkDecided(decision);
     if (!decision.requestApproved) return refused(request, reasonsOf(decision), decision.revision);
 
     const services = catalogue.microservices();

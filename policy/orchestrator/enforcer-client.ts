@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { RequestApproval, type ValidationResponse } from "../contract/generated/dynamos.js";
 import { ENFORCER_QUEUE, MESSAGE } from "../contract/names.js";
-import { CodedError } from "../contract/problem.js";
+import { CodedError, type Problem } from "../contract/problem.js";
 import type { Bus } from "../platform/bus.js";
 import { Pending } from "../platform/pending.js";
 
@@ -34,6 +34,11 @@ export interface AskOptions {
 const MOST_ATTEMPTS = 3;
 /** The enforcer opens the round that it allows, and waits somewhat less than this for a store that restarts. */
 const OPENING_MS = 12_000;
+
+/** @throws {@link CodedError} the enforcer's own problem, where it could neither allow nor deny */
+export function checkDecided({ error }: ValidationResponse): void {
+  if (error !== "") throw new CodedError(JSON.parse(error) as Problem);
+}
 
 /** Asks the policy enforcer. Its answers come to the orchestrator's queue and are matched by correlation id alone. */
 export class EnforcerClient {

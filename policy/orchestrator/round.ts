@@ -8,7 +8,7 @@ import type { AgentReport, Ticket } from "../rounds/messages.js";
 import { agentsOf, type PlannedStep, type WorkflowPlan } from "../rounds/plan.js";
 import type { AgentCaller } from "./agent-caller.js";
 import { Stopwatch } from "./clock.js";
-import type { EnforcerClient } from "./enforcer-client.js";
+import { checkDecided, type EnforcerClient } from "./enforcer-client.js";
 import { stepDurations } from "./spans.js";
 
 /** What stays the same in all rounds of a job. */
@@ -96,7 +96,7 @@ async function admit(
   const asked = watch.lap();
   spans.open = Math.min(asked, Math.max(0, decision.openMs));
   spans.validate = asked - spans.open;
-  if (decision.error !== "") throw new CodedError(JSON.parse(decision.error) as Problem);
+  checkDecided(decision);
   if (!isApproved(decision))
     return { kind: "refused", reasons: reasonsOf(decision), revision: decision.revision };
   const { revision, token } = decision;

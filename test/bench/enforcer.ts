@@ -16,6 +16,7 @@ import {
 } from "../../policy/contract/names.js";
 import { decode, encode } from "../../policy/contract/wire.js";
 import { Store } from "../../policy/platform/store.js";
+import { enforcerEnvironment, isHealthy } from "../support/enforcer.js";
 import { freePorts, startBroker, startStore, until } from "../support/servers.js";
 import { bareEcho } from "./floors.js";
 import { alternate, type Line, rateLine, timeLine } from "./measure.js";
@@ -36,28 +37,14 @@ export async function enforcerLines(scale: number): Promise<Line[]> {
     writeFileSync(join(folder, "password"), "guest", { mode: 0o600 });
     const enforcer = spawn(process.execPath, [join(root, "dist/policy/enforcer/main.js")], {
       stdio: ["ignore", "ignore", "inherit"],
-      env: {
-        SERVICE_NAME: "policy-enforcer",
-        AMQP_HOST: broker.host,
-        AMQP_PORT: String(broker.port),
-        AMQP_USER: "guest",
-        AMQP_PASSWORD_FILE: join(folder, "password"),
-        ETCD_ENDPOINT: server.endpoint,
-        HTTP_PORT: String(port),
-        AUDIT_FOLDER: join(folder, "audit"),
-        LOG_LEVEL: "warn",
-      },
+      env: { ...enforcerEnvironment(broker, server, folder, port), LOG_LEVEL: "warn" },
     });
     const echoer = fork(join(__dirname, "skeleton.ts"), ["echo", String(broker.port), server.endpoint], {
       stdio: ["ignore", "inherit", "inherit", "ipc"],
     });
     children.push(enforcer, echoer);
     await once(echoer, "message");
-    const health = () =>
-      fetch(`http://127.0.0.1:${port}/healthz`)
-        .then((r) => r.ok)
-        .catch(() => false);
-    await until("the enforcer is ready", health, 30);
+    await until("the enforcer is ready", () => isHealthy(`http://127.0.0.1:${port}`), 30);
 
     const echo = await bareEcho(broker.port);
     const ask = await asker(broker.port);

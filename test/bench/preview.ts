@@ -9,7 +9,7 @@ import { type Line, median, timeLine } from "./measure.js";
 const marketplace = `module.exports = require("dynamos-fabric/provider/dynamos/program");`;
 
 /** `count` dynamic resources that do nothing, in the same short form as the product's. */
-export const empty = (count: number): string => `
+const empty = (count: number): string => `
 const pulumi = require("@pulumi/pulumi");
 const provider = "exports.handler=()=>({check:async(o,n)=>({inputs:n}),diff:async()=>({changes:false}),create:async(i)=>({id:'x',outs:i}),delete:async()=>{}})";
 class Nothing extends pulumi.CustomResource {
@@ -23,13 +23,26 @@ export async function previewLine(blocks: number): Promise<Line> {
   ).config;
   const product = new TestStack({ program: marketplace, config, project: "dynamos-fabric" });
   symlinkSync(resolve("examples"), join(product.folder, "examples"));
-  let floor: TestStack | undefined;
   try {
     console.log("bringing up the stack whose preview is measured");
-    const up = await product.up();
-    if (up.code !== 0) throw new Error(up.text);
-    const dynamic = up.resources.filter((r) => r.type.startsWith("pulumi-nodejs:dynamic/")).length;
-    floor = new TestStack({ program: empty(dynamic), project: "floor" });
+    return await againstEmpty(product, { what: "preview without change", goal: 2.0, blocks });
+  } finally {
+    await product.destroy();
+    await shutdownStack(product.state);
+    await product.end();
+  }
+}
+
+/** Brings a stack up and measures its preview without change against an empty program with as many dynamic resources. */
+export async function againstEmpty(
+  product: TestStack,
+  { what, goal, blocks }: { readonly what: string; readonly goal: number; readonly blocks: number },
+): Promise<Line> {
+  const up = await product.up();
+  if (up.code !== 0) throw new Error(up.text);
+  const dynamic = up.resources.filter((r) => r.type.startsWith("pulumi-nodejs:dynamic/")).length;
+  const floor = new TestStack({ program: empty(dynamic), project: "floor" });
+  try {
     const started = await floor.up();
     if (started.code !== 0) throw new Error(started.text);
     const times: { product: number[]; floor: number[] } = { product: [], floor: [] };
@@ -38,24 +51,16 @@ export async function previewLine(blocks: number): Promise<Line> {
       // The first pair warms the disk's cache.
       if (i > 0) times.product.push(a) && times.floor.push(b);
     }
-    return timeLine(
-      `preview without change, ${dynamic} dynamic resources`,
-      median(times.product),
-      median(times.floor),
-      2.0,
-      "s",
-    );
+    const name = `${what}, ${dynamic} dynamic resources`;
+    return timeLine(name, median(times.product), median(times.floor), goal, "s");
   } finally {
-    await floor?.destroy();
-    await floor?.end();
-    await product.destroy();
-    await shutdownStack(product.state);
-    await product.end();
+    await floor.destroy();
+    await floor.end();
   }
 }
 
 /** How long a preview takes that must show no change. */
-export async function seconds(stack: TestStack): Promise<number> {
+async function seconds(stack: TestStack): Promise<number> {
   const from = performance.now();
   const preview = await stack.preview();
   const changed = preview.steps.filter((s) => s.op !== "same");

@@ -1,9 +1,9 @@
 /** Which worker a VM gets, and which of its devices: the broker's first fit. */
 import { createHash } from "node:crypto";
 import { fimJson, jsonProperty, numberIn, textIn } from "../fim.js";
+import { type Flavour, flavourFor, flavourName, flavourNamed } from "../flavours.js";
 import type { GraphNode } from "../graph.js";
 import { siteCapacity, type WorkerCapacity } from "./capacity.js";
-import { type Flavour, flavourFor, flavourName, flavourNamed } from "./flavours.js";
 import type { Device, Hold } from "./model.js";
 import type { Scenario, Worker } from "./scenario.js";
 import { type GraphView, nameOf, nodeId } from "./view.js";

@@ -2,7 +2,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { build } from "esbuild";
 import {
   type HostEntry,
   type HostRecord,
@@ -14,6 +13,7 @@ import { writeSshConfig } from "../../../infra/fabric/ssh-config.js";
 import { makeSshKeyPair } from "../../../infra/fabric/ssh-key-pair.js";
 import { type Executed, execute } from "../../../infra/toolchain/execute.js";
 import { ensure } from "../../../infra/toolchain/tools.js";
+import { bundle } from "../../support/bundle.js";
 import { joined } from "../../unit/emulator/graphs.js";
 import { makeToken } from "./token.js";
 import { until } from "./until.js";
@@ -22,14 +22,7 @@ import { until } from "./until.js";
 export async function prepare(program: string): Promise<string> {
   const [tools] = await Promise.all([
     ensure(["ssh", "sshd"]),
-    build({
-      entryPoints: [join(__dirname, "../../../infra/fabric/emulator/main.ts")],
-      outfile: program,
-      bundle: true,
-      platform: "node",
-      format: "cjs",
-      logLevel: "error",
-    }),
+    bundle("infra/fabric/emulator/main.ts", program),
   ]);
   return tools.ssh.path;
 }

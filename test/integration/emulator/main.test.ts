@@ -3,12 +3,12 @@ import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promise
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { build } from "esbuild";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { freeCapacity } from "../../../infra/fabric/emulator/capacity.js";
 import { parseScenario } from "../../../infra/fabric/emulator/scenario.js";
 import { readState } from "../../../infra/fabric/emulator/store.js";
 import { writeGraphml } from "../../../infra/fabric/graphml.js";
+import { bundle } from "../../support/bundle.js";
 import { fabnetSlice } from "../../unit/emulator/graphs.js";
 import { makeToken } from "./token.js";
 import { until } from "./until.js";
@@ -21,14 +21,7 @@ describe("the emulator as a process", () => {
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "emulator main ")); // a space on purpose
     program = join(folder, "main.js");
-    await build({
-      entryPoints: [join(__dirname, "../../../infra/fabric/emulator/main.ts")],
-      outfile: program,
-      bundle: true,
-      platform: "node",
-      format: "cjs",
-      logLevel: "error",
-    });
+    await bundle("infra/fabric/emulator/main.ts", program);
   });
   afterEach(() => {
     for (const child of running) child.kill("SIGKILL");

@@ -5,7 +5,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { Command } from "commander";
-import { build } from "esbuild";
 import type { FastifyInstance } from "fastify";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { registerAudit } from "../../../dynamos/cli/audit.js";
@@ -29,6 +28,8 @@ import { createApi } from "../../../policy/orchestrator/api.js";
 import { Bus } from "../../../policy/platform/bus.js";
 import { createLogger } from "../../../policy/platform/log.js";
 import { Store } from "../../../policy/platform/store.js";
+import { bundle } from "../../support/bundle.js";
+import { enforcerEnvironment, isHealthy } from "../../support/enforcer.js";
 import {
   freePorts,
   startBroker,
@@ -97,24 +98,11 @@ function startEnforcer(blocks?: number): ChildProcess {
   const limit = blocks === undefined ? "" : `ulimit -S -f ${blocks}; `;
   return spawn("sh", ["-c", `${limit}exec "$0" "$@"`, process.execPath, join(folder, "main.js")], {
     stdio: ["ignore", "ignore", "inherit"],
-    env: {
-      SERVICE_NAME: "policy-enforcer",
-      AMQP_HOST: broker.host,
-      AMQP_PORT: String(broker.port),
-      AMQP_USER: "guest",
-      AMQP_PASSWORD_FILE: join(folder, "password"),
-      ETCD_ENDPOINT: server.endpoint,
-      HTTP_PORT: http.split(":").at(-1) ?? "",
-      AUDIT_FOLDER: auditFolder,
-    },
+    env: { ...enforcerEnvironment(broker, server, folder, new URL(http).port), AUDIT_FOLDER: auditFolder },
   });
 }
 
-const healthy = () =>
-  fetch(`${http}/healthz`).then(
-    (r) => r.status === 200,
-    () => false,
-  );
+const healthy = () => isHealthy(http);
 
 async function end(signal: NodeJS.Signals): Promise<void> {
   if (enforcer.exitCode !== null || enforcer.signalCode !== null) return;
@@ -164,11 +152,10 @@ beforeAll(async () => {
   writeFileSync(join(folder, "password"), "guest", { mode: 0o600 });
   state = new StateFolder(join(folder, "state"));
   state.prepare();
-  const bundle = { bundle: true, platform: "node", format: "cjs", logLevel: "error" } as const;
   [broker, server] = await Promise.all([
     startBroker(),
     startStore(),
-    build({ ...bundle, entryPoints: ["policy/enforcer/main.ts"], outfile: join(folder, "main.js") }),
+    bundle("policy/enforcer/main.ts", join(folder, "main.js")),
   ]);
   http = `http://127.0.0.1:${(await freePorts(1))[0]}`;
   store = await Store.connect({ endpoint: server.endpoint, log });

@@ -4,7 +4,6 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Agreement } from "../../../policy/contract/documents.js";
 import {
@@ -25,6 +24,8 @@ import { Bus } from "../../../policy/platform/bus.js";
 import { GrantVerifier } from "../../../policy/platform/grants.js";
 import { Pending } from "../../../policy/platform/pending.js";
 import { Store } from "../../../policy/platform/store.js";
+import { bundle } from "../../support/bundle.js";
+import { enforcerEnvironment, isHealthy } from "../../support/enforcer.js";
 import {
   findProgram,
   freePorts,
@@ -78,17 +79,7 @@ async function ask(more: Draft<RequestApproval> = {}, milliseconds = 20_000): Pr
 function startEnforcer(more: Record<string, string> = {}): { child: ChildProcess; output: () => string } {
   const child = spawn(process.execPath, [join(folder, "main.js")], {
     stdio: ["ignore", "pipe", "pipe"],
-    env: {
-      SERVICE_NAME: "policy-enforcer",
-      AMQP_HOST: broker.host,
-      AMQP_PORT: String(broker.port),
-      AMQP_USER: "guest",
-      AMQP_PASSWORD_FILE: join(folder, "password"),
-      ETCD_ENDPOINT: server.endpoint,
-      AUDIT_FOLDER: join(folder, "audit"),
-      HTTP_PORT: http.split(":").at(-1) ?? "",
-      ...more,
-    },
+    env: { ...enforcerEnvironment(broker, server, folder, new URL(http).port), ...more },
   });
   let text = "";
   child.stdout?.on("data", (d) => (text += d));
@@ -96,20 +87,15 @@ function startEnforcer(more: Record<string, string> = {}): { child: ChildProcess
   return { child, output: () => text };
 }
 
-const healthy = () =>
-  fetch(`${http}/healthz`).then(
-    (r) => r.status === 200,
-    () => false,
-  );
+const healthy = () => isHealthy(http);
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "enforcer-"));
   writeFileSync(join(folder, "password"), "guest", { mode: 0o600 });
-  const bundle = { bundle: true, platform: "node", format: "cjs", logLevel: "error" } as const;
   [broker, server] = await Promise.all([
     startBroker(),
     startStore(),
-    build({ ...bundle, entryPoints: ["policy/enforcer/main.ts"], outfile: join(folder, "main.js") }),
+    bundle("policy/enforcer/main.ts", join(folder, "main.js")),
   ]);
   http = `http://127.0.0.1:${(await freePorts(1))[0]}`;
   store = await Store.connect({ endpoint: server.endpoint });

@@ -4,8 +4,8 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { matches, strikeCall } from "../../../infra/fabric/emulator/faults.js";
+import { nextChange, planHosts } from "../../../infra/fabric/emulator/hosts-plan.js";
 import type { FaultCounts } from "../../../infra/fabric/emulator/model.js";
-import { activeNodes, nextNodeChange } from "../../../infra/fabric/emulator/node-life.js";
 import { sliverBodies } from "../../../infra/fabric/emulator/render.js";
 import { parseScenario, type ScenarioInput } from "../../../infra/fabric/emulator/scenario.js";
 import { InfraError } from "../../../infra/problem.js";
@@ -156,7 +156,7 @@ describe("faults of slivers", () => {
     const early = w.create("b", one);
     expect(sliverBodies(w.slice(early), w.wait().now)[0]?.notice).toContain("Insufficient resources");
     expect(w.wait().stateOf(w.create("c", one))).toBe("Nascent");
-    expect(activeNodes(w.wait().state, w.now).map((n) => n.slice.name)).toEqual(["c"]);
+    expect(planHosts(w.wait().state, w.now).hosts.map((h) => h.sliceName)).toEqual(["c"]);
   });
 
   it("make them slow, and their slice can be neither changed nor deleted meanwhile", () => {
@@ -173,10 +173,10 @@ describe("faults of slivers", () => {
     });
     const id = w.create("a", two);
     expect(w.wait(1000).stateOf(id)).toBe("StableOK");
-    expect(activeNodes(w.state, w.now)).toHaveLength(2);
-    const next = nextNodeChange(w.state, w.now) ?? 0;
+    expect(planHosts(w.state, w.now).hosts).toHaveLength(2);
+    const next = nextChange(w.state, w.now) ?? 0;
     w.wait(next - w.now);
-    expect(activeNodes(w.state, w.now)).toHaveLength(1);
+    expect(planHosts(w.state, w.now).hosts).toHaveLength(1);
     expect(w.stateOf(id)).toBe("StableError");
     expect(states(w, id)).toEqual(["Active", "Failed", "Active", "Active"]);
   });
@@ -208,9 +208,9 @@ describe("faults of slivers", () => {
         const w = world({ sliverFaults: [{ element: "one", fault: f }] });
         w.create("a", two);
         const [from, to] = a < b ? [start + a, start + b] : [start + b, start + a];
-        const next = nextNodeChange(w.state, from) ?? Number.POSITIVE_INFINITY;
+        const next = nextChange(w.state, from) ?? Number.POSITIVE_INFINITY;
         fc.pre(next > to);
-        const ids = (at: number) => activeNodes(w.state, at).map((n) => n.sliver.id);
+        const ids = (at: number) => planHosts(w.state, at).hosts.map((h) => h.id);
         expect(ids(to)).toEqual(ids(from));
       }),
       { numRuns: 60 },

@@ -1,18 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { readPoaPost, readSlicesPost } from "../../../infra/fabric/emulator/body.js";
-import {
-  flavourCount,
-  flavourFor,
-  flavourName,
-  flavourNamed,
-} from "../../../infra/fabric/emulator/flavours.js";
 import { leaseTime, newLease, parseTime, writeTime } from "../../../infra/fabric/emulator/lease.js";
 import { emptyState } from "../../../infra/fabric/emulator/model.js";
 import { queries, readQuery } from "../../../infra/fabric/emulator/query.js";
 import { parseScenario } from "../../../infra/fabric/emulator/scenario.js";
 import { ipv4Subnets, nextAddress } from "../../../infra/fabric/emulator/subnets.js";
 import { identify } from "../../../infra/fabric/emulator/token.js";
+import { flavourCount, flavourFor, flavourName, flavourNamed } from "../../../infra/fabric/flavours.js";
 import { InfraError } from "../../../infra/problem.js";
 import { makeToken } from "../../integration/emulator/token.js";
 import { start } from "./world.js";

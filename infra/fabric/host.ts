@@ -1,0 +1,15 @@
+import type { Route } from "./topology.js";
+
+/** A node as others use it. */
+export interface FabricHost {
+  readonly name: string;
+  readonly site: string;
+  /** Where it is reached for management: SSH, through the bastion. */
+  readonly managementIp: string;
+  /** Its address on its site's network. */
+  readonly address: string;
+  /** The hardware address of its card, by which the interface is found. */
+  readonly mac: string;
+  /** To each other site's network. */
+  readonly routes: readonly Route[];
+}
