@@ -110,18 +110,11 @@ export class SliceKeeper {
       if (made === undefined) throw error;
       return await this.#takeOver(made.sliceId, spec, adopt);
     }
-    try {
+    const up = async (): Promise<KeptSlice> => {
       const kept = await this.#describe(await this.#watch.settled(id, patience.create));
       return { ...kept, notes: cutLease(kept.leaseEnd, leaseEnd) };
-    } catch (error) {
-      if (!hasCode(error, "FAB-GONE")) throw new UnfinishedSlice(id, error);
-      const reasons = failuresOf(await this.#api.slivers(id));
-      throw new InfraError({
-        code: "FAB-CREATE-FAILED",
-        message: `FABRIC gave up slice ${spec.name} (${id}): ${reasons.join("; ") || "without a reason"}`,
-        remedy: "change what the reasons name, and run up again",
-      });
-    }
+    };
+    return await this.#making(id, spec.name, up);
   }
 
   /** The id of a living slice of this name, whoever's it is; the other methods check the mark. */
@@ -222,11 +215,24 @@ export class SliceKeeper {
       });
     }
     if (!ours) mustAdoptUnchanged(readGraphml(model ?? ""), spec, this.#options.mark);
-    try {
+    return await this.#making(id, spec.name, async () => {
       const { slice } = await this.#watch.accepted(id, patience.create);
       return await this.#bring(slice, spec, spec);
+    });
+  }
+
+  /** What fails leaves a slice to go on with, unless FABRIC ended it: it does so when nothing of a slice came up. */
+  async #making(id: string, name: string, work: () => Promise<KeptSlice>): Promise<KeptSlice> {
+    try {
+      return await work();
     } catch (error) {
-      throw new UnfinishedSlice(id, error);
+      if (!hasCode(error, "FAB-GONE")) throw new UnfinishedSlice(id, error);
+      const reasons = failuresOf(await this.#api.slivers(id));
+      throw new InfraError({
+        code: "FAB-CREATE-FAILED",
+        message: `FABRIC gave up slice ${name} (${id}): ${reasons.join("; ") || "without a reason"}`,
+        remedy: "change what the reasons name, and run up again",
+      });
     }
   }
 

@@ -33,7 +33,7 @@ export const provider: dynamic.ResourceProvider<SliceInputs, SliceOutputs> = {
 
   async diff(_id, olds, news) {
     if (hasUnknown(news)) return { changes: true };
-    // A run that was to end the slice was killed: it is gone, or will be, and everything in it is made anew.
+    // It was found gone, or a run that was to end it was killed: everything in it is made anew.
     if (isEnding(stateFolder(olds), olds.name))
       return { changes: true, replaces: ["name"], deleteBeforeReplace: true };
     const { changes, replaces } = diffInputs(olds, news);
@@ -64,7 +64,14 @@ export const provider: dynamic.ResourceProvider<SliceInputs, SliceOutputs> = {
     return await told(async () => {
       const inputs = plain(news);
       const keeper = await keeperOf(inputs, olds.mark);
-      const kept = await keeper.update(id, olds, inputs);
+      let kept: KeptSlice;
+      try {
+        kept = await keeper.update(id, olds, inputs);
+      } catch (error) {
+        // The next `up` makes it anew.
+        if (hasCode(error, "FAB-GONE")) noteEnding(stateFolder(inputs), inputs.name, true);
+        throw error;
+      }
       await writeLogins(stateFolder(inputs), inputs, kept.view);
       return { outs: complete(news, olds.mark, kept) };
     });

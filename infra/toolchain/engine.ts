@@ -216,7 +216,7 @@ function engineEnvironment(from: {
   return {
     ...env,
     PATH: path.filter((folder) => folder !== undefined).join(delimiter),
-    PULUMI_BACKEND_URL: pathToFileURL(from.backend).href,
+    PULUMI_BACKEND_URL: backendUrl(from.backend),
     PULUMI_HOME: join(cacheFolder(from.environment), "pulumi"),
     PULUMI_SKIP_UPDATE_CHECK: "true",
     // Where the official program cannot be had, plugins cannot either: say so at once.
@@ -225,6 +225,16 @@ function engineEnvironment(from: {
     DYNAMOS_FABRIC_TOOLCHAIN: builtToolchain,
     DYNAMOS_FABRIC_STATE: from.state,
   };
+}
+
+/**
+ * The file backend without its files of attributes (`*.attrs`, gocloud's fileblob): unlike the state itself they are not replaced
+ * at once, so that a run killed while one is written left a state that can no longer be read ("failed to load checkpoint: EOF").
+ */
+function backendUrl(folder: string): string {
+  const url = pathToFileURL(folder);
+  url.searchParams.set("metadata", "skip");
+  return url.href;
 }
 
 /**

@@ -27,6 +27,9 @@ export interface RunPlace {
 /** Milliseconds after which a run counts as hanging. */
 const patience = 600_000;
 
+/** Milliseconds within which what an engine that was killed leaves behind has noticed and ended. */
+const survives = 10_000;
+
 /** Runs the engine to its end, or to the blow's. */
 export async function runEngine(
   { engine, gate, emulator, checkpoint }: RunPlace,
@@ -37,6 +40,7 @@ export async function runEngine(
   let struck = false;
   const strike = (): void => {
     if (blow === undefined || struck) return;
+    if (child.pid !== undefined) below = descendants(child.pid);
     struck = blow.victim === "emulator" ? hitEmulator(emulator, blow) : hit(blow.victim, child);
   };
   const at = blow?.at;
@@ -47,6 +51,7 @@ export async function runEngine(
     // What a dead client had under way goes nowhere; a server gets what was sent before.
     return blow?.victim === "provider" || blow?.victim === "all" ? "drop" : undefined;
   });
+  let below: readonly Running[] = [];
   const child = spawn(
     engine.tool.path,
     [...engineArguments(engine, args), "--non-interactive", "--color", "never"],
@@ -75,8 +80,26 @@ export async function runEngine(
     watching?.();
   });
   await emulator.isBack();
+  await ended(below);
   return { code, text, struck, faults: gate.met };
 }
+
+/** Waits for the ends of an engine's processes: until then they are at work, and may end a slice that was to end. */
+async function ended(processes: readonly Running[]): Promise<void> {
+  const deadline = performance.now() + survives;
+  for (;;) {
+    const left = processes.filter(({ pid, words }) => read(`/proc/${pid}/cmdline`) === words.join("\0"));
+    const live = left.filter(({ pid, words }) => words.join("") !== "" && !isZombie(pid));
+    if (live.length === 0) return;
+    if (performance.now() > deadline)
+      throw new Error(
+        `${survives / 1000} s after the engine's end there is still ${live[0]?.words.join(" ")}`,
+      );
+    await new Promise((settle) => setTimeout(settle, 20));
+  }
+}
+
+const isZombie = (pid: number): boolean => /^State:\s+Z/m.test(read(`/proc/${pid}/status`));
 
 /** Calls `then` at the n-th write of a file. Answers what ends the watch. */
 function onWrites(file: string, n: number, then: () => void): () => void {

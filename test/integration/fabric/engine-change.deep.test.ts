@@ -185,6 +185,25 @@ async function nodesOf(id: unknown): Promise<Record<string, string>> {
   );
 }
 
+describe("a slice that has ended behind our back", () => {
+  it("is found gone by an up that changes it, and made anew by the next", { timeout: 120_000 }, async () => {
+    const stack = newStack({ name: "ended", nodes: two });
+    const first = await stack.up();
+    expect(first.code, first.text).toBe(0);
+    await fabric.api.deleteSlice(String(first.outputs.sliceId));
+    configure(stack, { name: "ended", nodes: { ...two, hawi: { site: "HAWI" } } });
+    const found = await stack.up();
+    expect(found.code).not.toBe(0);
+    expect(found.text).toContain("FAB-GONE");
+    expect(wholePlan(await stack.preview())).toContain("replace Slice dev");
+    const anew = await stack.up();
+    expect(anew.code, anew.text).toBe(0);
+    expect(anew.outputs.sliceId).not.toBe(first.outputs.sliceId);
+    expect((await fabric.api.slice(String(anew.outputs.sliceId), "NONE")).state).toBe("StableOK");
+    expect(wholePlan(await stack.preview()).filter((line) => !line.startsWith("same "))).toEqual([]);
+  });
+});
+
 describe("a lease", () => {
   it("is renewed by an up when its end is near, told at preview, and not again; the commands say and do the same", {
     timeout: 300_000,

@@ -97,6 +97,23 @@ describe("a slice", () => {
   });
 });
 
+describe("a slice of which nothing came up", () => {
+  it("is given up with FABRIC's reasons, also when the create was not answered, and made anew by the next", async () => {
+    const one = parseSliceSpec({ name: "alone", nodes: { core: { site: "AMST" } } });
+    await fabric.stop();
+    fabric = await EmulatedFabric.start({
+      delays: { ...quick, configure: 1500 },
+      sliverFaults: [{ element: "core", times: 1, fault: { kind: "fail", at: "redeem" } }],
+    });
+    const unanswered = instead(fabric, "createSlice", async (slice) => {
+      await fabric.api.createSlice(slice);
+      throw lost;
+    });
+    expect(await codeOf(keeper(fabric, { api: unanswered }).create(one))).toBe("FAB-CREATE-FAILED");
+    expect((await keeper(fabric).create(one)).state).toBe("StableOK");
+  });
+});
+
 describe("a run that was killed", () => {
   it("while it created: the next finds the slice by its mark and makes no second one", async () => {
     const first = await keeper(fabric).create(paperSlice);
