@@ -4,7 +4,7 @@
 import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -37,11 +37,15 @@ const suites = {
   check: runChecks,
   unit: (args) => runVitest("unit", args),
   component: (args) => runVitest("component", args),
-  integration: (args) => runVitest("integration", args),
+  // They wait for brokers and limits more than they work.
+  integration: (args) => runVitest("integration", [...workers(2), ...args]),
   fault: runSchedules,
-  // Each of them drives a whole stack: one at a time.
-  e2e: (args) => runVitest("e2e", ["--no-file-parallelism", ...args]),
+  // Each of them drives a whole stack.
+  e2e: (args) => runVitest("e2e", [...workers(1), ...args]),
 };
+
+/** How many files run at once, unless the caller says so. */
+const workers = (each) => [`--maxWorkers=${Math.max(2, Math.round(availableParallelism() * each))}`];
 
 /** Runs a program and keeps its words. */
 function run(program, args, stdio = ["ignore", "pipe", "pipe"]) {
@@ -63,8 +67,10 @@ function run(program, args, stdio = ["ignore", "pipe", "pipe"]) {
 
 async function runChecks() {
   const result = { passed: 0, failed: 0, skipped: 0 };
-  for (const [name, check] of Object.entries(checks)) {
-    const { code, text } = await check();
+  const names = Object.keys(checks);
+  const outcomes = await Promise.all(names.map((name) => checks[name]()));
+  for (const [index, name] of names.entries()) {
+    const { code, text } = outcomes[index];
     console.log(`${code === 0 ? "✓" : "✗"} ${name}`);
     if (code === 0) result.passed += 1;
     else {

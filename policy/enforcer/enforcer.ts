@@ -111,14 +111,16 @@ export class Enforcer {
       return "drop";
     }
     if (audit.trouble !== undefined) {
-      if (!message.redelivered) return this.#unaudited(request, message, audit.trouble);
+      if (!message.redelivered) return this.#undecided(request, message, audit.trouble);
       // It may have been answered without its record being on disk: it must not be acknowledged before there is one.
       if (!(await recorded(audit.append()))) return "requeue";
     }
     if (request.leastRevision > this.#view.now().revision) {
-      await this.#view
-        .seen(request.leastRevision, BEHIND_MS)
-        .catch((error: unknown) => log.warn({ error, correlationId }, "deciding by what is known so far"));
+      try {
+        await this.#view.seen(request.leastRevision, BEHIND_MS);
+      } catch (error) {
+        return this.#undecided(request, message, problemOf(error));
+      }
     }
     const { decision, response, grant } = await this.#decide(request);
     // The answer goes first. The request is acknowledged after both its confirm and its record, so a crash between them decides again.
@@ -164,8 +166,8 @@ export class Enforcer {
     }
   }
 
-  /** Nothing is decided that could not be recorded: the answer says so, and is no refusal. */
-  async #unaudited(request: RequestApproval, message: Incoming, problem: Problem): Promise<Verdict> {
+  /** Nothing is decided that could not be recorded, or by less than was asked for: the answer says so, and is no refusal. */
+  async #undecided(request: RequestApproval, message: Incoming, problem: Problem): Promise<Verdict> {
     const response: Draft<ValidationResponse> = {
       type: "validationResponse",
       requestType: request.type,

@@ -278,7 +278,17 @@ describe("the policy enforcer", () => {
   it("survives restarts of the store and of the broker, and answers what waited", async () => {
     await server.restart();
     const leastRevision = await store.put(KEY.agreement("two"), agreement("two", {}));
-    expect((await ask({ leastRevision })).requestApproved).toBe(false);
+    // Until its watch is back the answer is that it knows too little: never one by what it knew.
+    const decided = async () => {
+      const answer = await ask({ leastRevision });
+      expect(answer.requestApproved).toBe(false);
+      if (answer.error !== "") expect(JSON.parse(answer.error)).toMatchObject({ code: "STO-BEHIND" });
+      return answer.error === "";
+    };
+    await until("it knows the change", decided, 10);
+    expect(JSON.parse((await ask({ leastRevision: leastRevision + 1000 })).error)).toMatchObject({
+      code: "STO-BEHIND",
+    });
     await server.kill9();
     // Without the store it decides by what it knows: a round could not be opened with it (rounds.test.ts).
     expect((await ask()).requestApproved).toBe(false);

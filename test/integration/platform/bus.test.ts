@@ -264,19 +264,23 @@ describe("Bus", () => {
     const a = await bus("a");
     await a.declareQueue("flood-in");
     let sending = true;
+    let confirmed = 0;
     const results: Promise<string>[] = [];
     const flood = (async () => {
       while (sending) {
         results.push(
           a.publish("flood-in", "request", bytes("x")).then(
-            () => "ok",
+            () => {
+              confirmed += 1;
+              return "ok";
+            },
             (e: { code: string }) => e.code,
           ),
         );
         if (results.length % 50 === 0) await new Promise((r) => setTimeout(r, 1));
       }
     })();
-    await until("it flows", () => results.length > 500);
+    await until("it flows", () => results.length > 500 && confirmed > 0);
     await broker.kill9();
     await until("the loss is noticed", () => !a.up);
     sending = false;
