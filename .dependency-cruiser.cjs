@@ -28,6 +28,13 @@ module.exports = {
       to: { path: "^policy/(?!contract/)" },
     },
     {
+      name: "command-without-the-sdk",
+      comment: "half a second of modules that only the engine's programs need",
+      severity: "error",
+      from: { path: "^dynamos/cli/" },
+      to: { path: "@pulumi/pulumi", reachable: true },
+    },
+    {
       name: "dynamos-no-tests",
       severity: "error",
       from: { path: "^dynamos/" },

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
-import { statusOf } from "../infra/local/index.js";
+import { statusOf } from "../infra/local/stack.js";
 import { StateFolder } from "../infra/local/state-folder.js";
 import { InfraError } from "../infra/problem.js";
 import type { DocumentKind } from "../policy/contract/documents.js";

@@ -1,5 +1,5 @@
-import { statusOf } from "../infra/local/index.js";
 import { holderOfPort, isPortFree } from "../infra/local/ports.js";
+import { statusOf } from "../infra/local/stack.js";
 import { InfraError, type Problem } from "../infra/problem.js";
 import { GATEWAY } from "./services.js";
 

@@ -1,4 +1,4 @@
-import type { ServiceSpec } from "../infra/local/index.js";
+import type { ServiceSpec } from "../infra/local/service.js";
 import { AUDIT_FOLDER_NAME } from "../policy/contract/audit.js";
 import { brokerConfiguration, brokerDefinitions, brokerSecret } from "./broker-definitions.js";
 import { type AgentPlace, agentService, OUTSIDE_NODE, type Placement } from "./placement.js";

@@ -1,7 +1,7 @@
 import { closeSync, existsSync, fstatSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { statusOf } from "../../infra/local/index.js";
+import { statusOf } from "../../infra/local/stack.js";
 import { InfraError } from "../../infra/problem.js";
 import {
   AUDIT_FOLDER_NAME,

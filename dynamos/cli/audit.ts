@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import type { Command } from "commander";
-import { statusOf } from "../../infra/local/index.js";
+import { statusOf } from "../../infra/local/stack.js";
 import { StateFolder } from "../../infra/local/state-folder.js";
 import { InfraError } from "../../infra/problem.js";
 import { type AuditRecord, parseSegmentFile } from "../../policy/contract/audit.js";

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { knownLeaseEnd } from "../../infra/fabric/lease-file.js";
-import type { ServiceStatus } from "../../infra/local/index.js";
-import { statusOf } from "../../infra/local/index.js";
+import type { ServiceStatus } from "../../infra/local/service.js";
+import { statusOf } from "../../infra/local/stack.js";
 import { StateFolder } from "../../infra/local/state-folder.js";
 import type { OnlineAgent } from "../../policy/contract/documents.js";
 import type { JobSnapshot } from "../../policy/contract/job.js";

@@ -1,7 +1,7 @@
 import { relative } from "node:path";
 import type { Command } from "commander";
 import { leaseLine } from "../../infra/fabric/lease.js";
-import type { ServiceStatus } from "../../infra/local/index.js";
+import type { ServiceStatus } from "../../infra/local/service.js";
 import { type Leased, nearEnds } from "../lease-warning.js";
 import { AGENT_PREFIX } from "../placement.js";
 import { columns } from "./columns.js";

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { statusOf } from "../../infra/local/index.js";
+import { statusOf } from "../../infra/local/stack.js";
 import { InfraError } from "../../infra/problem.js";
 import type { Operator } from "./agreements-api.js";
 

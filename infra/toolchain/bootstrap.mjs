@@ -66,7 +66,10 @@ async function step(label, program, args) {
 }
 
 function childEnvironment() {
-  return { ...process.env, PATH: [join(modules, ".bin"), process.env.PATH].join(delimiter) };
+  // What Node compiled is kept: the engine's programs, which load the whole SDK each time, start in two thirds of the time.
+  const compiled = process.env.NODE_COMPILE_CACHE || join(cacheFolder(), "compiled");
+  const path = [join(modules, ".bin"), process.env.PATH].join(delimiter);
+  return { ...process.env, PATH: path, NODE_COMPILE_CACHE: compiled };
 }
 
 // --- one process at a time works on this clone's node_modules and dist -------------------------------------------------------

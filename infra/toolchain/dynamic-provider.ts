@@ -1,4 +1,4 @@
-import { createRequire } from "node:module";
+import { createRequire, flushCompileCache } from "node:module";
 import { join } from "node:path";
 import { endWithParent } from "./end-with-parent.js";
 
@@ -14,3 +14,5 @@ try {
   path = require.resolve(request);
 }
 require(path);
+// The engine ends its plugins by force, before Node keeps what it compiled (NODE_COMPILE_CACHE).
+setTimeout(flushCompileCache, 1000).unref();

@@ -219,6 +219,8 @@ function engineEnvironment(from: {
     PULUMI_BACKEND_URL: backendUrl(from.backend),
     PULUMI_HOME: join(cacheFolder(from.environment), "pulumi"),
     PULUMI_SKIP_UPDATE_CHECK: "true",
+    // The program and its providers load the whole SDK at each run.
+    NODE_COMPILE_CACHE: env.NODE_COMPILE_CACHE ?? join(cacheFolder(from.environment), "compiled"),
     // Where the official program cannot be had, plugins cannot either: say so at once.
     ...(from.tool.standIns ? { PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true" } : {}),
     DYNAMOS_FABRIC_NODE: process.execPath,
