@@ -75,7 +75,7 @@ describe("fabric-fim 2.0.0 reads what we write", () => {
     expect(new Set(nodes.flatMap((n) => Object.values(n.nics ?? {}))).size).toBe(
       Object.keys(cardModels).length,
     );
-    for (const key of ["host", "bootScript", "instanceType", "storage"] as const)
+    for (const key of ["host", "bootScript", "instanceType", "storage", "siteNetwork"] as const)
       expect(nodes.some((n) => n[key] !== undefined)).toBe(true);
   });
 
@@ -179,7 +179,7 @@ function componentsOf(
     ] as const;
   };
   return Object.fromEntries([
-    card("nic1", "NIC_Basic"),
+    ...(node.siteNetwork === false ? [] : [card("nic1", "NIC_Basic")]),
     ...cards.map((c) => card(c.name, c.model)),
     ...devicesOf(node.components).map(({ model, number }) => [
       deviceName(node.name, model, number),
