@@ -39,6 +39,21 @@ describe("what a change is", () => {
     expect(describeChange(change)).toBe("+ clientfour; nothing replaced");
   });
 
+  it("a node that leaves its site's network: in place, its card and routes go, and the network with its last node", () => {
+    const off = paper({
+      clientone: node("AMST", { siteNetwork: false }),
+      clientthree: node("TOKY", { siteNetwork: false }),
+    });
+    const change = planChange(paperSlice, off);
+    expect(describeChange(change)).toBe(
+      "- the network at TOKY; ~ clientone in place (site network); ~ clientthree in place (site network); routes on 6 nodes; nothing replaced",
+    );
+    expect(leavingNodes(change)).toEqual([]);
+    expect(describeChange(planChange(off, paperSlice))).toBe(
+      "+ a network at TOKY; ~ clientone in place (site network); ~ clientthree in place (site network); routes on 6 nodes; nothing replaced",
+    );
+  });
+
   it("a node that goes takes its site's network with it", () => {
     const change = planChange(paperSlice, paper({ clientthree: undefined }));
     expect(describeChange(change)).toBe(

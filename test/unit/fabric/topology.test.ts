@@ -69,6 +69,17 @@ describe("planRoutes", () => {
     ]);
   });
 
+  it("gives none to a node that is not on its site's network, and none to a site where nobody is", () => {
+    const off = (name: "clientone" | "clientthree") => ({
+      [name]: { ...paperSlice.nodes[name], siteNetwork: false as const },
+    });
+    const nodes = { ...paperSlice.nodes, ...off("clientone"), ...off("clientthree") };
+    const routes = planRoutes(planTopology({ ...paperSlice, nodes } as typeof paperSlice), subnets);
+    expect(routes.clientone).toEqual([]);
+    expect(routes.clientthree).toEqual([]);
+    expect(routes.core?.map((r) => r.site)).toEqual(["LOSA"]);
+  });
+
   it("leaves out a site whose addresses are not known yet", () => {
     const { TOKY: _, ...known } = subnets;
     const routes = planRoutes(planTopology(paperSlice), known);
