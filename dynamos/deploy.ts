@@ -98,7 +98,7 @@ function hostsByName(slice: FabricSlice): DeployOutputs["nodes"] {
 /** The nodes as a slice sees them: it knows no roles. */
 function sliceNodes({ nodes }: MarketplaceSpec): ConstructorParameters<typeof FabricSlice>[1]["nodes"] {
   return Object.fromEntries(
-    Object.entries(nodes).map(([name, { site = "", cores, ram, disk, image, components }]) => [
+    Object.entries(nodes).map(([name, { site = "", cores, ram, disk, image, components, siteNetwork }]) => [
       name,
       {
         site,
@@ -107,6 +107,7 @@ function sliceNodes({ nodes }: MarketplaceSpec): ConstructorParameters<typeof Fa
         disk,
         ...(image === undefined ? {} : { image }),
         ...(components === undefined ? {} : { components }),
+        ...(siteNetwork === undefined ? {} : { siteNetwork }),
       },
     ]),
   );

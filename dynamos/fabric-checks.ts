@@ -7,7 +7,7 @@ import { problemsOfSchema } from "../infra/problems-of-schema.js";
 import { type Wanted, wantedOf } from "./site-room.js";
 
 /** The part of a marketplace's node that is FABRIC's business. */
-const FABRIC_KEYS = ["site", "cores", "ram", "disk", "image", "components"] as const;
+const FABRIC_KEYS = ["site", "cores", "ram", "disk", "image", "components", "siteNetwork"] as const;
 
 /**
  * What FABRIC's own rules say of the nodes and the lease as written: unknown sites, sizes that no flavour has, unknown components. Takes what

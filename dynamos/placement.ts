@@ -49,13 +49,14 @@ interface Written {
   readonly party?: string;
   readonly site?: unknown;
   readonly host?: unknown;
+  readonly siteNetwork?: unknown;
 }
 
 /**
  * What is wrong with the nodes together. Takes the object as written, so that these problems come together with those of its form.
  *
  * Codes: SPEC-NODE-TWICE, SPEC-NODE-RESERVED, SPEC-NO-CORE, SPEC-CORE-TWICE, SPEC-PARTY-TWICE, SPEC-PARTY-ROLE, SPEC-NODE-NO-SITE,
- * SPEC-NODE-NO-HOST, SPEC-EXPERIMENT-PATH.
+ * SPEC-NODE-NO-HOST, SPEC-NODE-NO-NETWORK, SPEC-EXPERIMENT-PATH.
  */
 export function placementProblems(raw: unknown): Problem[] {
   if (!isRecord(raw)) return [];
@@ -71,6 +72,7 @@ export function placementProblems(raw: unknown): Problem[] {
     ...coreProblems(nodes),
     ...partyProblems(nodes),
     ...placeProblems(nodes, raw.target ?? "local"),
+    ...networkProblems(nodes),
   ];
 }
 
@@ -170,6 +172,18 @@ function placeProblems(nodes: readonly Written[], target: unknown): Problem[] {
       }));
   }
   return [];
+}
+
+/** The core and the parties reach each other by their addresses on the sites' networks. */
+function networkProblems(nodes: readonly Written[]): Problem[] {
+  return nodes
+    .filter((n) => n.siteNetwork === false && n.role !== undefined && n.role !== "control")
+    .map((n) => ({
+      code: "SPEC-NODE-NO-NETWORK",
+      path: `nodes.${n.name}.siteNetwork`,
+      message: `a node of role ${n.role} is reached by its address on the network of its site, and would have none`,
+      remedy: "leave siteNetwork out",
+    }));
 }
 
 /** Those whose name, case aside, an earlier one has, each with that one. */

@@ -25,6 +25,9 @@ const publicSummary =
 const summarySeconds = 3;
 /** Bytes; 33 sites with their workers have some 100 KB. */
 const summaryLimit = 8 * 1024 * 1024;
+/** More are not read; FABRIC has 33 sites and some 200 workers. */
+const mostSites = 1_000;
+const mostHosts = 20_000;
 
 /** Whose slice's share counts as free. */
 export interface SiteDataFor {
@@ -73,7 +76,9 @@ async function ownNodes({ project, stack }: SiteDataFor) {
   const slice = (await api.slices({ name })).find((s) => s.name === name && !isGone(s.state));
   if (slice === undefined) return [];
   const { model } = await api.slice(slice.sliceId);
-  return model === undefined ? [] : fromGraph(readGraphml(model)).nodes;
+  const view = model === undefined ? undefined : fromGraph(readGraphml(model));
+  // One of the name that is another's stays where it is, and holds what it holds.
+  return view !== undefined && isOurs(view.mark, project, stack) ? view.nodes : [];
 }
 
 /** The rights of the token's project, or a note why they are not known. */
@@ -143,7 +148,14 @@ async function fabricSites(url = publicSummary): Promise<SiteData> {
   } catch (error) {
     const cause =
       error instanceof Error ? (error.cause as { readonly code?: string } | undefined)?.code : undefined;
-    const reason = cause ?? (error instanceof Error ? error.message : String(error));
+    const reason =
+      cause ??
+      // One line for each value that is wrong would be a page.
+      (error instanceof z.ZodError
+        ? "its answer is not understood"
+        : error instanceof Error
+          ? error.message
+          : String(error));
     return { sites: [], notes: [{ code: "FAB-SITES-DATED", ...datedNote(reason) }] };
   }
 }
@@ -176,9 +188,11 @@ const summarySchema = z.object({
       z.object({
         sites: z
           .array(z.looseObject({ name: z.string(), state: z.string().optional(), ...amounts }))
+          .max(mostSites)
           .default([]),
         hosts: z
           .array(z.looseObject({ name: z.string().optional(), site: z.string(), ...amounts }))
+          .max(mostHosts)
           .default([]),
       }),
     )
@@ -188,8 +202,9 @@ const summarySchema = z.object({
 /** The answer of `/portalresources/summary`, level 2: a site's workers are its hosts. A site whose hosts are not told counts as one. */
 export function sitesInSummary(answer: unknown): SiteRoom[] {
   const { sites, hosts } = summarySchema.parse(answer).data[0] ?? { sites: [], hosts: [] };
+  const workers = Map.groupBy(hosts, (host) => host.site);
   return sites.map((site) => {
-    const own = hosts.filter((host) => host.site === site.name);
+    const own = workers.get(site.name) ?? [];
     return {
       site: site.name,
       maintenance: site.state !== undefined && site.state !== "Active",

@@ -39,6 +39,12 @@ const nodeSchema = z
       .array(z.string().min(1))
       .optional()
       .describe("FABRIC components beside the network card, e.g. GPU_A30."),
+    siteNetwork: z
+      .boolean()
+      .optional()
+      .describe(
+        "Whether the node is on its site's FABNetv4 network. false: it has no address there, so its role can only be control. Default: true.",
+      ),
     party: z
       .string()
       .regex(PARTY_NAME, "letters, digits and -, a letter first, at most 56")

@@ -1,6 +1,6 @@
 /** One thing that is wrong in what a person wrote or asked for, told so that they can mend it. */
 export interface Problem {
-  /** Stable, e.g. `FAB-SITE-UNKNOWN`; listed in docs/errors.md. */
+  /** Stable, e.g. `FAB-SITE-UNKNOWN`; listed in docs/errors.md, those of FABRIC in docs/fabric.md. */
   readonly code: string;
   /** File the value came from, where known. */
   readonly file?: string;

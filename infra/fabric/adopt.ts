@@ -42,7 +42,7 @@ export function notToAdopt(id: string, foundAs: string | undefined, name: string
 
 /** What of a slice a specification would change beside the mark; empty when it can be taken over. */
 export function adoptionProblems(slice: PropertyGraph, spec: SliceSpec, mark: SliceMark): readonly Problem[] {
-  const there = fromGraph(slice).nodes;
+  const there = fromGraph(slice, new Set(Object.keys(spec.networks ?? {}))).nodes;
   const machines = [
     ...there.flatMap((node) => differences(node, own(spec.nodes, node.name))),
     ...Object.keys(spec.nodes)
@@ -81,13 +81,15 @@ function differences(there: NodeView, wanted: NodeSpec | undefined): Problem[] {
   const lists = (["components", "storage"] as const)
     .filter((key) => fimJson(sorted(wanted[key])) !== fimJson(sorted(has[key])))
     .map((key) => problem(key, sorted(wanted[key]), sorted(has[key])));
-  const alone: Problem = {
+  const joined = there.siteNetwork === undefined;
+  const network: Problem = {
     code,
-    path,
-    message: `it is on no FABNetv4 network of ${there.site}, and each node of ours is`,
-    remedy: "put it on one with FABlib first, or only read the slice: FabricSlice.get",
+    path: `${path}.siteNetwork`,
+    message: `the slice has it on ${joined ? `${there.network}, the` : "no"} FABNetv4 network of ${there.site}`,
+    remedy: joined ? "leave siteNetwork out" : "write siteNetwork: false",
   };
-  return [...sizes, ...image, ...chosen, ...lists, ...(there.network === undefined ? [alone] : [])];
+  const same = wanted.siteNetwork === there.siteNetwork;
+  return [...sizes, ...image, ...chosen, ...lists, ...(same ? [] : [network])];
 }
 
 /** Cards and networks: whatever else the change would add or remove. */
@@ -148,9 +150,20 @@ function shortImage(image: string): string {
   return image.replace(/,qcow2$/, "");
 }
 
-function inWords({ site, cores, ram, disk, image, components }: NodeSpec): string {
+/** A node to be copied: all of it that must be said. */
+function inWords({
+  site,
+  cores,
+  ram,
+  disk,
+  image,
+  components,
+  nics,
+  storage,
+  siteNetwork,
+}: NodeSpec): string {
   return text({
-    ...{ site, cores, ram, disk, image: shortImage(image) },
+    ...{ site, cores, ram, disk, image: shortImage(image), siteNetwork, nics, storage },
     ...(components.length === 0 ? {} : { components }),
   });
 }

@@ -19,19 +19,13 @@ import { fimClass, fimJson, fimType, jsonProperty, numberIn, textIn } from "./fi
 import type { GraphIndex, GraphNode } from "./graph.js";
 import type { GraphPart } from "./graph-part.js";
 import { markKey, markOfElement, type SliceMark } from "./mark.js";
-import {
-  cardNameOf,
-  firstCardOf,
-  interfaceOf,
-  networksOf,
-  peersOf,
-  usualNetworks,
-  volumeOf,
-} from "./slice-view.js";
+import { cardNameOf, firstCardOf, interfaceOf, networksOf, peersOf, volumeOf } from "./slice-view.js";
 import type { PlannedNode, PlannedService, Topology } from "./topology.js";
 
 export interface Attachments {
   readonly index: GraphIndex;
+  /** The networks of the sites. */
+  readonly usual: ReadonlySet<GraphNode>;
   readonly topology: Topology;
   readonly mark: SliceMark;
   readonly ids: ElementIds;
@@ -51,13 +45,12 @@ export interface Attachments {
 
 /** @returns what is added */
 export function planAttachments(change: Attachments): GraphPart[] {
-  const { index, topology, kept, newPorts, ids, mark } = change;
+  const { topology, kept, newPorts, ids, mark } = change;
   const wanted = new Map(topology.services.map((s) => [s.name, s]));
   const services = keepServices(change, wanted);
   const cards = plannedCards(topology);
   const ports = new Map(newPorts);
   const add: GraphPart[] = [];
-  const usual = usualNetworks(index);
   // Before the cards: one that no network needs any more goes.
   const joined = new Map(
     topology.services.map((s) => {
@@ -68,7 +61,7 @@ export function planAttachments(change: Attachments): GraphPart[] {
   for (const node of topology.nodes) {
     const machine = kept.get(node.name);
     if (machine === undefined) continue;
-    add.push(...changeCards(change, usual, machine, node, cards.get(node.name) ?? [], ports));
+    add.push(...changeCards(change, machine, node, cards.get(node.name) ?? [], ports));
     add.push(...changeStorage(change, machine, node));
   }
   for (const service of topology.services) {
@@ -108,10 +101,9 @@ function connection(index: GraphIndex, port: GraphNode): GraphNode[] {
 
 /** The networks that stay, by name; the others of ours go. */
 function keepServices(
-  { index, mark, failed, before, remove, rewrite }: Attachments,
+  { index, usual, mark, failed, before, remove, rewrite }: Attachments,
   wanted: ReadonlyMap<string, PlannedService>,
 ): ReadonlyMap<string, GraphNode> {
-  const usual = usualNetworks(index);
   const kept = new Map<string, GraphNode>();
   for (const service of networksOf(index)) {
     if (usual.has(service)) continue;
@@ -186,14 +178,13 @@ function interfaceKey(i: {
 
 /** Brings a machine that stays to the cards that it shall have, and tells their ports. */
 function changeCards(
-  { index, failed, ids, remove }: Attachments,
-  usual: ReadonlySet<GraphNode>,
+  { index, usual, failed, ids, remove }: Attachments,
   machine: GraphNode,
   node: PlannedNode,
   cards: readonly { readonly name: string; readonly model: string }[],
   ports: Map<string, NodePort>,
 ): GraphPart[] {
-  const first = firstCardOf(index, machine, usual)?.card;
+  const first = node.network === undefined ? undefined : firstCardOf(index, machine, usual)?.card;
   const missing = new Map(cards.map((c) => [c.name, c]));
   for (const there of index.around(machine, fimClass.component)) {
     const model = cardName(there.props.Type, there.props.Model);

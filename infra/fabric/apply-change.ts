@@ -10,7 +10,8 @@ import { type ElementIds, freshIds } from "./element-ids.js";
 import { fimClass, fimJson, fimType, jsonProperty } from "./fim.js";
 import { GraphIndex, type GraphNode, type PropertyGraph } from "./graph.js";
 import { markOfElement, type SliceMark } from "./mark.js";
-import { cardNameOf, fromGraph, peersOf, usualNetworks } from "./slice-view.js";
+import { firstCard } from "./node-spec.js";
+import { cardNameOf, type FirstCard, firstCardOf, fromGraph, peersOf, usualNetworks } from "./slice-view.js";
 import type { NetworkSpec, NodeSpec } from "./spec.js";
 import { networkName, type PlannedNode, planTopology, sameMachine, type Topology } from "./topology.js";
 import {
@@ -25,8 +26,10 @@ import {
   networkPart,
   nodeIdOf,
   nodePart,
+  siteCardPart,
   userDataOf,
 } from "./topology-graph.js";
+import { cardComponent } from "./topology-names.js";
 
 export interface ApplyOptions {
   readonly mark: SliceMark;
@@ -69,7 +72,8 @@ export function applyChange(
 ): AppliedChange {
   const index = new GraphIndex(server);
   const topology = planTopology(wanted);
-  const edit = planEdit(index, topology, options);
+  const usual = usualNetworks(index, new Set(topology.services.map((s) => s.name)));
+  const edit = planEdit(index, usual, topology, options);
   if (edit.remove.size === 0 && edit.rewrite.size === 0 && edit.add.elements.length === 0)
     return { graph: server, changed: false, missing: [] };
   const kept: PropertyGraph = {
@@ -86,7 +90,12 @@ export function applyChange(
   return { graph: appendPart(kept, edit.add, graphId), changed: true, missing };
 }
 
-function planEdit(index: GraphIndex, topology: Topology, options: ApplyOptions): Edit {
+function planEdit(
+  index: GraphIndex,
+  usual: ReadonlySet<GraphNode>,
+  topology: Topology,
+  options: ApplyOptions,
+): Edit {
   const inUse = new Set([
     ...(options.inUse ?? []),
     ...index.graph.nodes.flatMap((n) => n.props.NodeID ?? []),
@@ -105,18 +114,18 @@ function planEdit(index: GraphIndex, topology: Topology, options: ApplyOptions):
     const plan = plans.get(name);
     const there = machines.get(machine.props.NodeID ?? "");
     const fits = plan !== undefined && there !== undefined && sameMachine(plan, there) && !failed(machine);
-    if (fits) keptNodes.set(name, machine);
-    else if (plan !== undefined || isOurs(machine, options))
+    if (fits) {
+      keptNodes.set(name, machine);
+      if (plan.network === undefined)
+        for (const element of siteConnection(index, machine, usual)) remove.add(element.id);
+    } else if (plan !== undefined || isOurs(machine, options))
       for (const id of wholeNode(index, machine)) remove.add(id);
   }
 
   const keptNetworks = new Map<string, GraphNode>();
-  const declared = new Set(topology.services.map((n) => n.name));
-  for (const network of usualNetworks(index)) {
+  for (const network of usual) {
     // A site's network is known by its site: another tool gave it another name.
     const plan = topology.networks.find((n) => n.site === network.props.Site);
-    const name = network.props.Name ?? "";
-    if (declared.has(name)) continue;
     const stays = plan === undefined ? isOthers(index, network, remove) : !failed(network);
     if (!stays) for (const id of wholeNetwork(index, network)) remove.add(id);
     else if (plan !== undefined) keptNetworks.set(plan.name, network);
@@ -132,14 +141,33 @@ function planEdit(index: GraphIndex, topology: Topology, options: ApplyOptions):
       const { part, port } = made;
       add.push(part);
       for (const [key, other] of made.ports) newPorts.set(key, other);
-      ports.set(plan.name, port);
+      if (port !== undefined) ports.set(plan.name, port);
       continue;
     }
     const userData = changedUserData(machine, plan, options);
     if (userData !== undefined) rewrite.set(machine.id, { ...machine.props, UserData: userData });
     add.push(...changeDevices(index, machine, plan, ids, remove));
-    const free = portToConnect(index, machine, plan, keptNetworks, remove, cards.get(plan.name) ?? []);
-    if (free !== undefined) ports.set(plan.name, free);
+  }
+
+  // What goes with a network or a card is known from here on.
+  const attachments = planAttachments({
+    ...{ index, usual, topology, mark: options.mark, ids, kept: keptNodes, newPorts, remove, rewrite },
+    failed: options.failed,
+    before: options.networksBefore,
+  });
+  for (const plan of topology.nodes) {
+    const machine = keptNodes.get(plan.name);
+    if (machine === undefined || plan.network === undefined) continue;
+    const first = firstCardOf(index, machine, usual);
+    if (first === undefined) {
+      mustBeFree(index, machine, plan, remove);
+      const made = siteCardPart(plan, machine.props.NodeID ?? "", ids);
+      add.push(made.part);
+      ports.set(plan.name, made.port);
+    } else if (!isJoined(index, first, keptNetworks.get(plan.network), remove)) {
+      const { Name: name = "", NodeID: nodeId = "" } = first.port.props;
+      ports.set(plan.name, { nodeName: plan.name, name, nodeId });
+    }
   }
 
   for (const plan of topology.networks) {
@@ -151,13 +179,7 @@ function planEdit(index: GraphIndex, topology: Topology, options: ApplyOptions):
       if (port !== undefined) add.push(connectionPart(nodeId, port, ids));
     }
   }
-  add.push(
-    ...planAttachments({
-      ...{ index, topology, mark: options.mark, ids, kept: keptNodes, newPorts, remove, rewrite },
-      failed: options.failed,
-      before: options.networksBefore,
-    }),
-  );
+  add.push(...attachments);
   return { remove, rewrite, add: joinParts(add) };
 }
 
@@ -181,43 +203,50 @@ function wholeNetwork(index: GraphIndex, network: GraphNode): string[] {
 
 /** Whether a network that we do not want is another's: some node that stays is on it, or another tool made it for nobody. */
 function isOthers(index: GraphIndex, network: GraphNode, removed: ReadonlySet<string>): boolean {
-  const joined = index.around(network, fimClass.port).flatMap((port) => peersOf(index, port));
+  const joined = index
+    .around(network, fimClass.port)
+    .flatMap((own) => peersOf(index, own).map((peer) => [own, peer]));
   if (joined.length === 0) return network.props.Name !== networkName(network.props.Site ?? "");
-  return joined.some((port) => !removed.has(port.id));
+  return joined.some((ends) => ends.every((port) => !removed.has(port.id)));
 }
 
-/** The port of a node that stays, when it must be joined to its network anew. */
-function portToConnect(
+/** What joins a machine to its site's network: the network's port and the links between. */
+function siteConnection(
+  index: GraphIndex,
+  machine: GraphNode,
+  usual: ReadonlySet<GraphNode>,
+): readonly GraphNode[] {
+  const peer = firstCardOf(index, machine, usual)?.peer;
+  return peer === undefined ? [] : [peer, ...index.around(peer, fimClass.link)];
+}
+
+/** Whether a node that stays is on its site's network, as that stays. */
+function isJoined(
+  index: GraphIndex,
+  { peer }: FirstCard,
+  network: GraphNode | undefined,
+  removed: ReadonlySet<string>,
+): boolean {
+  if (peer === undefined || network === undefined || removed.has(peer.id)) return false;
+  return index.around(peer, fimClass.service).includes(network);
+}
+
+/** @throws InfraError FAB-NO-PORT where the name of the card for its site's network is taken */
+function mustBeFree(
   index: GraphIndex,
   machine: GraphNode,
   plan: PlannedNode,
-  networks: ReadonlyMap<string, GraphNode>,
   removed: ReadonlySet<string>,
-  cards: readonly { readonly name: string }[],
-): NodePort | undefined {
-  const wanted = networks.get(plan.network);
-  // The ports of the cards that are there for further networks are not free.
-  const planned = new Set(cards.map((c) => c.name));
-  const ports = index
-    .around(machine, fimClass.component)
-    .filter((c) => !planned.has(cardNameOf(c, machine)))
-    .flatMap((c) => index.around(c, fimClass.service))
-    .flatMap((s) => index.around(s, fimClass.port));
-  const living = (port: GraphNode) => peersOf(index, port).filter((peer) => !removed.has(peer.id));
-  const joined = ports.some((p) =>
-    living(p).some((peer) => wanted !== undefined && index.around(peer, fimClass.service).includes(wanted)),
-  );
-  if (joined) return undefined;
-  const free = ports.find((p) => living(p).length === 0);
-  if (free === undefined) {
-    throw new InfraError({
-      code: "FAB-NO-PORT",
-      path: `nodes.${plan.name}`,
-      message: "the node has no free network port for its site's network",
-      remedy: "it was made by another tool; remove the node from the slice, or give it another name here",
-    });
-  }
-  return { nodeName: plan.name, name: free.props.Name ?? "", nodeId: free.props.NodeID ?? "" };
+): void {
+  const name = cardComponent(plan.name, firstCard);
+  const components = index.around(machine, fimClass.component).filter((c) => !removed.has(c.id));
+  if (!components.some((c) => cardNameOf(c, machine) === firstCard)) return;
+  throw new InfraError({
+    code: "FAB-NO-PORT",
+    path: `nodes.${plan.name}`,
+    message: `the node has no free network port for its site's network, and a component ${name} already`,
+    remedy: "write siteNetwork: false, or give the node another name here, which makes a new one",
+  });
 }
 
 /** Removes and adds components of a node that stays, so that it has as many of each model as the plan says. */

@@ -68,7 +68,7 @@ export function planChange(before: ChangeableSlice, after: ChangeableSlice): Sli
     networks: { added: missing(wanted, old), removed: missing(old, wanted) },
     services: planServiceChange(old, wanted),
     rerouted: stays
-      .filter(({ now }) => otherSites(old, now) !== otherSites(wanted, now))
+      .filter(({ was, now }) => otherSites(old, was) !== otherSites(wanted, now))
       .map(({ now }) => now.name),
     ...(before.lease === after.lease ? {} : { lease: { from: before.lease, to: after.lease } }),
   };
@@ -118,7 +118,7 @@ const derived: ReadonlySet<string> = new Set(["name", "network", "generation", "
 /** Lists without an order. */
 const listed: ReadonlySet<string> = new Set(["components", "storage"]);
 /** What never replaces a node. Anything else that is new here and that sameMachine looks at is told as a reason. */
-const inPlace: ReadonlySet<string> = new Set(["components", "userData", "nics", "storage"]);
+const inPlace: ReadonlySet<string> = new Set(["components", "userData", "nics", "storage", "siteNetwork"]);
 /** What a node that stays does not mind losing: a wish that is given up changes nothing on FABRIC. */
 const atStart: ReadonlySet<string> = new Set(["host", "bootScript"]);
 
@@ -169,7 +169,9 @@ function missing(a: Topology, b: Topology): string[] {
   return a.networks.map((n) => n.site).filter((site) => !sites.has(site));
 }
 
+/** The sites that a node has routes to. */
 function otherSites(topology: Topology, node: PlannedNode): string {
+  if (node.network === undefined) return "";
   return topology.networks
     .map((n) => n.site)
     .filter((site) => site !== node.site)

@@ -71,6 +71,7 @@ function isThere({ state }: Reservation): boolean {
 function saysTheSame(old: NodeSpec, cards: Readonly<Record<string, string>>, view: NodeView): boolean {
   return (
     sameMachine(old, view) &&
+    old.siteNetwork === view.siteNetwork &&
     [...old.components].sort().join() === view.components.join() &&
     fimJson(cards) === fimJson(view.nics ?? {}) &&
     [...(old.storage ?? [])].sort().join("\n") === (view.storage ?? []).join("\n") &&
@@ -87,8 +88,8 @@ function isService(plan: PlannedService, view: ServiceView): boolean {
 
 /** A node in the words of a specification. */
 export function nodeOf(view: NodeView, nics: Readonly<Record<string, string>> = view.nics ?? {}): NodeSpec {
-  const { site, cores, ram, disk, image, components, userData, instanceType, host, bootScript, storage } =
-    view;
+  const { site, cores, ram, disk, image, components, userData } = view;
+  const { instanceType, host, bootScript, storage, siteNetwork } = view;
   return {
     ...{ site, cores, ram, disk, image },
     components: [...components],
@@ -98,6 +99,7 @@ export function nodeOf(view: NodeView, nics: Readonly<Record<string, string>> = 
     ...(bootScript === undefined ? {} : { bootScript }),
     ...(Object.keys(nics).length === 0 ? {} : { nics: { ...nics } }),
     ...(storage === undefined ? {} : { storage: [...storage] }),
+    ...(siteNetwork === undefined ? {} : { siteNetwork }),
   };
 }
 

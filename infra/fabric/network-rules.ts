@@ -31,7 +31,9 @@ function* nameProblems(
   nodes: Specs["nodes"],
   networks: NonNullable<Specs["networks"]>,
 ): Generator<PlacedProblem> {
-  const taken = new Set(Object.values(nodes).map((n) => networkName(n.site)));
+  const taken = new Set(
+    Object.values(nodes).flatMap((n) => (n.siteNetwork === false ? [] : [networkName(n.site)])),
+  );
   for (const name of Object.keys(networks)) {
     if (!taken.has(name)) continue;
     yield {
@@ -120,7 +122,7 @@ function joinedInterface(
   }
   const cards = node.nics ?? {};
   const card = nic === undefined ? basicNic : cardNamed(cards, nic);
-  if (card === undefined) return unknownCard(spec.node, nic ?? "", cards);
+  if (card === undefined) return unknownCard(spec.node, nic ?? "", node);
   const own = cardComponent(spec.node, network);
   if (nic === undefined && componentNamesOf(spec.node, node).some((c) => c.component === own)) {
     return {
@@ -156,13 +158,15 @@ function cardNamed(cards: Readonly<Record<string, string>>, name: string): Compo
   return Object.hasOwn(cards, name) ? cardModels[cards[name] ?? ""] : undefined;
 }
 
-function unknownCard(node: string, nic: string, cards: Readonly<Record<string, string>>): Fault {
-  const known = Object.keys(cards);
+function unknownCard(node: string, nic: string, { nics = {}, siteNetwork }: NodeSpec): Fault {
+  const known = Object.keys(nics);
   return {
     key: "nic",
     code: "FAB-NETWORK-NIC",
     message:
-      nic === firstCard ? `${nic} of ${node} is on the network of its site` : `${node} has no card "${nic}"`,
+      nic === firstCard && siteNetwork !== false
+        ? `${nic} of ${node} is on the network of its site`
+        : `${node} has no card "${nic}"`,
     remedy:
       known.length === 0 ? "name one under the node's nics, or leave nic out" : `one of ${known.join(", ")}`,
   };

@@ -19,6 +19,8 @@ export interface NodeInputs {
   readonly disk: number;
   readonly image: string;
   readonly components: readonly string[];
+  /** It is on no FABNetv4 network of its site. */
+  readonly siteNetwork?: false;
   /** The worker that it is pinned to. */
   readonly host?: string;
   readonly bootScript?: string;
@@ -29,11 +31,11 @@ export interface NodeOutputs extends NodeInputs {
   readonly sliverId: string;
   readonly sliverState: string;
   readonly managementIp: string;
-  /** Its addresses on its slice's networks. */
+  /** Its address on its site's network; none where it is not on it. */
   readonly addresses: readonly string[];
-  /** The hardware address of its card. */
+  /** The hardware address of its card there; empty without. */
   readonly mac: string;
-  /** The name of its site's network. */
+  /** The name of its site's network; empty where it is not on it. */
   readonly network: string;
 }
 
@@ -45,7 +47,9 @@ export const provider = sliverProvider<NodeInputs, NodeOutputs, NodeView>({
         (key) => !sameMachine(news, olds) && olds[key] !== news[key],
       ),
     ],
-    reread: [...olds.components].sort().join() !== [...news.components].sort().join(),
+    reread:
+      [...olds.components].sort().join() !== [...news.components].sort().join() ||
+      olds.siteNetwork !== news.siteNetwork,
   }),
   what: ({ name }) => `node ${name}`,
   find:
@@ -56,11 +60,13 @@ export const provider = sliverProvider<NodeInputs, NodeOutputs, NodeView>({
 });
 
 function outputs(props: NodeInputs, { element, sliverId, state }: FoundSliver<NodeView>): NodeOutputs {
-  const { slice, endpoint, name, site, cores, ram, disk, image, components, host, bootScript } = props;
+  const { slice, endpoint, name, site, cores, ram, disk, image, components, host, bootScript, siteNetwork } =
+    props;
   return stripUndefined({
     ...{ slice, endpoint, name, site, cores, ram, disk, image, components },
     ...(host === undefined ? {} : { host }),
     ...(bootScript === undefined ? {} : { bootScript }),
+    ...(siteNetwork === undefined ? {} : { siteNetwork }),
     nodeId: element.nodeId,
     sliverId,
     sliverState: state,

@@ -149,6 +149,12 @@ export const nodeSpecSchema = z
     bootScript: bootScript
       .exactOptional()
       .describe("Run once, at the node's first start. Fewer than 1024 characters"),
+    siteNetwork: z
+      .boolean()
+      .exactOptional()
+      .describe(
+        "Whether it is on its site's FABNetv4 network. false: it has no card for it, no address and no routes. Default true",
+      ),
     components: z
       .array(component)
       .max(8)
@@ -179,13 +185,15 @@ export const nodeSpecSchema = z
       );
     }
   })
-  .transform((node): NodeSpec => {
+  .transform(({ siteNetwork, ...node }): NodeSpec => {
     const flavour = node.instanceType === undefined ? undefined : flavourNamed(node.instanceType);
     return {
       ...node,
       cores: node.cores ?? flavour?.core ?? usualSize.cores,
       ram: node.ram ?? flavour?.ram ?? usualSize.ram,
       disk: node.disk ?? flavour?.disk ?? usualSize.disk,
+      // Written only where it says something, so that slices of older versions show no difference.
+      ...(siteNetwork === false ? { siteNetwork } : {}),
     };
   });
 
@@ -205,6 +213,8 @@ export interface NodeSpec {
   /** Devices without ports, by FABlib's model names. */
   components: string[];
   userData: Record<string, Json>;
+  /** It is on no FABNetv4 network of its site. */
+  siteNetwork?: false;
   /** One of FABRIC's sizes; the three numbers are its own. */
   instanceType?: string;
   /** The worker it is pinned to. */

@@ -69,9 +69,9 @@ function* needs(topology: Topology): Generator<Need> {
         what: `more than ${freely.bandwidth} Gbps`,
       };
   }
-  const [first, second] = topology.networks;
-  const elsewhere = topology.nodes.find((n) => n.site === second?.site);
-  if (first !== undefined && elsewhere !== undefined)
+  const [, second] = [...new Set(topology.nodes.map((n) => n.site))].sort();
+  const elsewhere = topology.nodes.find((n) => n.site === second);
+  if (elsewhere !== undefined)
     yield {
       tags: ["Slice.Multisite"],
       path: ["nodes", elsewhere.name, "site"],

@@ -67,6 +67,8 @@ export interface NodeArgs {
   readonly disk: pulumi.Input<number>;
   readonly image: pulumi.Input<string>;
   readonly components: pulumi.Input<readonly string[]>;
+  /** It is on no FABNetv4 network of its site. */
+  readonly siteNetwork?: pulumi.Input<false>;
   /** The worker that it is pinned to. */
   readonly host?: pulumi.Input<string>;
   readonly bootScript?: pulumi.Input<string>;
@@ -81,8 +83,9 @@ export class Node extends pulumi.CustomResource {
   declare readonly sliverId: pulumi.Output<string>;
   /** Where it is reached for management. */
   declare readonly managementIp: pulumi.Output<string>;
-  /** Its addresses on the slice's networks. */
+  /** Its address on its site's network; none where it is not on it. */
   declare readonly addresses: pulumi.Output<readonly string[]>;
+  /** The hardware address of its card there; empty without. */
   declare readonly mac: pulumi.Output<string>;
 
   constructor(name: string, args: NodeArgs, options?: pulumi.CustomResourceOptions) {

@@ -41,9 +41,9 @@ export function wantedOf(name: string, node: NodeSpec): Wanted {
   return { ...{ name, site, cores, ram, disk }, devices, takes: { cores: core, ...rest, devices } };
 }
 
-function devicesOf(node: Pick<NodeSpec, "components" | "nics">): Record<string, number> {
+function devicesOf(node: Pick<NodeSpec, "components" | "nics" | "siteNetwork">): Record<string, number> {
   const models = [
-    cardModels.NIC_Basic,
+    node.siteNetwork === false ? undefined : cardModels.NIC_Basic,
     ...Object.values(node.nics ?? {}).map((name) => cardModels[name]),
     ...node.components.map((name) => componentModels[name]),
   ];
@@ -62,7 +62,10 @@ function devicesOf(node: Pick<NodeSpec, "components" | "nics">): Record<string, 
  */
 export function withoutSlice(
   sites: readonly SiteRoom[],
-  nodes: readonly Pick<NodeView, "site" | "cores" | "ram" | "disk" | "components" | "nics" | "worker">[],
+  nodes: readonly Pick<
+    NodeView,
+    "site" | "cores" | "ram" | "disk" | "components" | "nics" | "siteNetwork" | "worker"
+  >[],
 ): SiteRoom[] {
   return sites.map((site) => {
     const workers = site.workers.map((w) => ({
@@ -76,7 +79,7 @@ export function withoutSlice(
       worker.cores += core;
       worker.ram += ram;
       worker.disk += disk;
-      const held = devicesOf({ components: [...node.components], nics: { ...node.nics } });
+      const held = devicesOf({ ...node, components: [...node.components], nics: { ...node.nics } });
       for (const [key, n] of Object.entries(held))
         if (worker.devices !== undefined) worker.devices[key] = (worker.devices[key] ?? 0) + n;
     }

@@ -48,8 +48,10 @@ export interface NodeView {
   readonly dataAddress?: string;
   /** The hardware address of its card. */
   readonly mac?: string;
-  /** Name of the FABNetv4 network it is on. */
+  /** Name of its site's FABNetv4 network, where it is on it. */
   readonly network?: string;
+  /** It is on no FABNetv4 network of its site. */
+  readonly siteNetwork?: false;
 }
 
 export interface NetworkView {
@@ -103,10 +105,13 @@ export interface SliceView {
 /** FABlib's own key in UserData. */
 const fablibKey = "fablib_data";
 
-/** @throws InfraError FAB-GRAPHML-FORM for a graph that is no slice */
-export function fromGraph(graph: PropertyGraph): SliceView {
+/**
+ * @param declared names of networks that a specification asks for, and that are no site's therefore; those that bear a mark need not be named
+ * @throws InfraError FAB-GRAPHML-FORM for a graph that is no slice
+ */
+export function fromGraph(graph: PropertyGraph, declared?: ReadonlySet<string>): SliceView {
   const index = new GraphIndex(graph);
-  const usual = usualNetworks(index);
+  const usual = usualNetworks(index, declared);
   const nodes = index.ofClass(fimClass.node, fimType.vm).map((n) => nodeView(index, n, usual));
   const networks = index.ofClass(fimClass.service, fimType.fabnetv4).map((n) => networkView(index, n));
   const services = networksOf(index)
@@ -135,12 +140,19 @@ export function networksOf(index: GraphIndex): readonly GraphNode[] {
     );
 }
 
-/** The FABNetv4 of each site: the one that this library calls so, or the first by name where another tool made them. */
-export function usualNetworks(index: GraphIndex): ReadonlySet<GraphNode> {
+/**
+ * The FABNetv4 of each site: the one that this library calls so, or the first by name where another tool made them. Never one that a specification
+ * asks for by name: those are declared, or bear a mark.
+ */
+export function usualNetworks(
+  index: GraphIndex,
+  declared: ReadonlySet<string> = new Set(),
+): ReadonlySet<GraphNode> {
   const bySite = new Map<string, GraphNode>();
   for (const network of index.ofClass(fimClass.service, fimType.fabnetv4)) {
     const site = network.props.Site ?? "";
     const name = network.props.Name ?? "";
+    if (declared.has(name) || markOfElement(network) !== undefined) continue;
     const other = bySite.get(site)?.props.Name;
     if (other === networkName(site)) continue;
     if (other === undefined || name === networkName(site) || name < other) bySite.set(site, network);
@@ -154,14 +166,6 @@ export function subnetsOf(view: SliceView): Readonly<Record<string, Subnet>> {
     subnet === undefined || gateway === undefined ? [] : [[site, { subnet, gateway }]],
   );
   return Object.fromEntries(known);
-}
-
-/** The ports of a virtual machine's cards: `node has component has service connects port`. */
-export function portsOf(index: GraphIndex, node: GraphNode): readonly GraphNode[] {
-  return index
-    .around(node, fimClass.component)
-    .flatMap((component) => index.around(component, fimClass.service))
-    .flatMap((service) => index.around(service, fimClass.port));
 }
 
 /** The ports at the other ends of a port's links. */
@@ -185,7 +189,7 @@ function nodeView(index: GraphIndex, node: GraphNode, usual: ReadonlySet<GraphNo
   const inside = index.around(node, fimClass.component);
   const components = inside.flatMap((c) => componentName(c.props.Type, c.props.Model) ?? []).sort();
   const storage = inside.flatMap((c) => (c.props.Type === "Storage" ? (volumeOf(c) ?? []) : [])).sort();
-  const first = firstCardOf(index, node, usual);
+  const first = joinedCardOf(index, node, usual);
   const nics = inside.flatMap((c): [string, string][] => {
     const model = c === first?.card ? undefined : cardName(c.props.Type, c.props.Model);
     return model === undefined ? [] : [[cardNameOf(c, node), model]];
@@ -214,9 +218,9 @@ function nodeView(index: GraphIndex, node: GraphNode, usual: ReadonlySet<GraphNo
     reservation: reservationOf(node),
     managementIp: presentText(node.props.MgmtIp),
     dataAddress: peer && (textIn(peer, "LabelAllocations", "ipv4") ?? textIn(peer, "Labels", "ipv4")),
-    mac:
-      first?.port && (textIn(first.port, "LabelAllocations", "mac") ?? textIn(first.port, "Labels", "mac")),
+    mac: first && (textIn(first.port, "LabelAllocations", "mac") ?? textIn(first.port, "Labels", "mac")),
     network: peer && networkOf(index, peer)?.props.Name,
+    siteNetwork: first === undefined ? false : undefined,
   });
 }
 
@@ -232,24 +236,21 @@ export function cardNameOf(card: GraphNode, node: GraphNode): string {
   return name.startsWith(prefix) ? name.slice(prefix.length) : name;
 }
 
-interface FirstCard {
+export interface FirstCard {
   readonly card: GraphNode;
-  readonly port?: GraphNode;
+  readonly port: GraphNode;
   /** The network's port at the other end. */
   readonly peer?: GraphNode;
 }
 
-/** The card on the site's FABNetv4; failing that, a NIC_Basic of the name that this library gives it. */
-export function firstCardOf(
+/** The card on the site's FABNetv4. */
+function joinedCardOf(
   index: GraphIndex,
   node: GraphNode,
   usual: ReadonlySet<GraphNode>,
-): FirstCard | undefined {
-  const cards = index
-    .around(node, fimClass.component)
-    .filter((c) => cardName(c.props.Type, c.props.Model) !== undefined);
-  for (const card of cards) {
-    for (const port of index.around(card, fimClass.service).flatMap((s) => index.around(s, fimClass.port))) {
+): Required<FirstCard> | undefined {
+  for (const card of cardsOf(index, node)) {
+    for (const port of portsOfCard(index, card)) {
       const peer = peersOf(index, port).find((p) => {
         const network = networkOf(index, p);
         return network !== undefined && usual.has(network);
@@ -257,8 +258,34 @@ export function firstCardOf(
       if (peer !== undefined) return { card, port, peer };
     }
   }
-  const named = cards.find((c) => c.props.Type === fimType.sharedNic && cardNameOf(c, node) === firstCard);
-  return named === undefined ? undefined : { card: named };
+  return undefined;
+}
+
+/** The card on the site's FABNetv4; failing that, a NIC_Basic on no network, of the name that this library gives it. */
+export function firstCardOf(
+  index: GraphIndex,
+  node: GraphNode,
+  usual: ReadonlySet<GraphNode>,
+): FirstCard | undefined {
+  const joined = joinedCardOf(index, node, usual);
+  if (joined !== undefined) return joined;
+  for (const card of cardsOf(index, node)) {
+    const [port] = portsOfCard(index, card);
+    const free = port !== undefined && peersOf(index, port).length === 0;
+    if (free && card.props.Type === fimType.sharedNic && cardNameOf(card, node) === firstCard)
+      return { card, port };
+  }
+  return undefined;
+}
+
+function cardsOf(index: GraphIndex, node: GraphNode): readonly GraphNode[] {
+  return index
+    .around(node, fimClass.component)
+    .filter((c) => cardName(c.props.Type, c.props.Model) !== undefined);
+}
+
+function portsOfCard(index: GraphIndex, card: GraphNode): readonly GraphNode[] {
+  return index.around(card, fimClass.service).flatMap((s) => index.around(s, fimClass.port));
 }
 
 function serviceView(index: GraphIndex, service: GraphNode): ServiceView {

@@ -131,11 +131,23 @@ export class FabricSlice extends pulumi.ComponentResource {
     );
     const members = makeMany(() =>
       topology.nodes.map((planned) => {
-        const { name: node, site, cores, ram, disk, image, components, host, bootScript } = planned;
+        const {
+          name: node,
+          site,
+          cores,
+          ram,
+          disk,
+          image,
+          components,
+          host,
+          bootScript,
+          siteNetwork,
+        } = planned;
         const own = {
           ...{ name: node, site, cores, ram, disk, image, components },
           ...(host === undefined ? {} : { host }),
           ...(bootScript === undefined ? {} : { bootScript }),
+          ...(siteNetwork === undefined ? {} : { siteNetwork }),
         };
         return [node, new Node(`${name}-${node}`, { ...shared, ...own }, children)] as const;
       }),

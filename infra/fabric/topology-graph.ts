@@ -34,7 +34,9 @@ export function toGraph(topology: Topology, mark: SliceMark, ids: ElementIds): P
   const nodes = topology.nodes.map((node) =>
     nodePart(node, nodeIdOf(node, ids), mark, ids, cards.get(node.name)),
   );
-  const firstPorts = new Map(nodes.map((n) => [n.port.nodeName, n.port]));
+  const firstPorts = new Map(
+    nodes.flatMap(({ port }) => (port === undefined ? [] : [[port.nodeName, port]])),
+  );
   const ports = new Map(nodes.flatMap((n) => [...n.ports]));
   const networks = topology.networks.map((network) => {
     const nodeId = networkIdOf(network, ids);
@@ -94,8 +96,8 @@ export function nodePart(
   cards: readonly PlannedCard[] = Object.entries(node.nics ?? {}).map(([name, model]) => ({ name, model })),
 ): {
   readonly part: GraphPart;
-  /** The port on the site's network. */
-  readonly port: NodePort;
+  /** The port on the site's network, where the node is on it. */
+  readonly port?: NodePort;
   /** The ports of the other cards, by `portKey`. */
   readonly ports: ReadonlyMap<string, NodePort>;
 } {
@@ -115,21 +117,31 @@ export function nodePart(
     ...(node.bootScript === undefined ? {} : { BootScript: node.bootScript }),
     UserData: userDataOf(node, mark),
   };
-  const first = cardPart(node, nodeId, firstCard, basicNic, `${nodeId}/${firstCard}`, ids);
+  const first = node.network === undefined ? undefined : siteCardPart(node, nodeId, ids);
   const others = cardsPart(node, nodeId, cards, ids);
-  const [port] = first.ports;
-  if (port === undefined) throw new RangeError("a NIC_Basic has a port");
   return {
     part: joinParts([
       { elements: [machine], edges: [] },
-      first.part,
+      ...(first === undefined ? [] : [first.part]),
       devicesPart(node.name, nodeId, devicesOf(node.components), ids),
       storagePart(nodeId, node.storage ?? [], ids),
       ...others.parts,
     ]),
-    port,
+    ...(first === undefined ? {} : { port: first.port }),
     ports: others.ports,
   };
+}
+
+/** A node's card for its site's network. */
+export function siteCardPart(
+  node: Pick<PlannedNode, "name" | "site">,
+  nodeId: string,
+  ids: ElementIds,
+): { readonly part: GraphPart; readonly port: NodePort } {
+  const { part, ports } = cardPart(node, nodeId, firstCard, basicNic, `${nodeId}/${firstCard}`, ids);
+  const [port] = ports;
+  if (port === undefined) throw new RangeError("a NIC_Basic has a port");
+  return { part, port };
 }
 
 /** Components of a node, each called after its model and number: `clientone-gpu-a30-1`. */

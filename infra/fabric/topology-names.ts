@@ -38,10 +38,11 @@ export function componentNamesOf(
     readonly components: readonly string[];
     readonly nics?: Readonly<Record<string, string>>;
     readonly storage?: readonly string[];
+    readonly siteNetwork?: false;
   },
 ): { readonly component: string; readonly at: readonly (string | number)[] }[] {
   return [
-    { component: cardComponent(node, "nic1"), at: [] },
+    ...(spec.siteNetwork === false ? [] : [{ component: cardComponent(node, "nic1"), at: [] }]),
     ...devicesOf(spec.components).map(({ model, number }, i) => ({
       component: deviceName(node, model, number),
       at: ["components", i],

@@ -11,8 +11,8 @@ export interface PlannedNode extends NodeSpec {
   readonly name: string;
   /** Its image with the format, as FABRIC's `ImageRef` has it: `default_ubuntu_22,qcow2`. */
   readonly image: string;
-  /** The name of its site's network. */
-  readonly network: string;
+  /** The name of its site's network, where it is on it. */
+  readonly network?: string;
   /** Changes exactly when FABRIC cannot change the node in place: see {@link generationOf}. */
   readonly generation: string;
 }
@@ -53,7 +53,7 @@ export interface PlannedService {
 export interface Topology {
   readonly name: string;
   readonly nodes: readonly PlannedNode[];
-  /** One FABNetv4 a site. */
+  /** One FABNetv4 a site, where some node is on it. */
   readonly networks: readonly PlannedNetwork[];
   /** Further networks. */
   readonly services: readonly PlannedService[];
@@ -75,7 +75,7 @@ export interface Route {
   readonly site: string;
 }
 
-/** One FABNetv4 network a site, a card on each node, and the networks that were asked for. */
+/** One FABNetv4 network a site with a card on each node that wants it, and the networks that were asked for. */
 export function planTopology(spec: {
   readonly name: string;
   readonly nodes: Readonly<Record<string, NodeSpec>>;
@@ -85,7 +85,8 @@ export function planTopology(spec: {
     .map(([name, node]) => planNode(name, node))
     .sort(byName);
   const bySite = new Map<string, string[]>();
-  for (const { site, name } of nodes) {
+  for (const { site, name, network } of nodes) {
+    if (network === undefined) continue;
     const there = bySite.get(site);
     if (there === undefined) bySite.set(site, [name]);
     else there.push(name);
@@ -133,7 +134,7 @@ function planNode(name: string, node: NodeSpec): PlannedNode {
     ...node,
     name,
     image: imageRef(node.image),
-    network: networkName(node.site),
+    ...(node.siteNetwork === false ? {} : { network: networkName(node.site) }),
     generation: generationOf(node),
   };
 }
@@ -180,7 +181,7 @@ function digest(text: string): string {
 }
 
 /**
- * For each node, a route to each other site's subnet through the gateway of its own site.
+ * For each node, a route to each other site's subnet through the gateway of its own site; none for one that is not on its site's network.
  *
  * @param subnets by site; a site that is missing has no addresses yet and gets no routes
  */
@@ -189,7 +190,7 @@ export function planRoutes(
   subnets: Readonly<Record<string, Subnet>>,
 ): Readonly<Record<string, readonly Route[]>> {
   const routes: [string, Route[]][] = topology.nodes.map((node) => {
-    const local = subnets[node.site];
+    const local = node.network === undefined ? undefined : subnets[node.site];
     const others = topology.networks.filter((n) => n.site !== node.site);
     return [
       node.name,

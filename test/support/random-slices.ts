@@ -32,19 +32,27 @@ const script = fc
   .map((text) => `#!/bin/sh\necho '${text}' > "/tmp/a" && true\t<&>\n`);
 
 /** What not every node has. */
-const extras: fc.Arbitrary<Pick<NodeSpec, "host" | "bootScript" | "nics" | "storage">> = fc.record(
-  {
-    host: fc.constantFrom("amst-w1.fabric-testbed.net", "losa-w2.fabric-testbed.net"),
-    bootScript: script,
-    nics: fc.dictionary(
-      fc.constantFrom("nic2", "nic3", "card"),
-      fc.constantFrom(...Object.keys(cardModels)),
-      { maxKeys: 3, noNullPrototype: true },
-    ),
-    storage: fc.uniqueArray(fc.constantFrom("vol-a", "vol-b"), { maxLength: 2 }),
-  },
-  { requiredKeys: [], noNullPrototype: true },
-);
+const extras: fc.Arbitrary<Pick<NodeSpec, "host" | "bootScript" | "nics" | "storage" | "siteNetwork">> =
+  fc.record(
+    {
+      siteNetwork: fc.constant(false as const),
+      host: fc.constantFrom("amst-w1.fabric-testbed.net", "losa-w2.fabric-testbed.net"),
+      bootScript: script,
+      nics: fc.dictionary(
+        fc.constantFrom("nic1", "nic2", "nic3", "card"),
+        fc.constantFrom(...Object.keys(cardModels)),
+        { maxKeys: 3, noNullPrototype: true },
+      ),
+      storage: fc.uniqueArray(fc.constantFrom("vol-a", "vol-b"), { maxLength: 2 }),
+    },
+    { requiredKeys: [], noNullPrototype: true },
+  );
+
+/** The name is that of the card on its site's network. */
+function withoutNic1({ nics, ...node }: NodeSpec): NodeSpec {
+  const { nic1: _, ...others } = nics ?? {};
+  return nics === undefined ? node : { ...node, nics: others };
+}
 
 /** A node as the schema gives it. A few sites only, so that nodes meet. */
 export const nodeSpecs: fc.Arbitrary<NodeSpec> = fc
@@ -62,7 +70,8 @@ export const nodeSpecs: fc.Arbitrary<NodeSpec> = fc
     sizes,
     fc.oneof({ weight: 2, arbitrary: fc.constant({}) }, { weight: 3, arbitrary: extras }),
   )
-  .map(([node, size, more]): NodeSpec => ({ ...node, ...size, ...more }));
+  .map(([node, size, more]): NodeSpec => ({ ...node, ...size, ...more }))
+  .map((node) => (node.siteNetwork === false ? node : withoutNic1(node)));
 
 export const nodeMaps: fc.Arbitrary<Readonly<Record<string, NodeSpec>>> = fc.dictionary(
   nodeNames,
@@ -160,11 +169,17 @@ export const slices: fc.Arbitrary<RandomSlice> = fc
     return { name: "p-dev", nodes, ...(Object.keys(networks).length === 0 ? {} : { networks }) };
   });
 
-/** A slice and what becomes of it: half of the nodes stay as they are, so that there is something to keep. */
+/** The node, off its site's network, or on it. */
+export function moved({ siteNetwork, ...node }: NodeSpec): NodeSpec {
+  return siteNetwork === false ? withoutNic1(node) : { ...node, siteNetwork: false };
+}
+
+/** A slice and what becomes of it: half of the nodes stay, most of them as they are, so that there is something to keep. */
 export const changedSlices: fc.Arbitrary<{ readonly before: RandomSlice; readonly after: RandomSlice }> = fc
-  .tuple(slices, nodeMaps, draws, fc.boolean())
-  .map(([before, others, drawn, keepNetworks]) => {
-    const kept = Object.entries(before.nodes).filter((_, i) => i % 2 === 0);
+  .tuple(slices, nodeMaps, draws, fc.boolean(), fc.boolean())
+  .map(([before, others, drawn, keepNetworks, move]) => {
+    const stay = Object.entries(before.nodes).filter((_, i) => i % 2 === 0);
+    const kept = stay.map(([name, node], i) => [name, move && i === 0 ? moved(node) : node] as const);
     const nodes = { ...others, ...Object.fromEntries(kept) };
     const networks = {
       ...(keepNetworks ? surviving(nodes, before.networks ?? {}) : networksOn(nodes, drawn)),

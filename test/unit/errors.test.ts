@@ -5,7 +5,9 @@ import { beforeAll, describe, expect, it } from "vitest";
 
 const root = join(__dirname, "../..");
 const rooms = ["infra", "dynamos", "policy"];
-const page = "docs/errors.md";
+/** FABRIC's have a page of their own, with all else that a user of FABRIC needs. */
+const pages = ["docs/errors.md", "docs/fabric.md"];
+const page = pages.join(" or ");
 
 /** The prefixes of docs/architecture.md and those that came since. A `code:` with another one is found all the same. */
 const prefixes = "SPEC|FAB|LOC|TOOL|INF|POL|DOC|GW|ORC|AGT|JOB|BUS|STO|CFG|EXP|AUD";
@@ -72,7 +74,7 @@ function readPage(text: string): { readonly code: string; readonly cells: readon
         .replace(/^\||\|$/g, "")
         .split(/(?<!\\)\|/)
         .map((cell) => cell.trim());
-      return [...first.matchAll(/`([^`]+)`/g)].map(([, name = ""]) => ({ code: name, cells }));
+      return [...first.matchAll(/`([A-Z][A-Z0-9-]+)`/g)].map(([, name = ""]) => ({ code: name, cells }));
     });
 }
 
@@ -101,10 +103,18 @@ beforeAll(() => {
       else for (const [prefix, by] of httpPrefixes) add(name.replace("*", prefix), `${file} for ${by}`);
     }
   }
-  rows = readPage(readFileSync(join(root, page), "utf8"));
+  rows = pages.flatMap((file) => readPage(readFileSync(join(root, file), "utf8")));
 });
 
-describe("docs/errors.md", () => {
+describe("docs/errors.md and docs/fabric.md", () => {
+  it("have FABRIC's codes in the latter, and no others", () => {
+    const [errors, fabric] = pages.map((file) =>
+      readPage(readFileSync(join(root, file), "utf8")).map((row) => row.code),
+    );
+    expect(errors?.filter((name) => name.startsWith("FAB-"))).toEqual([]);
+    expect(fabric?.filter((name) => !name.startsWith("FAB-"))).toEqual([]);
+  });
+
   it("has a row for every code of the sources", () => {
     const known = new Set(rows.map((row) => row.code));
     const missing = [...places]

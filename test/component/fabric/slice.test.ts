@@ -20,8 +20,8 @@ beforeAll(async () => {
           },
           "pulumi-nodejs:dynamic/fabric:Node": {
             managementIp: `2001:db8::${inputs.name}`,
-            addresses: [`10.${number}.0.9`],
-            mac: "02:00:00:00:00:01",
+            addresses: inputs.siteNetwork === false ? [] : [`10.${number}.0.9`],
+            mac: inputs.siteNetwork === false ? "" : "02:00:00:00:00:01",
           },
         };
         return { id: `${args.name}-id`, state: { ...inputs, ...read[args.type] } };
@@ -138,6 +138,23 @@ describe("FabricSlice", () => {
         { to: "10.3.0.0/24", via: "10.2.0.1", site: "TOKY" },
       ],
     });
+  });
+
+  it("gives a node that is on no network of its site no address, no MAC address and no routes, nor its site a network", async () => {
+    const clientthree = { site: "TOKY", siteNetwork: false };
+    const slice = new FabricSlice("dev", { nodes: { ...nodes, clientthree } });
+    await complete(slice);
+    expect(Object.keys(slice.networks)).toEqual(["AMST", "LOSA"]);
+    const hosts = await value(slice.hosts);
+    expect(hosts.find((h) => h.name === "clientthree")).toEqual({
+      name: "clientthree",
+      site: "TOKY",
+      managementIp: "2001:db8::clientthree",
+      address: "",
+      mac: "",
+      routes: [],
+    });
+    expect(hosts.find((h) => h.name === "core")?.routes.map((r) => r.site)).toEqual(["LOSA"]);
   });
 
   it("tells all that is wrong with its nodes at once, before any resource is registered", () => {

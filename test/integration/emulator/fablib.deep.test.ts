@@ -148,6 +148,9 @@ exports.sliceId = slice.sliceId;`;
     left: { site: "AMST", ...small, nics: { lab: "NIC_Basic" }, components: ["GPU_A30"] },
     right: { site: "AMST", ...small, cores: 4, nics: { lab: "NIC_Basic" } },
     far: { site: "LOSA", ...small },
+    // On no network of its site, as FABlib makes a VM unless it is told to: one with a card for the wire, one with nothing.
+    inner: { site: "TOKY", ...small, siteNetwork: false, nics: { nic1: "NIC_Basic" } },
+    alone: { site: "TOKY", ...small, siteNetwork: false },
   };
   const networks = {
     lab: {
@@ -157,6 +160,7 @@ exports.sliceId = slice.sliceId;`;
         { node: "right", nic: "lab" },
       ],
     },
+    back: { type: "L2Bridge", interfaces: [{ node: "inner", nic: "nic1" }] },
   };
 
   it("is taken over as it is, with no change in the next preview, and FABlib goes on with it", async () => {
@@ -172,8 +176,13 @@ exports.sliceId = slice.sliceId;`;
         },
         { name: "right", site: "AMST", cores: 4, fabnet: true, cards: ["lab"], user_data: { week: 3 } },
         { name: "far", site: "LOSA", fabnet: true },
+        { name: "inner", site: "TOKY", cards: ["nic1"] },
+        { name: "alone", site: "TOKY" },
       ],
-      networks: [{ kind: "l2", name: "lab", cards: ["left.lab", "right.lab"], type: "L2Bridge" }],
+      networks: [
+        { kind: "l2", name: "lab", cards: ["left.lab", "right.lab"], type: "L2Bridge" },
+        { kind: "l2", name: "back", cards: ["inner.nic1"], type: "L2Bridge" },
+      ],
     });
     expect(made.state).toBe("StableOK");
 
@@ -196,14 +205,21 @@ exports.sliceId = slice.sliceId;`;
       name: string;
       managementIp: string;
       address: string;
+      mac: string;
       routes: unknown[];
     }[];
+    const joined = ["far", "left", "right"];
     expect(hostsOut.map((h) => [h.name, h.managementIp, h.routes.length])).toEqual(
-      ["far", "left", "right"].map((n) => [n, made.nodes[n]?.management_ip, 1]),
+      ["alone", "far", "inner", "left", "right"].map((n) => [
+        n,
+        made.nodes[n]?.management_ip,
+        joined.includes(n) ? 1 : 0,
+      ]),
     );
-    expect(hostsOut.map((h) => h.address)).toEqual(
-      Array(3).fill(expect.stringMatching(/^10\.\d+\.\d+\.\d+$/)),
-    );
+    for (const { name, address, mac } of hostsOut) {
+      expect(address).toMatch(joined.includes(name) ? /^10\.\d+\.\d+\.\d+$/ : /^$/);
+      expect(mac).toMatch(joined.includes(name) ? /^02:/ : /^$/);
+    }
     const next = await stack.preview();
     expect(next.code, next.text).toBe(0);
     expect(next.steps.filter((s) => s.op !== "same").map((s) => [s.op, s.urn, next.text])).toEqual([]);

@@ -22,7 +22,7 @@ import { fimPython } from "./fim-venv.js";
 
 /** Topologies drawn; 60 with `--deep`, more with FIM_TOPOLOGIES. A quarter of them are the results of a change. */
 const count = Number(process.env.FIM_TOPOLOGIES ?? (process.env.DEEP === "1" ? 60 : 20));
-const seed = Number(process.env.FIM_SEED ?? 7);
+const seed = Number(process.env.FIM_SEED ?? 1);
 
 const mark = { project: "dynamos-fabric", stack: "dev", id: "0d3ba0a6" };
 const ids = elementIds(mark.id);
@@ -75,7 +75,7 @@ describe("fabric-fim 2.0.0 reads what we write", () => {
     expect(new Set(nodes.flatMap((n) => Object.values(n.nics ?? {}))).size).toBe(
       Object.keys(cardModels).length,
     );
-    for (const key of ["host", "bootScript", "instanceType", "storage"] as const)
+    for (const key of ["host", "bootScript", "instanceType", "storage", "siteNetwork"] as const)
       expect(nodes.some((n) => n[key] !== undefined)).toBe(true);
   });
 
@@ -179,7 +179,7 @@ function componentsOf(
     ] as const;
   };
   return Object.fromEntries([
-    card("nic1", "NIC_Basic"),
+    ...(node.siteNetwork === false ? [] : [card("nic1", "NIC_Basic")]),
     ...cards.map((c) => card(c.name, c.model)),
     ...devicesOf(node.components).map(({ model, number }) => [
       deviceName(node.name, model, number),

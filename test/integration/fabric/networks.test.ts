@@ -59,4 +59,58 @@ describe("a slice with networks of all kinds, on the emulator", () => {
     expect(bare.view.nodes[0]).not.toHaveProperty("nics");
     await keeper.delete(made.id);
   }, 120_000);
+
+  it("takes a node off its site's network and puts it on again, the machine staying", async () => {
+    const of = (left: object, right: object) =>
+      parseSliceSpec({
+        name: "leaving",
+        nodes: {
+          left: { site: "AMST", nics: { fast: "NIC_Basic" }, ...left },
+          right: { site: "LOSA", ...right },
+        },
+        networks: { lan: { type: "FABNetv4", interfaces: [{ node: "left", nic: "fast" }] } },
+      });
+    const off = { siteNetwork: false };
+    const seen = (kept: Awaited<ReturnType<typeof keeper.create>>) =>
+      kept.view.nodes.map((n) => [n.name, n.network, n.dataAddress !== undefined, n.mac !== undefined]);
+    const networks = (kept: Awaited<ReturnType<typeof keeper.create>>) =>
+      kept.view.networks.map((n) => [n.name, n.reservation.state, n.nodes]);
+
+    const first = of(off, off);
+    const made = await keeper.create(first);
+    expect(made.failures).toEqual([]);
+    expect(seen(made)).toEqual([
+      ["left", undefined, false, false],
+      ["right", undefined, false, false],
+    ]);
+    expect(networks(made)).toEqual([["lan", "Active", ["left"]]]);
+
+    const second = of({}, {});
+    const joined = await keeper.update(made.id, first, second);
+    expect(joined.failures).toEqual([]);
+    expect(seen(joined)).toEqual([
+      ["left", "net-amst", true, true],
+      ["right", "net-losa", true, true],
+    ]);
+    expect(networks(joined)).toEqual([
+      ["lan", "Active", ["left"]],
+      ["net-amst", "Active", ["left"]],
+      ["net-losa", "Active", ["right"]],
+    ]);
+
+    const third = of({}, off);
+    const left = await keeper.update(made.id, second, third);
+    expect(left.failures).toEqual([]);
+    expect(seen(left)).toEqual([
+      ["left", "net-amst", true, true],
+      ["right", undefined, false, false],
+    ]);
+    expect(networks(left).map(([name]) => name)).toEqual(["lan", "net-amst"]);
+    for (const kept of [joined, left])
+      expect(kept.view.nodes.map((n) => n.nodeId)).toEqual(made.view.nodes.map((n) => n.nodeId));
+    const model = (await fabric.api.slice(made.id)).model;
+    await keeper.update(made.id, third, third);
+    expect((await fabric.api.slice(made.id)).model).toBe(model);
+    await keeper.delete(made.id);
+  }, 120_000);
 });

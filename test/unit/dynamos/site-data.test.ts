@@ -124,5 +124,10 @@ describe("FABRIC's public summary", () => {
   it("is refused where it is something else", () => {
     for (const answer of [undefined, {}, { data: [] }, { data: [{ sites: [{}] }] }])
       expect(() => sitesInSummary(answer)).toThrow();
+    // Of a server that is up to no good: refused in the time that reading it takes.
+    const many = Array.from({ length: 200_000 }, (_, i) => ({ name: `s${i}`, site: "x" }));
+    const from = performance.now();
+    expect(() => sitesInSummary({ data: [{ sites: many, hosts: many }] })).toThrow();
+    expect(performance.now() - from).toBeLessThan(10_000);
   });
 });

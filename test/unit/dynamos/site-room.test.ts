@@ -116,6 +116,8 @@ describe("devices", () => {
   });
 
   it("are cards as well, those that each node has among them", () => {
+    const off = node({ nics: { a: "NIC_Basic", b: "NIC_Basic" }, siteNetwork: false });
+    expect(roomProblems([off], sites)).toEqual([]);
     const wish = node({ nics: { a: "NIC_Basic", b: "NIC_Basic" } });
     expect(roomProblems([wish], [gpus("AMST", 0)])[0]).toMatchObject({
       path: "nodes.server.nics",

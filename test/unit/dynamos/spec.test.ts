@@ -143,6 +143,13 @@ describe("resolveSpec", () => {
     ],
     ["no site", changed((s) => delete node(s, "server").site), ["SPEC-NODE-NO-SITE nodes.server.site"]],
     [
+      "a party and a core without addresses",
+      changed((s) => {
+        for (const name of ["core", "clienttwo", "control"]) node(s, name).siteNetwork = false;
+      }),
+      ["SPEC-NODE-NO-NETWORK nodes.core.siteNetwork", "SPEC-NODE-NO-NETWORK nodes.clienttwo.siteNetwork"],
+    ],
+    [
       "hosts without host",
       { target: "hosts", experiment: "x", nodes: { core: { role: "core", site: "AMST" } } },
       ["SPEC-NODE-NO-HOST nodes.core.host"],

@@ -10,7 +10,7 @@ import { type NodeSpec, parseNodeSpec, type SliceSpec } from "../../../infra/fab
 import { planTopology } from "../../../infra/fabric/topology.js";
 import { toGraph } from "../../../infra/fabric/topology-graph.js";
 import { paperSlice } from "../../support/paper-slice.js";
-import { nodeMaps } from "../../support/random-slices.js";
+import { moved, nodeMaps } from "../../support/random-slices.js";
 
 const mark = { project: "p", stack: "dev", id: "m1" };
 const ids = elementIds(mark.id);
@@ -37,6 +37,21 @@ describe("what a change is", () => {
   it("a fourth client at a known site: no network, no routes", () => {
     const change = planChange(paperSlice, paper({ clientfour: node("LOSA") }));
     expect(describeChange(change)).toBe("+ clientfour; nothing replaced");
+  });
+
+  it("a node that leaves its site's network: in place, its card and routes go, and the network with its last node", () => {
+    const off = paper({
+      clientone: node("AMST", { siteNetwork: false }),
+      clientthree: node("TOKY", { siteNetwork: false }),
+    });
+    const change = planChange(paperSlice, off);
+    expect(describeChange(change)).toBe(
+      "- the network at TOKY; ~ clientone in place (site network); ~ clientthree in place (site network); routes on 6 nodes; nothing replaced",
+    );
+    expect(leavingNodes(change)).toEqual([]);
+    expect(describeChange(planChange(off, paperSlice))).toBe(
+      "+ a network at TOKY; ~ clientone in place (site network); ~ clientthree in place (site network); routes on 6 nodes; nothing replaced",
+    );
   });
 
   it("a node that goes takes its site's network with it", () => {
@@ -98,9 +113,10 @@ function served(graph: PropertyGraph): PropertyGraph {
 const withoutUserData = ({ props: { UserData: _, ...props } }: GraphNode) => props;
 
 describe("a change applied to the server's graph", () => {
-  const specs = fc.tuple(nodeMaps, nodeMaps).map(([a, b]) => {
-    // Half of the old nodes stay as they are, so that there is something to keep.
-    const kept = Object.entries(a).filter((_, i) => i % 2 === 0);
+  const specs = fc.tuple(nodeMaps, nodeMaps, fc.boolean()).map(([a, b, move]) => {
+    // Half of the old nodes stay, so that there is something to keep; one of them may leave or join its site's network.
+    const stay = Object.entries(a).filter((_, i) => i % 2 === 0);
+    const kept = stay.map(([name, node], i) => [name, move && i === 0 ? moved(node) : node] as const);
     const before: SliceSpec = { name: "p-dev", lease: "1d", nodes: a };
     const after: SliceSpec = { name: "p-dev", lease: "1d", nodes: { ...b, ...Object.fromEntries(kept) } };
     return { before, after };
@@ -203,7 +219,8 @@ describe("a change applied to the server's graph", () => {
         expect(new Set(numbers).size).toBe(numbers.length);
         for (const e of graph.edges) expect(numbers).toEqual(expect.arrayContaining([e.source, e.target]));
         const joined = new Set(graph.edges.flatMap((e) => [e.source, e.target]));
-        const alone = graph.nodes.filter((n) => !joined.has(n.id));
+        // A machine may be on no network, with nothing in it.
+        const alone = graph.nodes.filter((n) => !joined.has(n.id) && n.props.Type !== "VM");
         expect(alone).toEqual([]);
         const nodeIds = graph.nodes.map((n) => n.props.NodeID);
         expect(new Set(nodeIds).size).toBe(nodeIds.length);

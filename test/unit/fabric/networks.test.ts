@@ -148,6 +148,7 @@ describe("what a node may have", () => {
     ["a bell in it", { bootScript: "\u0007" }, ["nodes.aa.bootScript FAB-BOOT-SCRIPT-CHARACTER"]],
     ["an unknown card", { nics: { a: "NIC_ConnectX_9" } }, ["nodes.aa.nics.a FAB-NIC-UNKNOWN"]],
     ["a card of Object", { nics: { a: "constructor" } }, ["nodes.aa.nics.a FAB-NIC-UNKNOWN"]],
+    ["that name where there is none", { siteNetwork: false, nics: { nic1: "NIC_ConnectX_6" } }, []],
     ["the first card again", { nics: { nic1: "NIC_Basic" } }, ["nodes.aa.nics.nic1 FAB-NAME-TWICE"]],
     [
       "a card among the components",
@@ -211,6 +212,17 @@ describe("rights of the token's project", () => {
         nodes: {
           aa: { site: "AMST", instanceType: "fabric.c2.m8.d10" },
           bb: { site: "LOSA", instanceType: "fabric.c2.m8.d10" },
+        },
+      }),
+      [`nodes.bb.site ${project} Slice.Multisite`],
+    ],
+    [
+      "a second site without a network",
+      parseSliceSpec({
+        name: "p-dev",
+        nodes: {
+          aa: { site: "AMST", instanceType: "fabric.c2.m8.d10" },
+          bb: { site: "LOSA", instanceType: "fabric.c2.m8.d10", siteNetwork: false },
         },
       }),
       [`nodes.bb.site ${project} Slice.Multisite`],

@@ -30,7 +30,7 @@ describe("planTopology", () => {
     });
   });
 
-  it("puts each node on exactly its site's network, whatever the order of the specification", () => {
+  it("puts each node that wants it on exactly its site's network, whatever the order of the specification", () => {
     fc.assert(
       fc.property(slices, (slice) => {
         const topology = planTopology(slice);
@@ -39,7 +39,8 @@ describe("planTopology", () => {
           nodes: Object.fromEntries(Object.entries(slice.nodes).reverse()),
         });
         expect(backwards).toEqual(topology);
-        expect(topology.networks.flatMap((n) => n.nodes).sort()).toEqual(Object.keys(slice.nodes).sort());
+        const joined = Object.entries(slice.nodes).filter(([, node]) => node.siteNetwork !== false);
+        expect(topology.networks.flatMap((n) => n.nodes).sort()).toEqual(joined.map(([name]) => name).sort());
         for (const n of topology.networks) {
           for (const name of n.nodes) expect(slice.nodes[name]?.site).toBe(n.site);
         }
@@ -66,6 +67,17 @@ describe("planRoutes", () => {
       { to: "10.1.0.0/24", via: "10.3.0.1", site: "AMST" },
       { to: "10.2.0.0/24", via: "10.3.0.1", site: "LOSA" },
     ]);
+  });
+
+  it("gives none to a node that is not on its site's network, and none to a site where nobody is", () => {
+    const off = (name: "clientone" | "clientthree") => ({
+      [name]: { ...paperSlice.nodes[name], siteNetwork: false as const },
+    });
+    const nodes = { ...paperSlice.nodes, ...off("clientone"), ...off("clientthree") };
+    const routes = planRoutes(planTopology({ ...paperSlice, nodes } as typeof paperSlice), subnets);
+    expect(routes.clientone).toEqual([]);
+    expect(routes.clientthree).toEqual([]);
+    expect(routes.core?.map((r) => r.site)).toEqual(["LOSA"]);
   });
 
   it("leaves out a site whose addresses are not known yet", () => {
