@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Problem } from "../infra/problem.js";
+import { TOKEN_DEFAULTS } from "../policy/contract/users.js";
 import { placementProblems, ROLES } from "./placement.js";
 import { specIssues } from "./spec-issues.js";
 
@@ -13,6 +14,13 @@ export const NODE_NAME = /^[a-z][a-z0-9-]{0,61}[a-z0-9]$/;
 export const PARTY_NAME = /^[A-Za-z][A-Za-z0-9-]{0,55}$/;
 /** `14d` or `36h`. */
 export const LEASE = /^[1-9][0-9]{0,3}[dh]$/;
+
+/** Tokens decide who may do what: no plain text over a network. */
+function isIssuerUrl(text: string): boolean {
+  const { protocol, hostname, search, hash } = new URL(text);
+  const loopback = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(hostname);
+  return (protocol === "https:" || loopback) && search === "" && hash === "";
+}
 
 const nodeSchema = z
   .strictObject({
@@ -89,6 +97,36 @@ export const marketplaceSchema = z
       })
       .optional()
       .describe("Fixed ports on this machine."),
+    users: z
+      .strictObject({
+        issuer: z
+          .url({ protocol: /^https?$/ })
+          .refine(isIssuerUrl, "https, or http on this machine's loopback; no query and no fragment")
+          .describe("URL of the OpenID Connect issuer, exactly as its tokens have it in `iss`."),
+        audience: z
+          .string()
+          .min(1)
+          .default(TOKEN_DEFAULTS.audience)
+          .describe("What a token's `aud` must contain."),
+        userClaim: z
+          .string()
+          .min(1)
+          .default(TOKEN_DEFAULTS.userClaim)
+          .describe(
+            "Claim with the user's name as agreements write it; a path with dots where it lies deeper. It must be one that users cannot choose themselves.",
+          ),
+        rolesClaim: z
+          .string()
+          .min(1)
+          .default(TOKEN_DEFAULTS.rolesClaim)
+          .describe(
+            "Claim with the user's roles: requester, steward:PARTY, operator. Others count for nothing.",
+          ),
+      })
+      .optional()
+      .describe(
+        "Whose access tokens are taken. Default: a development issuer on this machine, which gives `dynamos-fabric token` a token for any user.",
+      ),
     kubernetes: z
       .strictObject({ context: z.string().min(1).optional().describe("Context of the kubeconfig file.") })
       .optional()
