@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Problem } from "../infra/problem.js";
-import { TOKEN_DEFAULTS } from "../policy/contract/users.js";
+import { isSecureUrl, TOKEN_DEFAULTS } from "../policy/contract/users.js";
 import { placementProblems, ROLES } from "./placement.js";
 import { specIssues } from "./spec-issues.js";
 
@@ -14,13 +14,6 @@ export const NODE_NAME = /^[a-z][a-z0-9-]{0,61}[a-z0-9]$/;
 export const PARTY_NAME = /^[A-Za-z][A-Za-z0-9-]{0,55}$/;
 /** `14d` or `36h`. */
 export const LEASE = /^[1-9][0-9]{0,3}[dh]$/;
-
-/** Tokens decide who may do what: no plain text over a network. */
-function isIssuerUrl(text: string): boolean {
-  const { protocol, hostname, search, hash } = new URL(text);
-  const loopback = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/.test(hostname);
-  return (protocol === "https:" || loopback) && search === "" && hash === "";
-}
 
 const nodeSchema = z
   .strictObject({
@@ -100,8 +93,8 @@ export const marketplaceSchema = z
     users: z
       .strictObject({
         issuer: z
-          .url({ protocol: /^https?$/ })
-          .refine(isIssuerUrl, "https, or http on this machine's loopback; no query and no fragment")
+          .string()
+          .refine(isSecureUrl, "an https URL, or http on this machine's loopback")
           .describe("URL of the OpenID Connect issuer, exactly as its tokens have it in `iss`."),
         audience: z
           .string()

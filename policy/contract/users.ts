@@ -26,3 +26,12 @@ export interface TokenAnswer {
   readonly token_type: "Bearer";
   readonly expires_in: number;
 }
+
+const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
+
+/** Whether tokens and keys may be had from a URL: https, or http on this machine's loopback. What decides who may do what crosses no network in the clear. */
+export function isSecureUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, hostname } = new URL(text);
+  return protocol === "https:" || (protocol === "http:" && LOOPBACK.test(hostname));
+}

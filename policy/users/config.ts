@@ -1,17 +1,11 @@
 import { z } from "zod";
-import { TOKEN_DEFAULTS } from "../contract/users.js";
-import { isTrustworthy } from "./issuer-keys.js";
+import { isSecureUrl, TOKEN_DEFAULTS } from "../contract/users.js";
 import { TokenVerifier } from "./verifier.js";
 
 /** The environment of a service that takes users' tokens. */
 export const usersConfig = {
   /** URL of the OpenID Connect issuer, as tokens name it. */
-  OIDC_ISSUER: z
-    .string()
-    .refine(
-      (text) => URL.canParse(text) && isTrustworthy(new URL(text)),
-      "must be an https URL, or http on this machine's loopback",
-    ),
+  OIDC_ISSUER: z.string().refine(isSecureUrl, "must be an https URL, or http on this machine's loopback"),
   OIDC_AUDIENCE: z.string().min(1).default(TOKEN_DEFAULTS.audience),
   OIDC_USER_CLAIM: z.string().min(1).default(TOKEN_DEFAULTS.userClaim),
   OIDC_ROLES_CLAIM: z.string().min(1).default(TOKEN_DEFAULTS.rolesClaim),

@@ -1,5 +1,6 @@
 import { createRemoteJWKSet, customFetch, type JWTVerifyGetKey } from "jose";
 import { CodedError } from "../contract/problem.js";
+import { isSecureUrl } from "../contract/users.js";
 
 export interface IssuerKeysOptions {
   /** As tokens name it in `iss`: https, or http on this machine's loopback. */
@@ -69,17 +70,9 @@ function keysUrl(issuer: string, document: unknown): URL {
       remedy: "write users.issuer exactly as the issuer's own metadata and tokens have it",
     });
   if (named !== issuer) throw wrong(`is that of ${String(named)}`);
-  if (typeof uri !== "string" || !URL.canParse(uri)) throw wrong("names no jwks_uri");
-  if (!isTrustworthy(new URL(uri)))
-    throw wrong("has its keys at an address that is neither https nor on this machine");
+  if (typeof uri !== "string") throw wrong("names no jwks_uri");
+  if (!isSecureUrl(uri)) throw wrong("has its keys at an address that is neither https nor on this machine");
   return new URL(uri);
-}
-
-const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
-
-/** https, or this machine's own loopback. */
-export function isTrustworthy({ protocol, hostname }: URL): boolean {
-  return protocol === "https:" || (protocol === "http:" && LOOPBACK.test(hostname));
 }
 
 /** An answer of at most a megabyte, read whole within the time limit. Redirects are not followed. */

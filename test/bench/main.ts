@@ -18,14 +18,12 @@ import { previewLine } from "./preview.js";
 import { tokenLines } from "./token.js";
 import { topologyLines } from "./topology.js";
 
+const ALL = "approval,round,preview,decision,enforcer,topology,fabric-preview,token";
 const { values } = parseArgs({
   options: {
     json: { type: "string" },
     short: { type: "boolean", default: false },
-    only: {
-      type: "string",
-      default: "approval,round,preview,decision,enforcer,topology,fabric-preview,token",
-    },
+    only: { type: "string", default: ALL },
   },
 });
 const wanted = new Set(values.only.split(","));

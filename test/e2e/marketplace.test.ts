@@ -18,7 +18,8 @@ import {
 
 const parties = ["clientone", "clientthree", "clienttwo", "server"];
 const services = [
-  ...["emulator", "epmd", "broker", "store", "policy-enforcer", "orchestrator", "api-gateway"],
+  ...["emulator", "epmd", "broker", "store", "development-issuer"],
+  ...["policy-enforcer", "orchestrator", "api-gateway"],
   ...parties.map((party) => `agent-${party}`),
 ].sort();
 /** Every process of the stack as a preview names it. */
