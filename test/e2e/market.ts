@@ -112,13 +112,15 @@ export class TestMarket {
   ): Promise<{ status: number; body: Record<string, unknown>; seconds: number }> {
     const type = "vflTrainRequest";
     const data = { rounds, seed: 1, learningRate: { client: 0.2, server: 0.2 } };
+    const user = change.user as typeof ADA | undefined;
+    const headers = {
+      "content-type": "application/json",
+      ...(await this.as(user?.userName ?? ADA.userName)),
+    };
     const from = performance.now();
     const response = await fetch(`${this.access().gateway}/api/v1/requestApproval`, {
       method: "POST",
-      headers: {
-        "content-type": "application/json",
-        ...(await this.as((change.user as typeof ADA | undefined)?.userName ?? ADA.userName)),
-      },
+      headers,
       body: JSON.stringify({
         type,
         user: ADA,
