@@ -234,7 +234,7 @@ describe("the paper's marketplace on this machine", { timeout: 180_000 }, () => 
       kill(before);
       const preview = await market.engine.preview();
       expect(changes(preview)).toEqual(processes);
-      expect(messages(preview)).toContain("11 services run, but their supervisor is not running");
+      expect(messages(preview)).toContain("12 services run, but their supervisor is not running");
       const up = await market.engine.up();
       expect(up.code, up.text).toBe(0);
       expect(market.supervisorPid()).not.toBe(before);
@@ -247,7 +247,7 @@ describe("the paper's marketplace on this machine", { timeout: 180_000 }, () => 
       const preview = await market.engine.preview();
       expect(changes(preview)).toEqual(processes);
       expect(messages(preview)).toMatch(
-        /11 services are down \(their supervisor is not running\): .*; up starts them/,
+        /12 services are down \(their supervisor is not running\): .*; up starts them/,
       );
       const up = await market.engine.up();
       expect(up.code, up.text).toBe(0);
