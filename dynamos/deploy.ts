@@ -67,6 +67,7 @@ export async function deploy(): Promise<DeployOutputs> {
     thirdParties: nodesOf(placement.agents, "thirdParty"),
     experiment: spec.experiment,
     ...(spec.ports === undefined ? {} : { ports: spec.ports }),
+    ...(spec.users === undefined ? {} : { users: spec.users }),
     state,
     nodes: slice.nodes,
   });

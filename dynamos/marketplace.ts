@@ -2,6 +2,7 @@ import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { LocalProcess } from "../infra/local/index.js";
 import { InfraError } from "../infra/problem.js";
+import { TOKEN_DEFAULTS } from "../policy/contract/users.js";
 import { Agent } from "./agent.js";
 import { MarketplaceDocuments } from "./documents.js";
 import { type Experiment, readExperiment } from "./experiment.js";
@@ -22,6 +23,17 @@ export interface MarketplaceArgs {
   readonly ports?: {
     /** The gateway's port on 127.0.0.1. @default any free one, kept over restarts */
     readonly gateway?: number | undefined;
+  };
+  /** The OpenID Connect issuer whose access tokens are taken. @default a development issuer on this machine, for `dynamos-fabric token` */
+  readonly users?: {
+    /** Its URL, as tokens have it in `iss`. */
+    readonly issuer: string;
+    /** What `aud` must contain. @default "dynamos-fabric" */
+    readonly audience?: string;
+    /** Claim with the user's name as agreements write it. @default "sub" */
+    readonly userClaim?: string;
+    /** Claim with the roles requester, steward:PARTY, operator. @default "roles" */
+    readonly rolesClaim?: string;
   };
   /** The stack's state folder, relative to Pulumi.yaml. @default `.state/<stack>` */
   readonly state?: string;
@@ -83,7 +95,8 @@ export class Marketplace extends pulumi.ComponentResource {
     after: readonly pulumi.Resource[],
   ): ReadonlyMap<string, LocalProcess> {
     const made = new Map<string, LocalProcess>();
-    for (const spec of coreServices({ placement, ports: args.ports })) {
+    const users = args.users === undefined ? undefined : { ...TOKEN_DEFAULTS, ...args.users };
+    for (const spec of coreServices({ placement, ports: args.ports, users })) {
       const needs = (spec.needs ?? []).flatMap((need) => made.get(need) ?? []);
       made.set(
         spec.name,

@@ -11,6 +11,8 @@ export const STORE = "store";
 export const ENFORCER = "policy-enforcer";
 export const ORCHESTRATOR = "orchestrator";
 export const GATEWAY = "api-gateway";
+/** Gives users their tokens where no issuer is configured. */
+export const DEVELOPMENT_ISSUER = "development-issuer";
 
 /** The emulator's memory, in its own folder. */
 export const EMULATOR_STATE = "state.json";
@@ -18,12 +20,26 @@ export const EMULATOR_STATE = "state.json";
 /** The secret that calls to the orchestrator's API bear. */
 export const OPERATOR_TOKEN = "operator-token";
 
+/** The secret that a token of the development issuer is asked for with. */
+export const ISSUER_SECRET = "issuer-secret";
+
+/** Whose tokens are taken. */
+export interface UsersInput {
+  /** URL of an OpenID Connect issuer. */
+  readonly issuer: string;
+  readonly audience: string;
+  readonly userClaim: string;
+  readonly rolesClaim: string;
+}
+
 /** What the services follow from. */
 export interface ServicesInput {
   readonly placement: Placement;
   /** The experiment's folder, relative to Pulumi.yaml. */
   readonly experiment: string;
   readonly ports?: { readonly gateway?: number | undefined } | undefined;
+  /** Absent: a development issuer of the stack's own. */
+  readonly users?: UsersInput | undefined;
 }
 
 /** All services of a marketplace on this machine but the outside world's: the core's first, then one agent a party. */
@@ -38,17 +54,22 @@ export function marketplaceServices(input: ServicesInput): readonly ServiceSpec[
 export function coreServices({
   placement,
   ports,
+  users,
 }: Omit<ServicesInput, "experiment">): readonly ServiceSpec[] {
   const node = placement.core;
   return [
     epmd(node),
     broker(node),
     store(node),
+    ...(users === undefined ? [developmentIssuer(node)] : []),
     policyService(ENFORCER, "enforcer", node, { AUDIT_FOLDER: `{{folder}}/${AUDIT_FOLDER_NAME}` }),
-    policyService(ORCHESTRATOR, "orchestrator", node, {
-      OPERATOR_TOKEN_FILE: `{{secretFile:${OPERATOR_TOKEN}}}`,
-    }),
-    policyService(GATEWAY, "gateway", node, {}, ports?.gateway ?? 0),
+    takingUsers(
+      policyService(ORCHESTRATOR, "orchestrator", node, {
+        OPERATOR_TOKEN_FILE: `{{secretFile:${OPERATOR_TOKEN}}}`,
+      }),
+      users,
+    ),
+    takingUsers(policyService(GATEWAY, "gateway", node, {}, ports?.gateway ?? 0), users),
   ];
 }
 
@@ -150,6 +171,43 @@ function store(node: string): ServiceSpec {
     command: ["{{tool:etcd}}", ...Object.entries(flags).map(([flag, value]) => `--${flag}=${value}`)],
     ports: { client: 0, peer: 0 },
     ready: { http: "client", path: "/health" },
+  };
+}
+
+function developmentIssuer(node: string): ServiceSpec {
+  return {
+    name: DEVELOPMENT_ISSUER,
+    node,
+    command: ["{{node}}", "{{package}}/dist/policy/issuer/main.js"],
+    env: {
+      HTTP_HOST: "127.0.0.1",
+      HTTP_PORT: "{{port:http}}",
+      KEYS_FILE: "{{folder}}/keys.json",
+      ISSUER_SECRET_FILE: `{{secretFile:${ISSUER_SECRET}}}`,
+    },
+    ports: { http: 0 },
+    ready: { http: "http", path: "/healthz" },
+  };
+}
+
+/** A service that verifies users' tokens: told whose. */
+function takingUsers(spec: ServiceSpec, users: UsersInput | undefined): ServiceSpec {
+  if (users === undefined)
+    return {
+      ...spec,
+      env: { ...spec.env, OIDC_ISSUER: `http://127.0.0.1:{{port:${DEVELOPMENT_ISSUER}/http}}` },
+      needs: [...(spec.needs ?? []), DEVELOPMENT_ISSUER],
+    };
+  const { issuer, audience, userClaim, rolesClaim } = users;
+  return {
+    ...spec,
+    env: {
+      ...spec.env,
+      OIDC_ISSUER: issuer,
+      OIDC_AUDIENCE: audience,
+      OIDC_USER_CLAIM: userClaim,
+      OIDC_ROLES_CLAIM: rolesClaim,
+    },
   };
 }
 

@@ -6,9 +6,10 @@ import { closest } from "../policy/contract/suggest.js";
 type Issue = z.core.$ZodIssue;
 
 const KEYS: readonly (readonly [where: RegExp, keys: readonly string[]])[] = [
-  [/^$/, ["target", "experiment", "nodes", "lease", "renewWithin", "ports", "kubernetes"]],
+  [/^$/, ["target", "experiment", "nodes", "lease", "renewWithin", "ports", "users", "kubernetes"]],
   [/^nodes\.[^.]+$/, ["role", "site", "host", "cores", "ram", "disk", "image", "components", "party"]],
   [/^ports$/, ["gateway"]],
+  [/^users$/, ["issuer", "audience", "userClaim", "rolesClaim"]],
   [/^kubernetes$/, ["context"]],
 ];
 

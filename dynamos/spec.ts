@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Problem } from "../infra/problem.js";
+import { isSecureUrl, TOKEN_DEFAULTS } from "../policy/contract/users.js";
 import { placementProblems, ROLES } from "./placement.js";
 import { specIssues } from "./spec-issues.js";
 
@@ -95,6 +96,36 @@ export const marketplaceSchema = z
       })
       .optional()
       .describe("Fixed ports on this machine."),
+    users: z
+      .strictObject({
+        issuer: z
+          .string()
+          .refine(isSecureUrl, "an https URL, or http on this machine's loopback")
+          .describe("URL of the OpenID Connect issuer, exactly as its tokens have it in `iss`."),
+        audience: z
+          .string()
+          .min(1)
+          .default(TOKEN_DEFAULTS.audience)
+          .describe("What a token's `aud` must contain."),
+        userClaim: z
+          .string()
+          .min(1)
+          .default(TOKEN_DEFAULTS.userClaim)
+          .describe(
+            "Claim with the user's name as agreements write it; a path with dots where it lies deeper. It must be one that users cannot choose themselves.",
+          ),
+        rolesClaim: z
+          .string()
+          .min(1)
+          .default(TOKEN_DEFAULTS.rolesClaim)
+          .describe(
+            "Claim with the user's roles: requester, steward:PARTY, operator. Others count for nothing.",
+          ),
+      })
+      .optional()
+      .describe(
+        "Whose access tokens are taken. Default: a development issuer on this machine, which gives `dynamos-fabric token` a token for any user.",
+      ),
     kubernetes: z
       .strictObject({ context: z.string().min(1).optional().describe("Context of the kubeconfig file.") })
       .optional()

@@ -19,6 +19,7 @@ const commands: Readonly<Record<string, () => Promise<Register>>> = {
   down: async () => (await import("./down.js")).registerDown,
   status: async () => (await import("./status.js")).registerStatus,
   logs: async () => (await import("./logs.js")).registerLogs,
+  token: async () => (await import("./token.js")).registerToken,
   experiment: async () => (await import("./experiment.js")).registerExperiment,
   renew: async () => (await import("./renew.js")).registerRenew,
   slices: async () => (await import("./slices.js")).registerSlices,

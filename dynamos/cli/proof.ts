@@ -6,6 +6,7 @@ import { follow, submit } from "../runs/request.js";
 import { reasonLine, roundResult } from "../runs/result.js";
 import { parseSettings } from "../runs/settings.js";
 import { accessTo } from "../runs/stack-access.js";
+import { developmentIssuer, requesterToken, TOKEN_VARIABLE } from "../runs/user-token.js";
 import type { CommandContext } from "./context.js";
 
 /** Rounds of the training that `up` ends with. */
@@ -25,10 +26,14 @@ export async function afterUp(
   if (spec.target !== "local") return;
   const { experiment } = readExperiment(resolve(project, spec.experiment), spec.experiment);
   const stack = accessTo(state);
-  if (Object.keys(experiment.settings).length > 0) {
+  const issuer = developmentIssuer(state);
+  if (Object.keys(experiment.settings).length > 0 && issuer === undefined && !process.env[TOKEN_VARIABLE]) {
+    say(`no training was done: set ${TOKEN_VARIABLE} to a requester's token of ${spec.users?.issuer}`);
+  } else if (Object.keys(experiment.settings).length > 0) {
     const settings = parseSettings(experiment.settings, join(spec.experiment, "experiment.yaml"));
+    const token = await requesterToken(state, settings.user.userName);
     const began = performance.now();
-    const accepted = await submit(stack.gateway, {
+    const accepted = await submit(stack.gateway, token, {
       type: settings.request,
       user: settings.user,
       dataProviders: settings.dataProviders,
@@ -40,7 +45,7 @@ export async function afterUp(
       );
     } else {
       say(`${settings.request} by ${settings.user.userName}: approved`);
-      const end = await follow(stack.gateway, accepted.jobId, (report) => {
+      const end = await follow(stack.gateway, token, accepted.jobId, (report) => {
         const { round, status, accuracy, reason } = roundResult(report);
         say(
           `  round ${round}/${proofRounds}  ${status}${accuracy === undefined ? "" : `  accuracy ${accuracy.toFixed(3)}`}${reason === undefined ? "" : `  ${reason}`}`,
@@ -51,6 +56,10 @@ export async function afterUp(
     }
   }
   say(`gateway: ${stack.gateway}`);
+  if (issuer !== undefined)
+    say(
+      `users: development issuer ${issuer.url} (anybody with this stack's folder is anybody); dynamos-fabric token --user NAME`,
+    );
   say("next: npm run experiment · npm run status · npm run down");
 }
 

@@ -16,12 +16,20 @@ export type Acceptance =
   | { readonly status: "accepted"; readonly jobId: string }
   | { readonly status: "refused"; readonly reasons: readonly RefusalReason[]; readonly revision?: number };
 
-/** Sends a request and returns as soon as its job is under way. Throws what the gateway says is wrong. */
-export async function submit(gateway: string, request: DataRequest): Promise<Acceptance> {
+/**
+ * Sends a request and returns as soon as its job is under way. Throws what the gateway says is wrong.
+ *
+ * @param token - the user's access token
+ */
+export async function submit(gateway: string, token: string, request: DataRequest): Promise<Acceptance> {
   const response = await fetch(`${gateway}/api/v1/requestApproval`, {
     method: "POST",
     signal: AbortSignal.timeout(30_000),
-    headers: { "content-type": "application/json", prefer: "respond-async" },
+    headers: {
+      authorization: `Bearer ${token}`,
+      "content-type": "application/json",
+      prefer: "respond-async",
+    },
     body: JSON.stringify({
       type: request.type,
       user: request.user,
@@ -39,7 +47,7 @@ export async function submit(gateway: string, request: DataRequest): Promise<Acc
     );
   });
   const body = (await response.json().catch(() => ({}))) as Record<string, unknown>;
-  if (response.status === 403) {
+  if (response.status === 403 && body.status === "refused") {
     return {
       status: "refused",
       reasons: (body.reasons ?? []) as RefusalReason[],
@@ -58,13 +66,14 @@ export async function submit(gateway: string, request: DataRequest): Promise<Acc
 /** Follows a job to its end, telling each round. Throws EXP-STREAM when the stream ends before the job. */
 export async function follow(
   gateway: string,
+  token: string,
   jobId: string,
   onRound: (report: RoundReport) => void,
   signal?: AbortSignal,
 ): Promise<JobEnd> {
   const events = serverEvents(
     `${gateway}/api/v1/jobs/${jobId}/events`,
-    signal === undefined ? {} : { signal },
+    signal === undefined ? { token } : { token, signal },
   );
   for await (const { event, data } of events) {
     if (event === "round") onRound(data as RoundReport);

@@ -5,6 +5,7 @@ import { follow, submit } from "./request.js";
 import { type RoundResult, type RunResult, roundResult } from "./result.js";
 import type { ExperimentSettings, PlannedChange } from "./settings.js";
 import type { StackAccess } from "./stack-access.js";
+import { requesterToken } from "./user-token.js";
 
 /** One run to do. */
 export interface RunOrder {
@@ -34,7 +35,8 @@ export async function performRun(
 ): Promise<RunResult> {
   const { settings, run, seed } = order;
   const rounds: RoundResult[] = [];
-  const accepted = await submit(stack.gateway, {
+  const token = await requesterToken(stack.state, settings.user.userName);
+  const accepted = await submit(stack.gateway, token, {
     type: settings.request,
     user: settings.user,
     dataProviders: settings.dataProviders,
@@ -52,6 +54,7 @@ export async function performRun(
   try {
     const end = await follow(
       stack.gateway,
+      token,
       jobId,
       (report) => {
         const result = roundResult(report);

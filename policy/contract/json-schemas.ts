@@ -107,7 +107,7 @@ export const DOCUMENT_SCHEMAS: Readonly<Record<DocumentKind, object>> = {
 };
 
 /** Body of the gateway's `POST /api/v1/requestApproval`. */
-export const REQUEST_BODY_SCHEMA = object(["type", "user", "dataProviders"], {
+export const REQUEST_BODY_SCHEMA = object(["type", "dataProviders"], {
   type: name,
   user: object(["id", "userName"], {
     id: { type: "string", maxLength: 256 },
@@ -127,7 +127,8 @@ export const REQUEST_BODY_SCHEMA = object(["type", "user", "dataProviders"], {
 /** {@link REQUEST_BODY_SCHEMA} as a type. */
 export interface RequestBody {
   readonly type: string;
-  readonly user: { readonly id: string; readonly userName: string };
+  /** Who asks is said by the token; a body may repeat it. */
+  readonly user?: { readonly id: string; readonly userName: string };
   readonly dataProviders: readonly string[];
   readonly options?: Readonly<Record<string, boolean>>;
   readonly data_request?: {

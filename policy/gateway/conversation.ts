@@ -14,10 +14,16 @@ import { JobLog, JobTable } from "../jobs/job-log.js";
 import type { Bus, Consumer, Incoming, Verdict } from "../platform/bus.js";
 import type { Logger } from "../platform/log.js";
 import { Pending } from "../platform/pending.js";
+import type { RequestUser } from "../users/rights.js";
+
+/** A request in the name of a user whom the gateway knows. */
+export type UserRequest = RequestBody & { readonly user: RequestUser };
 
 /** A job whose data request went through this gateway. */
 export interface GatewayJob {
   readonly log: JobLog;
+  /** Whose job it is; absent while only its reports are known, and the store has not been asked. */
+  readonly user?: string;
   /** Of its data request; empty: another gateway, or this one before it was restarted, has sent it. */
   readonly correlationId: string;
 }
@@ -78,7 +84,7 @@ export class Conversation {
    * @param signal - the caller is gone: the answer, when it comes, is dropped
    * @throws {@link CodedError} `GW-APPROVAL-SILENT`, `GW-BROKER-DOWN`, `GW-NO-ORCHESTRATOR`, `GW-BUSY`
    */
-  async approve(body: RequestBody, signal: AbortSignal): Promise<RequestApprovalResponse> {
+  async approve(body: UserRequest, signal: AbortSignal): Promise<RequestApprovalResponse> {
     const {
       bus,
       approvalDeadline = DEFAULTS.approvalDeadline,
@@ -120,7 +126,7 @@ export class Conversation {
    * @returns the job, and a promise of the broker's confirm, which rejects with `GW-BROKER-DOWN` or `GW-NO-ORCHESTRATOR`
    */
   send(
-    body: RequestBody,
+    body: UserRequest,
     approval: RequestApprovalResponse,
   ): { readonly job: GatewayJob; readonly sent: Promise<void> } {
     const { jobId, archetypeId, computeProviders } = approval;
@@ -132,7 +138,7 @@ export class Conversation {
       dataProviders: [...new Set(body.dataProviders)].sort(),
       computeProviders,
     };
-    const job: GatewayJob = { log: new JobLog(facts), correlationId };
+    const job: GatewayJob = { log: new JobLog(facts), user: body.user.userName, correlationId };
     job.log.begin();
     // Listed before it is sent: the first report may come before the confirm.
     this.jobs.add(job);
@@ -157,11 +163,11 @@ export class Conversation {
   }
 
   /** A job that did not go out from here: those who ask for it now shall see how it goes on. */
-  adopt(log: JobLog): GatewayJob {
+  adopt(log: JobLog, user?: string): GatewayJob {
     const known = this.jobs.get(log.facts.jobId);
-    if (known !== undefined) return known;
-    const job: GatewayJob = { log, correlationId: "" };
-    log.begin();
+    if (known !== undefined && (user === undefined || known.user !== undefined)) return known;
+    const job: GatewayJob = { log, correlationId: "", ...known, ...(user === undefined ? {} : { user }) };
+    if (known === undefined) log.begin();
     this.jobs.add(job);
     return job;
   }

@@ -7,6 +7,7 @@ import { RequestDataChecker } from "../jobs/request-data.js";
 import type { Bus } from "../platform/bus.js";
 import type { Logger } from "../platform/log.js";
 import type { Store } from "../platform/store.js";
+import type { Users } from "../users/verifier.js";
 import { Conversation } from "./conversation.js";
 import { createRoutes } from "./routes.js";
 import type { Limits } from "./until-end.js";
@@ -15,6 +16,8 @@ export interface GatewayOptions {
   readonly bus: Bus;
   readonly store: Store;
   readonly log: Logger;
+  /** Tells whose token a call bears. */
+  readonly users: Users;
   /** Milliseconds for an approval. Default 10 s. */
   readonly approvalDeadline?: number;
   /** How long a call waits for its job. Default 120 s without an event, an hour in all. */
@@ -32,6 +35,7 @@ export async function startGateway({
   bus,
   store,
   log,
+  users,
   approvalDeadline,
   limits,
 }: GatewayOptions): Promise<Gateway> {
@@ -47,13 +51,14 @@ export async function startGateway({
   const http = createRoutes({
     conversation,
     log,
+    users,
     checker: new RequestDataChecker(),
     requestType: (name) => requestTypes.get(KEY.requestType(name)),
     agents: () => online.all().map((entry) => entry.value),
     archived: async (jobId) => {
-      const log = await archivedLog(store, jobId);
+      const job = await archivedJob(store, jobId);
       // One that runs is listed, so that its further reports find it.
-      return log?.status === "running" ? conversation.adopt(log).log : log;
+      return job?.log.status === "running" ? conversation.adopt(job.log, job.user) : job;
     },
     ready: () => bus.up || "the message broker is away",
     ...(limits === undefined ? {} : { limits }),
@@ -70,7 +75,10 @@ export async function startGateway({
 }
 
 /** A job as the store knows it: approved, running, or ended (without its result). */
-async function archivedLog(store: Store, jobId: string): Promise<JobLog | undefined> {
+async function archivedJob(
+  store: Store,
+  jobId: string,
+): Promise<{ readonly log: JobLog; readonly user: string } | undefined> {
   if (!/^[0-9a-f]{32}$/.test(jobId)) return undefined;
   const now = { patience: 0 };
   const [record, end, first] = await Promise.all([
@@ -79,9 +87,9 @@ async function archivedLog(store: Store, jobId: string): Promise<JobLog | undefi
     store.get(KEY.round(jobId, 1), now),
   ]);
   if (record === undefined) return undefined;
-  const { requestType, archetype, dataProviders, computeProviders } = record.value;
+  const { user, requestType, archetype, dataProviders, computeProviders } = record.value;
   const log = new JobLog({ jobId, requestType, archetype, dataProviders, computeProviders });
   if (first !== undefined || end !== undefined) log.begin();
   if (end !== undefined) log.add({ name: "end", data: end.value });
-  return log;
+  return { log, user };
 }

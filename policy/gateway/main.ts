@@ -3,15 +3,16 @@ import { Bus } from "../platform/bus.js";
 import { baseConfig, busOptions, readConfig } from "../platform/config.js";
 import { runService } from "../platform/health.js";
 import { Store } from "../platform/store.js";
+import { usersConfig, usersFrom } from "../users/config.js";
 import { startGateway } from "./gateway.js";
 
 runService("api-gateway", async ({ log }) => {
-  const config = readConfig(z.object(baseConfig));
+  const config = readConfig(z.object({ ...baseConfig, ...usersConfig }));
   const [bus, store] = await Promise.all([
     Bus.connect(busOptions(config)),
     Store.connect({ endpoint: config.ETCD_ENDPOINT, log }),
   ]);
-  const gateway = await startGateway({ bus, store, log });
+  const gateway = await startGateway({ bus, store, log, users: usersFrom(config) });
   await gateway.http.listen({ host: config.HTTP_HOST, port: config.HTTP_PORT });
   return {
     async close() {

@@ -8,21 +8,32 @@ import type { RequestDataChecker } from "../jobs/request-data.js";
 import { createHttp, failed } from "../platform/health.js";
 import type { Logger } from "../platform/log.js";
 import type { Entry } from "../platform/mirror.js";
+import { onlyUsers, principalIn } from "../users/hook.js";
+import type { Principal } from "../users/principal.js";
+import { maySeeJob, requesterOf, userStatusOf } from "../users/rights.js";
+import type { Users } from "../users/verifier.js";
 import { approvedBody, endAnswer, httpStatusOf, refusalOf } from "./answers.js";
-import type { Conversation } from "./conversation.js";
+import type { Conversation, UserRequest } from "./conversation.js";
 import { isTooDeep, MOST_LEVELS } from "./depth.js";
 import { type Limits, untilEnd } from "./until-end.js";
 
 export interface RouteOptions {
   readonly conversation: Conversation;
   readonly log: Logger;
+  readonly users: Users;
   readonly checker: RequestDataChecker;
   readonly requestType: (name: string) => Entry<RequestType> | undefined;
   readonly agents: () => readonly OnlineAgent[];
-  /** A job that did not go through this gateway's memory. */
-  readonly archived: (jobId: string) => Promise<JobLog | undefined>;
+  /** A job as the store knows it. */
+  readonly archived: (jobId: string) => Promise<KnownJob | undefined>;
   readonly ready: () => true | string;
   readonly limits?: Limits;
+}
+
+/** A job's story and whose it is. */
+interface KnownJob {
+  readonly log: JobLog;
+  readonly user?: string;
 }
 
 /** Greatest body in bytes. */
@@ -46,7 +57,7 @@ class InvalidRequestError extends CodedError {
   }
 }
 
-/** The users' side: approvals, data requests and jobs over HTTP. */
+/** The users' side: approvals, data requests and jobs over HTTP. Everything but `/healthz` needs an access token. */
 export function createRoutes(options: RouteOptions): FastifyInstance {
   const { log, agents } = options;
   const app = createHttp({
@@ -66,6 +77,7 @@ export function createRoutes(options: RouteOptions): FastifyInstance {
         return reply.code((error as FastifyError).statusCode ?? 400).send(failed(problem));
       return outer.call(scope, error as FastifyError, request, reply);
     });
+    onlyUsers(scope, options.users);
     requestRoute(scope, options);
     jobRoutes(scope, options);
     scope.get("/api/v1/getAvailableProviders", () =>
@@ -79,7 +91,7 @@ function requestRoute(app: FastifyInstance, options: RouteOptions): void {
   const { conversation, limits = DEFAULT_LIMITS } = options;
 
   app.post("/api/v1/requestApproval", async (request, reply) => {
-    const body = checked(request.body, options);
+    const body = checked(request.body, principalIn(request), options);
     const signal = whileConnected(reply);
     const approval = await conversation.approve(body, signal);
     const refusal = refusalOf(approval);
@@ -104,28 +116,34 @@ function requestRoute(app: FastifyInstance, options: RouteOptions): void {
 }
 
 function jobRoutes(app: FastifyInstance, { conversation, archived }: RouteOptions): void {
-  const logOf = async (id: string) => {
-    const log = conversation.jobs.get(id)?.log ?? (await archived(id));
+  const logOf = async (id: string, principal: Principal) => {
+    const known: KnownJob | undefined = conversation.jobs.get(id);
+    const stored = known?.user === undefined ? await archived(id) : undefined;
+    const owner = known?.user ?? stored?.user;
+    // Another's job is as one that is not there: its id tells nothing.
+    const log = owner !== undefined && maySeeJob(principal, owner) ? (known ?? stored)?.log : undefined;
     if (log !== undefined) return log;
     throw new CodedError({
       code: "GW-JOB-NOT-FOUND",
       path: id,
-      message: `there is no job ${id}`,
-      remedy: "use the jobId that the request was answered with",
+      message: `you have no job ${id}`,
+      remedy: "use the jobId that the request was answered with, and the same user's token",
     });
   };
 
   app.get<{ Params: { id: string } }>("/api/v1/jobs/:id", async (request) =>
-    (await logOf(request.params.id)).snapshot(),
+    (await logOf(request.params.id, principalIn(request))).snapshot(),
   );
 
   app.get<{ Params: { id: string } }>("/api/v1/jobs/:id/events", async (request, reply) => {
-    streamJob(request, reply, await logOf(request.params.id), EVENTS);
+    streamJob(request, reply, await logOf(request.params.id, principalIn(request)), EVENTS);
   });
 }
 
-/** The body, found good: by its own shape, and its data by the request type's schema, where that type is known here. */
-function checked(value: unknown, { checker, requestType }: RouteOptions): RequestBody {
+/**
+ * The body, found good: by its own shape, its user by the token, and its data by the request type's schema, where that type is known here.
+ */
+function checked(value: unknown, principal: Principal, { checker, requestType }: RouteOptions): UserRequest {
   if (isTooDeep(value)) {
     throw new InvalidRequestError([
       {
@@ -139,12 +157,13 @@ function checked(value: unknown, { checker, requestType }: RouteOptions): Reques
   const problems = validateRequestBody(value);
   if (problems.length > 0) throw new InvalidRequestError(problems);
   const body = value as RequestBody;
+  const user = requesterOf(principal, body.user);
   const type = requestType(body.type);
   if (body.data_request !== undefined && type !== undefined) {
     const wrong = checker.check(type, body.data_request.data ?? {});
     if (wrong.length > 0) throw new InvalidRequestError(wrong);
   }
-  return body;
+  return { ...body, user };
 }
 
 /** Aborts when the client goes before it has its answer. */
@@ -172,5 +191,5 @@ function inputProblem({ statusCode, message }: FastifyError): Problem | undefine
 
 function gatewayStatus(problem: Problem): number | undefined {
   if (problem.code.endsWith("-NOT-FOUND")) return 404;
-  return httpStatusOf(problem);
+  return userStatusOf(problem.code) ?? httpStatusOf(problem);
 }

@@ -1,18 +1,17 @@
-import { createHash, timingSafeEqual } from "node:crypto";
 import type { FastifyInstance } from "fastify";
 import type { OnlineAgent } from "../contract/documents.js";
 import { CodedError, type Problem } from "../contract/problem.js";
 import { streamJob } from "../jobs/event-stream.js";
 import type { JobTable } from "../jobs/job-log.js";
 import { createHttp, failed } from "../platform/health.js";
-import type { Logger } from "../platform/log.js";
 import type { Store } from "../platform/store.js";
+import { userStatusOf } from "../users/rights.js";
+import { type AccessOptions, guard } from "./access.js";
 import { auditRoutes } from "./audit-api.js";
 import { documentRoutes, InvalidDocumentError } from "./documents-api.js";
 import type { Job } from "./job-archive.js";
 
-export interface ApiOptions {
-  readonly log: Logger;
+export interface ApiOptions extends AccessOptions {
   readonly store: Store;
   /** Jobs in memory. */
   readonly jobs: JobTable<Job>;
@@ -20,8 +19,6 @@ export interface ApiOptions {
   readonly find: (jobId: string) => Promise<Job | undefined>;
   /** Agents online, by name. */
   readonly agents: () => readonly OnlineAgent[];
-  /** Who bears it may do everything here. */
-  readonly operatorToken: string;
   readonly ready: () => true | string;
 }
 
@@ -31,23 +28,11 @@ const EVENTS = ["round-open", "round", "end"] as const;
 
 type WithId = { Params: { id: string } };
 
-/** The operator's side of the orchestrator: documents, jobs and agents. Everything but `/healthz` needs the operator's bearer token. */
+/** The operator's and the stewards' side of the orchestrator: documents, jobs and agents. Everything but `/healthz` needs a bearer token. */
 export function createApi(options: ApiOptions): FastifyInstance {
   const { log, store, find, agents } = options;
   const app = createHttp({ log, codes: "ORC", ready: options.ready, status: statusFor });
-  const isOperator = tokenCheck(options.operatorToken);
-
-  app.addHook("onRequest", async (request, reply) => {
-    if (request.url === "/healthz" || isOperator(request.headers.authorization)) return;
-    reply.header("www-authenticate", "Bearer");
-    throw new CodedError({
-      code: "ORC-NOT-ALLOWED",
-      path: "authorization",
-      message: "this needs the operator's token",
-      remedy:
-        "send the header Authorization: Bearer <token>; the token is in the orchestrator's OPERATOR_TOKEN_FILE",
-    });
-  });
+  guard(app, options);
 
   app.register(async (scope) => {
     // All problems of a document, not only the first.
@@ -97,17 +82,8 @@ export function createApi(options: ApiOptions): FastifyInstance {
   return app;
 }
 
-/** Compares digests: their length is no secret, and the comparison takes the same time wherever they differ. */
-function tokenCheck(token: string): (authorization: string | undefined) => boolean {
-  const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
-  const wanted = digest(token);
-  return (authorization) => {
-    const given = /^Bearer +(\S+)$/i.exec(authorization ?? "")?.[1];
-    return given !== undefined && timingSafeEqual(digest(given), wanted);
-  };
-}
-
 function statusFor({ code }: Problem): number | undefined {
-  // RFC 9110, 13.1: a condition that does not hold.
-  return code === "STO-CONFLICT" ? 412 : undefined;
+  // RFC 9110, 13.1: a condition that does not hold; RFC 6585, 3: one that must be given.
+  if (code === "STO-CONFLICT") return 412;
+  return code === "ORC-REVISION-MISSING" ? 428 : userStatusOf(code);
 }

@@ -3,11 +3,13 @@ import { Bus } from "../platform/bus.js";
 import { baseConfig, busOptions, readConfig, secretFile } from "../platform/config.js";
 import { runService } from "../platform/health.js";
 import { Store } from "../platform/store.js";
+import { usersConfig, usersFrom } from "../users/config.js";
 import { createApi } from "./api.js";
 import { startOrchestrator } from "./orchestrator.js";
 
 const configuration = z.object({
   ...baseConfig,
+  ...usersConfig,
   /** Bearer token of the API. */
   OPERATOR_TOKEN_FILE: secretFile,
   STEP_SECONDS: z.coerce.number().positive().default(30),
@@ -27,6 +29,7 @@ runService("orchestrator", async ({ log }) => {
     find: (id) => orchestrator.coordinator.find(id),
     agents: () => orchestrator.catalogue.agents(),
     operatorToken: config.OPERATOR_TOKEN_FILE,
+    users: usersFrom(config),
     ready: () => bus.up || "the message broker is away",
   });
   await http.listen({ host: config.HTTP_HOST, port: config.HTTP_PORT });

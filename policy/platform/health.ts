@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from "fastify";
 import type { Registry } from "prom-client";
 import { CodedError, type Problem } from "../contract/problem.js";
@@ -39,6 +40,7 @@ export function createHttp(options: HttpOptions): FastifyInstance {
     // Names of jobs may be as long as this.
     routerOptions: { maxParamLength: 128 },
     exposeHeadRoutes: false,
+    clientErrorHandler: (error, socket) => answerNoRequest(error, socket, codes),
     // A path that cannot be decoded, say: found before any route or error handler is.
     frameworkErrors: (error, _request, reply: FastifyReply) => {
       const remedy = "correct the request";
@@ -95,6 +97,23 @@ export function createHttp(options: HttpOptions): FastifyInstance {
     );
   });
   return app;
+}
+
+/** Headers too large, a line that is no HTTP: found before there is a request that any handler could answer. */
+function answerNoRequest({ code }: { readonly code?: string }, socket: Socket, codes: string): void {
+  if (code === "ECONNRESET" || !socket.writable) return void socket.destroy();
+  const [status, message] =
+    code === "HPE_HEADER_OVERFLOW"
+      ? (["431 Request Header Fields Too Large", "the headers are too large"] as const)
+      : code === "ERR_HTTP_REQUEST_TIMEOUT"
+        ? (["408 Request Timeout", "the request did not come to its end in time"] as const)
+        : (["400 Bad Request", "this is no HTTP request"] as const);
+  const body = JSON.stringify(failed({ code: `${codes}-REQUEST`, message, remedy: "correct the request" }));
+  const head = `content-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close`;
+  socket.end(`HTTP/1.1 ${status}\r\n${head}\r\n\r\n${body}`);
+  // What the client still sends is thrown away, or it would never read the answer; but not for ever.
+  socket.resume();
+  setTimeout(() => socket.destroy(), 1_000).unref();
 }
 
 const INPUT_FAULTS: Readonly<Record<number, string>> = { 400: "JSON", 413: "TOO-LARGE", 415: "MEDIA-TYPE" };

@@ -1,4 +1,4 @@
-// npm run bench -- [--json FILE] [--short] [--only approval,round,preview,decision,enforcer,topology,fabric-preview]
+// npm run bench -- [--json FILE] [--short] [--only approval,round,preview,decision,enforcer,topology,fabric-preview,token]
 import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -15,13 +15,15 @@ import { bareEcho, bareTransaction } from "./floors.js";
 import { type Market, startMarket, startSkeleton } from "./market.js";
 import { alternate, block, type Line, median, rateLine, table, timeLine } from "./measure.js";
 import { previewLine } from "./preview.js";
+import { tokenLines } from "./token.js";
 import { topologyLines } from "./topology.js";
 
+const ALL = "approval,round,preview,decision,enforcer,topology,fabric-preview,token";
 const { values } = parseArgs({
   options: {
     json: { type: "string" },
     short: { type: "boolean", default: false },
-    only: { type: "string", default: "approval,round,preview,decision,enforcer,topology,fabric-preview" },
+    only: { type: "string", default: ALL },
   },
 });
 const wanted = new Set(values.only.split(","));
@@ -32,6 +34,7 @@ async function main(): Promise<void> {
   setGlobalDispatcher(new Agent({ connections: 128, pipelining: 1 }));
   const lines: Line[] = [];
   if (wanted.has("decision")) lines.push(...decisionLines(values.short));
+  if (wanted.has("token")) lines.push(...(await tokenLines(scale)));
   if (wanted.has("approval") || wanted.has("round")) lines.push(...(await marketLines()));
   if (wanted.has("enforcer")) lines.push(...(await enforcerLines(scale)));
   if (wanted.has("preview")) lines.push(await previewLine(values.short ? 2 : 5));
@@ -67,10 +70,11 @@ async function approvalLines(market: Market, settings: Settings): Promise<Line[]
     user: settings.user,
     dataProviders: settings.dataProviders,
   });
+  const authorization = `Bearer ${await market.token(settings.user.userName)}`;
   const post = (url: string) => async (): Promise<void> => {
     const response = await fetch(`${url}/api/v1/requestApproval`, {
       method: "POST",
-      headers: { "content-type": "application/json" },
+      headers: { "content-type": "application/json", authorization },
       body,
     });
     const text = await response.text();
@@ -127,7 +131,8 @@ async function roundLine(market: Market, settings: Settings): Promise<Line> {
 }
 
 async function train(market: Market, settings: Settings, rounds: number): Promise<RoundReport[]> {
-  const accepted = await submit(market.gateway, {
+  const token = await market.token(settings.user.userName);
+  const accepted = await submit(market.gateway, token, {
     type: settings.request,
     user: settings.user,
     dataProviders: settings.dataProviders,
@@ -135,7 +140,7 @@ async function train(market: Market, settings: Settings, rounds: number): Promis
   });
   if (accepted.status === "refused") throw new Error(`refused: ${JSON.stringify(accepted.reasons)}`);
   const reports: RoundReport[] = [];
-  const end = await follow(market.gateway, accepted.jobId, (report) => reports.push(report));
+  const end = await follow(market.gateway, token, accepted.jobId, (report) => reports.push(report));
   if (end.status !== "completed") throw new Error(`the training ${end.status}: ${JSON.stringify(end)}`);
   return reports;
 }

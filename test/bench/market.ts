@@ -5,6 +5,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { startBroker, startStore } from "../support/servers.js";
+import { TestIssuer } from "../support/test-issuer.js";
 import { agents } from "./skeleton-agents.js";
 
 export interface Market {
@@ -13,6 +14,8 @@ export interface Market {
   readonly gateway: string;
   readonly orchestrator: string;
   readonly operatorToken: string;
+  /** An access token with which this user may send requests. */
+  token(user: string): Promise<string>;
   close(): Promise<void>;
 }
 
@@ -22,7 +25,7 @@ const operatorToken = "bench-operator-token";
 /** Starts broker, store, enforcer, orchestrator, gateway and an agent for each party. The documents of the experiment are put through the API. */
 export async function startMarket(experiment: string, parties: readonly string[]): Promise<Market> {
   const folder = mkdtempSync(join(tmpdir(), "dynamos-bench-"));
-  const [broker, store] = await Promise.all([startBroker(), startStore()]);
+  const [broker, store, issuer] = await Promise.all([startBroker(), startStore(), TestIssuer.start()]);
   const secret = (name: string, text: string): string => {
     const file = join(folder, name);
     writeFileSync(file, text, { mode: 0o600 });
@@ -36,6 +39,7 @@ export async function startMarket(experiment: string, parties: readonly string[]
     ETCD_ENDPOINT: store.endpoint,
     LOG_LEVEL: "warn",
     OPERATOR_TOKEN_FILE: secret("token", operatorToken),
+    OIDC_ISSUER: issuer.url,
   };
   const children: ChildProcess[] = [];
   const run = async (room: string, name: string, extra: Record<string, string> = {}): Promise<string> => {
@@ -58,7 +62,7 @@ export async function startMarket(experiment: string, parties: readonly string[]
   };
   const close = async (): Promise<void> => {
     await Promise.all(children.map(end));
-    await Promise.all([broker.stop(), store.stop()]);
+    await Promise.all([broker.stop(), store.stop(), issuer.close()]);
     rmSync(folder, { recursive: true, force: true });
   };
   try {
@@ -75,7 +79,17 @@ export async function startMarket(experiment: string, parties: readonly string[]
         WORK_FOLDER: work,
       });
     }
-    return { brokerPort: broker.port, store: store.endpoint, gateway, orchestrator, operatorToken, close };
+    const token = (user: string): Promise<string> =>
+      issuer.token({ sub: user, exp: Date.now() / 1000 + 86_400 });
+    return {
+      brokerPort: broker.port,
+      store: store.endpoint,
+      gateway,
+      orchestrator,
+      operatorToken,
+      token,
+      close,
+    };
   } catch (error) {
     await close();
     throw error;

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
 import { parse } from "yaml";
 import { accessTo, type StackAccess } from "../../dynamos/runs/stack-access.js";
+import { requesterToken } from "../../dynamos/runs/user-token.js";
 import { isPortFree, type ServiceStatus, StateFolder, statusOf } from "../../infra/local/index.js";
 import { nameOf, type Preview, TestStack, type Update } from "../support/engine.js";
 
@@ -14,6 +15,8 @@ export interface MarketConfig {
   experiment: string;
   nodes: Record<string, Record<string, unknown>>;
 }
+
+const ADA = { id: "ada", userName: "ada@uva.nl" };
 
 /** A program that has ended. */
 export interface Ended {
@@ -91,9 +94,15 @@ export class TestMarket {
   /** Agents that the gateway can reach. */
   async online(): Promise<string[]> {
     const response = await fetch(`${this.access().gateway}/api/v1/getAvailableProviders`, {
+      headers: await this.as(ADA.userName),
       signal: AbortSignal.timeout(5000),
     });
     return Object.keys((await response.json()) as object).sort();
+  }
+
+  /** The header of a user's token, from the stack's own issuer. */
+  async as(user: string): Promise<{ authorization: string }> {
+    return { authorization: `Bearer ${await requesterToken(this.state, user)}` };
   }
 
   /** A request to the gateway; its data request asks for so many rounds. */
@@ -103,13 +112,18 @@ export class TestMarket {
   ): Promise<{ status: number; body: Record<string, unknown>; seconds: number }> {
     const type = "vflTrainRequest";
     const data = { rounds, seed: 1, learningRate: { client: 0.2, server: 0.2 } };
+    const user = change.user as typeof ADA | undefined;
+    const headers = {
+      "content-type": "application/json",
+      ...(await this.as(user?.userName ?? ADA.userName)),
+    };
     const from = performance.now();
     const response = await fetch(`${this.access().gateway}/api/v1/requestApproval`, {
       method: "POST",
-      headers: { "content-type": "application/json" },
+      headers,
       body: JSON.stringify({
         type,
-        user: { id: "ada", userName: "ada@uva.nl" },
+        user: ADA,
         dataProviders: ["clientone", "clienttwo", "clientthree"],
         data_request: { type, data, requestMetadata: {} },
         ...change,

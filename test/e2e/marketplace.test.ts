@@ -1,5 +1,5 @@
 // A story through the real engine: each test goes on where the one before it ended.
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { leaveAgreement, readAgreement, writeAgreement } from "../../dynamos/runs/agreements-api.js";
@@ -18,7 +18,8 @@ import {
 
 const parties = ["clientone", "clientthree", "clienttwo", "server"];
 const services = [
-  ...["emulator", "epmd", "broker", "store", "policy-enforcer", "orchestrator", "api-gateway"],
+  ...["emulator", "epmd", "broker", "store", "development-issuer"],
+  ...["policy-enforcer", "orchestrator", "api-gateway"],
   ...parties.map((party) => `agent-${party}`),
 ].sort();
 /** Every process of the stack as a preview names it. */
@@ -90,6 +91,29 @@ describe("the paper's marketplace on this machine", { timeout: 180_000 }, () => 
     expect(refused.seconds).toBeLessThan(1);
     if (status === 400) expect(refused.body.code).toBe("ORC-REQUEST-TYPE-UNKNOWN");
     else expect(refused.body.revision).toBeGreaterThan(0);
+  });
+
+  it("gives a token for a user by the command, and that user gets no further than the token says", async () => {
+    const { gateway, operator } = market.access();
+    const ask = async (url: string, ...options: string[]): Promise<[number, unknown]> => {
+      const { code, stdout, stderr } = await market.run(["token", "--user", "sam@one.nl", ...options]);
+      expect(code, stderr).toBe(0);
+      const response = await fetch(url, { headers: { authorization: `Bearer ${stdout.trim()}` } });
+      return [response.status, ((await response.json()) as { code?: string }).code];
+    };
+    const agreements = `${operator.url}/api/v1/policyEnforcer/agreements`;
+    expect(await ask(`${gateway}/api/v1/getAvailableProviders`)).toEqual([200, undefined]);
+    expect(await ask(`${agreements}/clientone`)).toEqual([403, "USR-NOT-YOURS"]);
+    const steward = ["--role", "steward:clientone", "--minutes", "5"];
+    expect(await ask(`${agreements}/clientone`, ...steward)).toEqual([200, undefined]);
+    expect(await ask(`${agreements}/clienttwo`, ...steward)).toEqual([403, "USR-NOT-YOURS"]);
+    expect(await ask(`${operator.url}/api/v1/jobs`, "--role", "operator")).toEqual([200, undefined]);
+    const wrong = await market.run(["token", "--user", "sam", "--role", "king"]);
+    expect([wrong.code, wrong.stderr]).toEqual([1, expect.stringContaining("SPEC-VALUE")]);
+    expect((await market.run(["token"])).code).toBe(2);
+    const keys = join(market.state, "nodes/core/development-issuer/keys.json");
+    for (const file of [keys, join(market.state, "secrets/issuer-secret")])
+      expect(statSync(file).mode & 0o777, file).toBe(0o600);
   });
 
   it("changes nothing the second time", async () => {
@@ -210,7 +234,7 @@ describe("the paper's marketplace on this machine", { timeout: 180_000 }, () => 
       kill(before);
       const preview = await market.engine.preview();
       expect(changes(preview)).toEqual(processes);
-      expect(messages(preview)).toContain("11 services run, but their supervisor is not running");
+      expect(messages(preview)).toContain("12 services run, but their supervisor is not running");
       const up = await market.engine.up();
       expect(up.code, up.text).toBe(0);
       expect(market.supervisorPid()).not.toBe(before);
@@ -223,7 +247,7 @@ describe("the paper's marketplace on this machine", { timeout: 180_000 }, () => 
       const preview = await market.engine.preview();
       expect(changes(preview)).toEqual(processes);
       expect(messages(preview)).toMatch(
-        /11 services are down \(their supervisor is not running\): .*; up starts them/,
+        /12 services are down \(their supervisor is not running\): .*; up starts them/,
       );
       const up = await market.engine.up();
       expect(up.code, up.text).toBe(0);

@@ -57,17 +57,19 @@ describe("bad input", () => {
     const text = await fetch(`${market.gatewayUrl}/api/v1/requestApproval`, {
       method: "POST",
       body: "x",
-      headers: { "content-type": "application/xml" },
+      headers: { "content-type": "application/xml", ...market.asUser },
     });
     expect([text.status, await text.json()]).toMatchObject([415, { code: "GW-MEDIA-TYPE" }]);
-    const job = await fetch(`${market.gatewayUrl}/api/v1/jobs/nothing`);
+    const job = await fetch(`${market.gatewayUrl}/api/v1/jobs/nothing`, { headers: market.asUser });
     expect([job.status, await job.json()]).toMatchObject([404, { code: "GW-JOB-NOT-FOUND" }]);
   });
 });
 
 describe("the gateway", () => {
   it("tells who is there to work", async () => {
-    const answer = await (await fetch(`${market.gatewayUrl}/api/v1/getAvailableProviders`)).json();
+    const answer = await (
+      await fetch(`${market.gatewayUrl}/api/v1/getAvailableProviders`, { headers: market.asUser })
+    ).json();
     expect(Object.keys(answer as object).sort()).toEqual(["hub", "one", "two"]);
     expect(answer).toMatchObject({ one: { name: "one", routingKey: "one-in", dns: "one:8080" } });
   });
@@ -92,7 +94,10 @@ describe("the gateway", () => {
     await market.enforcer?.close();
     const url = new URL(`${market.gatewayUrl}/api/v1/requestApproval`);
     const clients = Array.from({ length: 10 }, () => {
-      const client = httpRequest(url, { method: "POST", headers: { "content-type": "application/json" } });
+      const client = httpRequest(url, {
+        method: "POST",
+        headers: { "content-type": "application/json", ...market.asUser },
+      });
       client.on("error", () => {}); // we hang up ourselves
       client.end(JSON.stringify(approval()));
       return client;
@@ -127,7 +132,9 @@ describe("the gateway", () => {
       status: 504,
       body: { status: "failed", code: "GW-JOB-SILENT" },
     });
-    const snapshot = (await (await fetch(`${market.gatewayUrl}/api/v1/jobs/${body.path}`)).json()) as object;
+    const snapshot = (await (
+      await fetch(`${market.gatewayUrl}/api/v1/jobs/${body.path}`, { headers: market.asUser })
+    ).json()) as object;
     expect(snapshot).toMatchObject({ jobId: body.path, status: "running" });
     market.agent("hub").script = () => ({});
   });
@@ -137,13 +144,18 @@ describe("the gateway", () => {
     expect(status).toBe(202);
     const read = async () => {
       const seen: string[] = [];
-      for await (const { event } of events(`${market.gatewayUrl}/api/v1/jobs/${body.jobId}/events`))
+      for await (const { event } of events(
+        `${market.gatewayUrl}/api/v1/jobs/${body.jobId}/events`,
+        market.asUser,
+      ))
         seen.push(event);
       return seen;
     };
     const all = await Promise.all(Array.from({ length: 5 }, read));
     for (const seen of all) expect(seen).toEqual(["round", "round", "round", "end"]);
-    const snapshot = await (await fetch(`${market.gatewayUrl}/api/v1/jobs/${body.jobId}`)).json();
+    const snapshot = await (
+      await fetch(`${market.gatewayUrl}/api/v1/jobs/${body.jobId}`, { headers: market.asUser })
+    ).json();
     expect(snapshot).toMatchObject({ status: "completed", round: 3, end: { rounds: 3 } });
   });
 

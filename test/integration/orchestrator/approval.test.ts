@@ -45,7 +45,10 @@ describe("an approval", () => {
   });
 
   it("is refused with the reason and the revision when a user has no relation", async () => {
-    const { status, body, ms } = await market.ask(approval({ user: { id: "9", userName: "eve@uva.nl" } }));
+    const { status, body, ms } = await market.ask(
+      approval({ user: { id: "9", userName: "eve@uva.nl" } }),
+      await market.as("eve@uva.nl"),
+    );
     expect(status).toBe(403);
     expect(body.status).toBe("refused");
     expect(body.reasons.map((r: { code: string; party: string }) => [r.code, r.party])).toContainEqual([

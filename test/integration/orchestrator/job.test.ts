@@ -315,7 +315,7 @@ describe("a job", () => {
       rest.push(event.event);
     expect(rest).toEqual(["round", "end"]);
     const atGateway: string[] = [];
-    for await (const event of events(`${market.gatewayUrl}/api/v1/jobs/${body.jobId}/events`))
+    for await (const event of events(`${market.gatewayUrl}/api/v1/jobs/${body.jobId}/events`, market.asUser))
       atGateway.push(event.event);
     expect(atGateway).toEqual(["round", "round", "round", "end"]);
   });

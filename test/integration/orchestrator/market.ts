@@ -21,6 +21,7 @@ import { GrantVerifier } from "../../../policy/platform/grants.js";
 import { createLogger } from "../../../policy/platform/log.js";
 import { Store } from "../../../policy/platform/store.js";
 import { startBroker, startStore, type TestBroker, type TestStore, until } from "../../support/servers.js";
+import { TestIssuer } from "../../support/test-issuer.js";
 import { ScriptedAgent } from "./scripted-agent.js";
 
 /** An answer's body, as the tests read it. */
@@ -83,6 +84,7 @@ export function agreement(name: string, change: Partial<Agreement["relations"][s
 export class Market {
   readonly broker: TestBroker;
   readonly server: TestStore;
+  readonly issuer: TestIssuer;
   readonly agents = new Map<string, ScriptedAgent>();
   readonly #buses: Bus[] = [];
   readonly #stores: Store[] = [];
@@ -96,15 +98,19 @@ export class Market {
   /** `http://host:port` */
   gatewayUrl = "";
   apiUrl = "";
+  /** The header of {@link USER}'s token. */
+  asUser = { authorization: "" };
 
-  private constructor(broker: TestBroker, server: TestStore) {
+  private constructor(broker: TestBroker, server: TestStore, issuer: TestIssuer) {
     this.broker = broker;
     this.server = server;
+    this.issuer = issuer;
   }
 
   static async open(gateway: Partial<GatewayOptions> = {}): Promise<Market> {
-    const [broker, server] = await Promise.all([startBroker(), startStore()]);
-    const market = new Market(broker, server);
+    const [broker, server, issuer] = await Promise.all([startBroker(), startStore(), TestIssuer.start()]);
+    const market = new Market(broker, server, issuer);
+    market.asUser = await market.as(USER.userName);
     market.store = await market.newStore();
     market.bus = await market.newBus("agents");
     const { store } = market;
@@ -174,6 +180,7 @@ export class Market {
       find: (id) => orchestrator.coordinator.find(id),
       agents: () => orchestrator.catalogue.agents(),
       operatorToken: TOKEN,
+      users: this.issuer.verifier(),
       ready: () => bus.up || "the message broker is away",
     });
     await api.listen({ host: "127.0.0.1", port: 0 });
@@ -189,6 +196,7 @@ export class Market {
       bus: await this.newBus("gateway"),
       store: await this.newStore(),
       log,
+      users: this.issuer.verifier(),
       ...options,
     });
     await this.gateway.http.listen({ host: "127.0.0.1", port: 0 });
@@ -196,7 +204,12 @@ export class Market {
     this.#closers.push(() => this.gateway.close());
   }
 
-  /** `POST /api/v1/requestApproval` */
+  /** The header of a user's token. */
+  async as(user: string, roles: readonly string[] = ["requester"]): Promise<{ authorization: string }> {
+    return { authorization: `Bearer ${await this.issuer.token({ sub: user, roles, exp: 9_999_999_999 })}` };
+  }
+
+  /** `POST /api/v1/requestApproval`, with {@link USER}'s token unless the headers bring another. */
   async ask(
     body: unknown,
     headers: Record<string, string> = {},
@@ -204,7 +217,7 @@ export class Market {
     const begin = performance.now();
     const response = await fetch(`${this.gatewayUrl}/api/v1/requestApproval`, {
       method: "POST",
-      headers: { "content-type": "application/json", ...headers },
+      headers: { "content-type": "application/json", ...this.asUser, ...headers },
       body: typeof body === "string" ? body : JSON.stringify(body),
     });
     const text = await response.text();
@@ -241,7 +254,7 @@ export class Market {
     await this.enforcer?.close();
     await Promise.all(this.#buses.map((bus) => bus.close()));
     await Promise.all(this.#stores.map((store) => store.close()));
-    await Promise.all([this.broker.stop(), this.server.stop()]);
+    await Promise.all([this.broker.stop(), this.server.stop(), this.issuer.close()]);
   }
 }
 

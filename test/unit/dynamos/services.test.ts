@@ -80,6 +80,25 @@ describe("marketplaceServices", () => {
     expect(services.find((s) => s.name === "api-gateway")?.ports).toEqual({ http: 8080 });
   });
 
+  it("take tokens of the issuer that the specification names, and have none of their own then", () => {
+    const placement = { core: "core", agents: [] };
+    const users = { issuer: "https://id.example/", audience: "a", userClaim: "email", rolesClaim: "groups" };
+    const services = marketplaceServices({ placement, experiment: "x", users });
+    const own = marketplaceServices({ placement, experiment: "x" });
+    const named = (list: typeof services, name: string) => list.find((s) => s.name === name);
+    expect(named(services, "development-issuer")).toBeUndefined();
+    for (const name of ["orchestrator", "api-gateway"]) {
+      expect(named(services, name)?.env).toMatchObject({
+        OIDC_ISSUER: "https://id.example/",
+        OIDC_AUDIENCE: "a",
+        OIDC_USER_CLAIM: "email",
+        OIDC_ROLES_CLAIM: "groups",
+      });
+      expect(named(own, name)?.env?.OIDC_ISSUER).toBe("http://127.0.0.1:{{port:development-issuer/http}}");
+      expect(named(own, name)?.needs).toContain("development-issuer");
+    }
+  });
+
   it("of the paper's stack are these", () => {
     const { spec } = resolveSpec(paperStack());
     if (spec === undefined) throw new Error("the paper's stack is wrong");

@@ -168,8 +168,38 @@ describe("resolveSpec", () => {
       }),
       ["SPEC-VALUE ports.gateway"],
     ],
+    [
+      "an issuer whose tokens would come in the clear",
+      changed((s) => {
+        s.users = { issuer: "http://login.example.org" };
+      }),
+      ["SPEC-VALUE users.issuer"],
+    ],
+    [
+      "an issuer that is no URL, and a misspelt claim",
+      changed((s) => {
+        s.users = { issuer: "keycloak", userclaim: "email" };
+      }),
+      ["SPEC-VALUE users.issuer", "SPEC-KEY-UNKNOWN users.userclaim"],
+    ],
   ])("refuses %s", (_name, raw, expected) => {
     expect(found(raw)).toEqual(expected);
+  });
+
+  it("takes an issuer by its URL, and knows the rest of its settings", () => {
+    for (const issuer of ["https://login.example.org/realms/lab", "http://127.0.0.1:8080"]) {
+      const { spec } = resolveSpec(
+        changed((s) => {
+          s.users = { issuer };
+        }),
+      );
+      expect(spec?.users).toEqual({
+        issuer,
+        audience: "dynamos-fabric",
+        userClaim: "sub",
+        rolesClaim: "roles",
+      });
+    }
   });
 
   it("tells all problems at once, each with its file", () => {
