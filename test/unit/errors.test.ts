@@ -8,7 +8,7 @@ const rooms = ["infra", "dynamos", "policy"];
 const page = "docs/errors.md";
 
 /** The prefixes of docs/architecture.md and those that came since. A `code:` with another one is found all the same. */
-const prefixes = "SPEC|FAB|LOC|TOOL|INF|POL|DOC|GW|ORC|AGT|JOB|BUS|STO|CFG|EXP|AUD";
+const prefixes = "SPEC|FAB|LOC|TOOL|CMD|INF|POL|DOC|GW|ORC|AGT|JOB|BUS|STO|CFG|EXP|AUD";
 const code = new RegExp(`(?<![\\w-])(?:${prefixes})-[A-Z][A-Z0-9]*(?:-[A-Z0-9]+)*(?![\\w-])`, "g");
 const wholeCode = /^[A-Z][A-Z0-9]+(?:-[A-Z0-9]+)*$/;
 
