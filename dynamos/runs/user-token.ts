@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { statusOf } from "../../infra/local/index.js";
+import { statusOf } from "../../infra/local/stack.js";
 import { StateFolder } from "../../infra/local/state-folder.js";
 import { InfraError } from "../../infra/problem.js";
 import { ROLE, type TokenAnswer, type TokenOrder } from "../../policy/contract/users.js";

@@ -24,7 +24,7 @@ replace github.com/atotto/clipboard => github.com/tgummerer/clipboard v0.0.0-202
  * A line of sh that runs one of our own programs in place of a plugin that only the official command-line package brings.
  * It lies beside the engine, where the engine looks for these two; which clone's program it runs is in the environment.
  */
-const standIn = (program: string): string => `#!/bin/sh
+export const standIn = (program: string): string => `#!/bin/sh
 # Made by dynamos-fabric. The official plugin is not to be had by this road.
 exec "$DYNAMOS_FABRIC_NODE" "$DYNAMOS_FABRIC_TOOLCHAIN/${program}" "$@"
 `;

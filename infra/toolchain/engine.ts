@@ -5,6 +5,7 @@ import { pathToFileURL } from "node:url";
 import { parse } from "yaml";
 import { InfraError } from "../problem.js";
 import { cacheFolder, type Environment } from "./cache.js";
+import { placeCommandPlugin } from "./command-plugin.js";
 import { type Executed, execute } from "./execute.js";
 import { withLock } from "./file-lock.js";
 import { type Progress, silentProgress } from "./progress.js";
@@ -62,6 +63,7 @@ export async function prepareEngine(options: EngineOptions): Promise<Engine> {
 
   const { pulumi: tool } = await ensure(["pulumi"], options.progress ?? silentProgress, environment);
   mkdirSync(backend, { recursive: true, mode: 0o700 });
+  placeCommandPlugin(pulumiHome(environment), tool.standIns);
   // Two commands may begin at once: both must end up with the same passphrase and salt.
   return await withLock(join(state, "prepare.lock"), async () => {
     const passphrase = makePassphrase(state);
@@ -182,6 +184,10 @@ function writePrivately(file: string, text: string): void {
   renameSync(draft, file);
 }
 
+function pulumiHome(environment: Environment): string {
+  return join(cacheFolder(environment), "pulumi");
+}
+
 /** What of the caller's environment would send the engine elsewhere. */
 const foreign =
   /^PULUMI_(STACK|CONFIG|CONFIG_SECRET_KEYS|NODEJS_.*|BACKEND_URL|ACCESS_TOKEN|HOME|CREDENTIALS_PATH)$/;
@@ -217,7 +223,7 @@ function engineEnvironment(from: {
     ...env,
     PATH: path.filter((folder) => folder !== undefined).join(delimiter),
     PULUMI_BACKEND_URL: backendUrl(from.backend),
-    PULUMI_HOME: join(cacheFolder(from.environment), "pulumi"),
+    PULUMI_HOME: pulumiHome(from.environment),
     PULUMI_SKIP_UPDATE_CHECK: "true",
     // The program and its providers load the whole SDK at each run.
     NODE_COMPILE_CACHE: env.NODE_COMPILE_CACHE ?? join(cacheFolder(from.environment), "compiled"),

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData } from "@grpc/grpc-js";
+import { Server } from "@grpc/grpc-js";
 import { LanguageRuntimeService } from "@pulumi/pulumi/proto/language_grpc_pb";
 import {
   AboutResponse,
@@ -19,26 +19,12 @@ import {
 } from "@pulumi/pulumi/proto/language_pb";
 import { PluginInfo } from "@pulumi/pulumi/proto/plugin_pb";
 import { endWithParent } from "./end-with-parent.js";
+import { largestMessage, serve, unary } from "./plugin-server.js";
 import { type ProgramRun, programArguments, programEnvironment, runOutcome } from "./program-run.js";
 
 // Stands in for `pulumi-language-nodejs`, which only the official command-line package brings: the service
 // LanguageRuntime of pulumi/language.proto, for programs in Node. Started by the engine with its address as last argument;
 // prints the port it listens on.
-
-type Handler<Request, Response> = (request: Request) => Response | Promise<Response>;
-
-function unary<Request, Response>(handle: Handler<Request, Response>) {
-  return async (
-    call: ServerUnaryCall<Request, Response>,
-    callback: sendUnaryData<Response>,
-  ): Promise<void> => {
-    try {
-      callback(null, await handle(call.request));
-    } catch (error) {
-      callback({ name: "Error", message: error instanceof Error ? error.message : String(error) });
-    }
-  };
-}
 
 let engineAddress = process.argv.slice(2).findLast((arg) => !arg.startsWith("-")) ?? "";
 const running = new Set<ChildProcess>();
@@ -151,7 +137,7 @@ function cancel(): unknown {
 }
 
 endWithParent({ before: () => running.forEach((child) => void child.kill("SIGTERM")) });
-const server = new Server({ "grpc.max_receive_message_length": 400 * 1024 * 1024 });
+const server = new Server({ "grpc.max_receive_message_length": largestMessage });
 server.addService(LanguageRuntimeService, {
   handshake: unary(handshake),
   // Empty on purpose: what the engine is told of here it fetches at once; found on demand on PATH instead.
@@ -163,10 +149,4 @@ server.addService(LanguageRuntimeService, {
   run: unary(run),
   cancel: unary(cancel),
 });
-server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, port) => {
-  if (error !== null) {
-    process.stderr.write(`language host: ${error.message}\n`);
-    process.exit(1);
-  }
-  process.stdout.write(`${port}\n`);
-});
+serve(server, "language host");
