@@ -5,7 +5,7 @@ import type { Microservice, OnlineAgent, RequestType } from "../contract/documen
 import { agentQueue, KEY, MESSAGE } from "../contract/names.js";
 import { CodedError } from "../contract/problem.js";
 import { Bus } from "../platform/bus.js";
-import { baseConfig, busOptions, readConfig } from "../platform/config.js";
+import { baseConfig, busOptions, readConfig, storeOptions } from "../platform/config.js";
 import { GrantVerifier } from "../platform/grants.js";
 import { createHttp, runService } from "../platform/health.js";
 import type { Logger } from "../platform/log.js";
@@ -63,7 +63,7 @@ async function start(config: Config, log: Logger): Promise<{ close(): Promise<vo
   const queue = agentQueue(agent);
   const [bus, store] = await Promise.all([
     Bus.connect(busOptions(config)),
-    Store.connect({ endpoint: config.ETCD_ENDPOINT, log }),
+    Store.connect({ ...storeOptions(config), log }),
   ]);
   const [own, grants, agents, requestTypes, microservices] = await Promise.all([
     OwnAgreement.open(store, agent, log),

@@ -1,0 +1,68 @@
+import type { ServiceSpec } from "../infra/local/index.js";
+import { AUDIT_KEY } from "../policy/contract/audit.js";
+import { KEY } from "../policy/contract/names.js";
+
+/** The store's user that makes the others; no service bears this name. */
+export const STORE_ROOT = "root";
+/** The user of this machine's operator: reads everything, and writes nothing that a service heeds. */
+export const STORE_READER = "reader";
+/** Below it the experiment's checker writes a key of its own, to know how far it has read. */
+export const FENCE_PREFIX = "/experiment/";
+
+/** The name of the secret that holds a store user's password. */
+export const storeSecret = (user: string): string => `store-${user}`;
+
+/** Keys that a user may read, or read and write: one key, or with `prefix` all that begin with it. */
+export interface StoreRange {
+  readonly key: string;
+  readonly prefix: boolean;
+  readonly right: "read" | "write";
+}
+
+/** What a user may do at the store. Its role has its name. */
+export interface StoreRights {
+  readonly user: string;
+  readonly ranges: readonly StoreRange[];
+}
+
+const below = (right: StoreRange["right"], ...keys: readonly string[]): StoreRange[] =>
+  keys.map((key) => ({ key, prefix: true, right }));
+const one = (right: StoreRange["right"], ...keys: readonly string[]): StoreRange[] =>
+  keys.map((key) => ({ key, prefix: false, right }));
+
+/** Who writes what: the documents' API the agreements, the enforcer the rounds and the keys that grants are signed with. */
+const CORE: Readonly<Record<string, readonly StoreRange[]>> = {
+  orchestrator: [
+    ...below("write", KEY.agreementPrefix, KEY.archetypePrefix, KEY.requestTypePrefix),
+    ...below("write", KEY.datasetPrefix, KEY.microservicePrefix, KEY.jobPrefix),
+    ...below("read", KEY.roundsPrefix, KEY.onlinePrefix, AUDIT_KEY.prefix),
+  ],
+  "policy-enforcer": [
+    ...below("write", KEY.roundsPrefix, KEY.grantKeyPrefix, AUDIT_KEY.prefix),
+    ...below("read", KEY.agreementPrefix, KEY.archetypePrefix, KEY.requestTypePrefix),
+  ],
+  "api-gateway": below("read", KEY.onlinePrefix, KEY.requestTypePrefix, KEY.jobPrefix, KEY.roundsPrefix),
+};
+
+/** An agent: its presence and its jobs' records, its own agreement, and what it needs to verify and to plan a round. */
+const agent = (party: string): readonly StoreRange[] => [
+  ...one("write", KEY.online(party)),
+  ...below("write", KEY.agentJobPrefix(party)),
+  ...one("read", KEY.agreement(party)),
+  ...below("read", KEY.onlinePrefix, KEY.grantKeyPrefix, KEY.requestTypePrefix, KEY.microservicePrefix),
+  ...below("read", KEY.jobPrefix),
+];
+
+/** The least that a service needs at the store; undefined for one that does not use it. */
+export function storeRightsOf({ env = {} }: Pick<ServiceSpec, "env">): StoreRights | undefined {
+  const { ETCD_USER: user, AGENT_NAME: party } = env;
+  if (user === undefined) return undefined;
+  const ranges = party === undefined ? CORE[user] : agent(party);
+  if (ranges === undefined) throw new RangeError(`no rights at the store are known for ${user}`);
+  return { user, ranges: [...one("read", KEY.root), ...ranges] };
+}
+
+export const readerRights = (): StoreRights => ({
+  user: STORE_READER,
+  ranges: [...below("read", KEY.root), ...below("write", FENCE_PREFIX)],
+});
