@@ -2,7 +2,7 @@ import type { ServiceSpec } from "../infra/local/service.js";
 import { AUDIT_FOLDER_NAME } from "../policy/contract/audit.js";
 import { brokerConfiguration, brokerDefinitions, brokerSecret } from "./broker-definitions.js";
 import { type AgentPlace, agentService, OUTSIDE_NODE, type Placement } from "./placement.js";
-import { storeSecret } from "./store-rights.js";
+import { agentKeySecret, storeSecret } from "./store-rights.js";
 
 /** Names of the services that every marketplace on this machine has. */
 export const EMULATOR = "emulator";
@@ -58,6 +58,7 @@ export function agentServiceSpec({ party, node }: AgentPlace, experiment: string
   const folder = `{{project}}/${experimentPath(experiment)}`;
   return policyService(agentService(party), "agent", node, {
     AGENT_NAME: party,
+    AGENT_KEY_FILE: `{{secretFile:${agentKeySecret(agentService(party))}}}`,
     EXPERIMENT_FOLDER: folder,
     DATA_FOLDER: `${folder}/data/${party}`,
     WORK_FOLDER: "{{folder}}/work",

@@ -1,6 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
-import { base64, prefixEnd, StoreGateway, StoreRefusal } from "./store-gateway.js";
-import { STORE_ROOT, type StoreRange, type StoreRights } from "./store-rights.js";
+import type { AgentKey } from "../policy/contract/agent-key.js";
+import { KEY } from "../policy/contract/names.js";
+import { base64, fromBase64, prefixEnd, StoreGateway, StoreRefusal } from "./store-gateway.js";
+import { STORE_ROOT, type StoreRange, type StoreRights, type StoreSecrets } from "./store-rights.js";
 
 /** As etcd writes a permission. `READ` is its default, which its JSON leaves out. */
 interface Permission {
@@ -39,7 +41,7 @@ export class StoreAdmin {
   }
 
   /** Makes the user with exactly these rights; what is there already is made so. */
-  async put({ user, ranges }: StoreRights, password: string): Promise<void> {
+  async put({ user, ranges, party }: StoreRights, { password, publicKey }: StoreSecrets): Promise<void> {
     await this.#unless(/role name already exists/, "auth/role/add", { name: user });
     const wanted = ranges.map(permission);
     const found = await this.#permissions(user);
@@ -51,11 +53,16 @@ export class StoreAdmin {
     if (existed) await this.#root.call("auth/user/changepw", { name: user, password });
     for (const role of await this.#rolesOf(user))
       if (role !== user) await this.#root.call("auth/user/revoke", { name: user, role });
+    if (party !== undefined && publicKey !== undefined && !(await this.#hasKey(party, publicKey)))
+      await this.#root.call("kv/put", {
+        key: base64(KEY.agentKey(party)),
+        value: base64(JSON.stringify(publicKey)),
+      });
     await this.#root.call("auth/user/grant", { user, role: user });
   }
 
-  /** Whether the store asks for users, takes this one with this password, and gives it exactly these rights. */
-  async has({ user, ranges }: StoreRights, password: string): Promise<boolean> {
+  /** Whether the store asks for users, takes this one with this password, gives it exactly these rights, and has its public key. */
+  async has({ user, ranges, party }: StoreRights, { password, publicKey }: StoreSecrets): Promise<boolean> {
     if (!(await this.#enabled())) return false;
     try {
       await new StoreGateway(this.#endpoint, { user, password }).logIn();
@@ -63,6 +70,7 @@ export class StoreAdmin {
       const wanted = ranges.map(permission);
       return (
         isDeepStrictEqual(await this.#rolesOf(user), [user]) &&
+        (party === undefined || publicKey === undefined || (await this.#hasKey(party, publicKey))) &&
         found.length === wanted.length &&
         wanted.every((w) => found.some((f) => isDeepStrictEqual(w, f)))
       );
@@ -72,10 +80,11 @@ export class StoreAdmin {
     }
   }
 
-  /** Removes the user and its role. Fine when they are gone. */
-  async remove(user: string): Promise<void> {
+  /** Removes the user, its role and its public key. Fine when they are gone. */
+  async remove({ user, party }: Pick<StoreRights, "user" | "party">): Promise<void> {
     await this.#unless(/user name not found/, "auth/user/delete", { name: user });
     await this.#unless(/role name not found/, "auth/role/delete", { role: user });
+    if (party !== undefined) await this.#root.call("kv/deleterange", { key: base64(KEY.agentKey(party)) });
   }
 
   async #enabled(): Promise<boolean> {
@@ -94,6 +103,16 @@ export class StoreAdmin {
       { role },
     );
     return perm.map(({ permType = "READ", key = "", range_end = "" }) => ({ permType, key, range_end }));
+  }
+
+  async #hasKey(party: string, publicKey: AgentKey): Promise<boolean> {
+    const { kvs } = await this.#root.call<{ readonly kvs?: readonly { readonly value?: string }[] }>(
+      "kv/range",
+      {
+        key: base64(KEY.agentKey(party)),
+      },
+    );
+    return fromBase64(kvs?.[0]?.value ?? "") === JSON.stringify(publicKey);
   }
 
   async #rolesOf(name: string): Promise<readonly string[]> {

@@ -1,4 +1,5 @@
 import type { ServiceSpec } from "../infra/local/index.js";
+import { type AgentKey, agentKeyPair } from "../policy/contract/agent-key.js";
 import { AUDIT_KEY } from "../policy/contract/audit.js";
 import { KEY } from "../policy/contract/names.js";
 
@@ -19,9 +20,14 @@ export interface StoreRange {
   readonly right: "read" | "write";
 }
 
+/** The name of the secret that an agent's key follows from. */
+export const agentKeySecret = (user: string): string => `key-${user}`;
+
 /** What a user may do at the store. Its role has its name. */
 export interface StoreRights {
   readonly user: string;
+  /** Of an agent: its party, under whose name its public key is published, which it cannot write itself. */
+  readonly party?: string;
   readonly ranges: readonly StoreRange[];
 }
 
@@ -50,7 +56,7 @@ const agent = (party: string): readonly StoreRange[] => [
   ...below("write", KEY.agentJobPrefix(party)),
   ...one("read", KEY.agreement(party)),
   ...below("read", KEY.onlinePrefix, KEY.grantKeyPrefix, KEY.requestTypePrefix, KEY.microservicePrefix),
-  ...below("read", KEY.jobPrefix),
+  ...below("read", KEY.jobPrefix, KEY.agentKeyPrefix),
 ];
 
 /** The least that a service needs at the store; undefined for one that does not use it. */
@@ -59,10 +65,27 @@ export function storeRightsOf({ env = {} }: Pick<ServiceSpec, "env">): StoreRigh
   if (user === undefined) return undefined;
   const ranges = party === undefined ? CORE[user] : agent(party);
   if (ranges === undefined) throw new RangeError(`no rights at the store are known for ${user}`);
-  return { user, ranges: [...one("read", KEY.root), ...ranges] };
+  return { user, ...(party === undefined ? {} : { party }), ranges: [...one("read", KEY.root), ...ranges] };
 }
 
 export const readerRights = (): StoreRights => ({
   user: STORE_READER,
   ranges: [...below("read", KEY.root), ...below("write", FENCE_PREFIX)],
 });
+
+/** A user's secrets, as the stack keeps them. */
+export interface StoreSecrets {
+  readonly password: string;
+  /** Of an agent. */
+  readonly publicKey?: AgentKey;
+}
+
+/** Reads a user's secrets, which are made on first use. */
+export function secretsOf(
+  { user, party }: StoreRights,
+  folder: { secret(name: string): string },
+): StoreSecrets {
+  const password = folder.secret(storeSecret(user));
+  if (party === undefined) return { password };
+  return { password, publicKey: agentKeyPair(folder.secret(agentKeySecret(user))).publicKey };
+}

@@ -10,7 +10,7 @@ import { InfraError } from "../infra/problem.js";
 import { STORE } from "./services.js";
 import { findProject } from "./stack-folder.js";
 import { StoreAdmin } from "./store-admin.js";
-import { STORE_ROOT, type StoreRights, storeSecret } from "./store-rights.js";
+import { STORE_ROOT, type StoreRights, secretsOf, storeSecret } from "./store-rights.js";
 
 endWithParent();
 
@@ -45,7 +45,8 @@ export const provider: dynamic.ResourceProvider<UsersProps, UsersProps> = {
     try {
       const outs = await put(news);
       const gone = names(olds).filter((user) => !names(news).includes(user));
-      for (const user of gone) await needed(news).remove(user);
+      for (const rights of olds.rights.filter((r) => gone.includes(r.user)))
+        await needed(news).remove(rights);
       return { outs };
     } catch (error) {
       throw withoutStack(error);
@@ -54,7 +55,7 @@ export const provider: dynamic.ResourceProvider<UsersProps, UsersProps> = {
 
   async delete(_id, props) {
     try {
-      for (const user of names(props)) await needed(props).remove(user);
+      for (const rights of props.rights) await needed(props).remove(rights);
     } catch (error) {
       throw withoutStack(error);
     }
@@ -73,7 +74,7 @@ async function isAsWanted(olds: UsersProps, news: UsersProps): Promise<boolean> 
   if (admin === undefined) return true;
   try {
     for (const rights of news.rights)
-      if (!(await admin.has(rights, secrets.secret(storeSecret(rights.user))))) return false;
+      if (!(await admin.has(rights, secretsOf(rights, secrets)))) return false;
     return true;
   } catch (error) {
     if (error instanceof InfraError && error.code === "STO-ADMIN-UNREACHABLE") return true;
@@ -85,7 +86,7 @@ async function put(props: UsersProps): Promise<UsersProps> {
   const secrets = new StateFolder(folderOf(props));
   const admin = needed(props);
   await admin.enable();
-  for (const rights of props.rights) await admin.put(rights, secrets.secret(storeSecret(rights.user)));
+  for (const rights of props.rights) await admin.put(rights, secretsOf(rights, secrets));
   return stripUndefined({ state: props.state, rights: props.rights });
 }
 

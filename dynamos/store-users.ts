@@ -13,7 +13,7 @@ export interface StoreUsersArgs {
 export const storeUsersType = "pulumi-nodejs:dynamic/dynamos:StoreUsers";
 
 /**
- * Users at the store (etcd), each with a role of its own and a password from the stack's secrets. The first makes the store ask everybody who they
+ * Users at the store (etcd), each with a role of its own and a password from the stack's secrets; of an agent also its public key. The first makes the store ask everybody who they
  * are.
  *
  * A resource of its own for each agent, so that one comes and goes while the store runs and its specification stays the same.

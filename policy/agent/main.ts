@@ -1,11 +1,12 @@
 import { resolve } from "node:path";
 import type { FastifyInstance } from "fastify";
 import { z } from "zod";
+import type { AgentKey } from "../contract/agent-key.js";
 import type { Microservice, OnlineAgent, RequestType } from "../contract/documents.js";
 import { agentQueue, KEY, MESSAGE } from "../contract/names.js";
 import { CodedError } from "../contract/problem.js";
 import { Bus } from "../platform/bus.js";
-import { baseConfig, busOptions, readConfig, storeOptions } from "../platform/config.js";
+import { baseConfig, busOptions, readConfig, secretFile, storeOptions } from "../platform/config.js";
 import { GrantVerifier } from "../platform/grants.js";
 import { createHttp, runService } from "../platform/health.js";
 import type { Logger } from "../platform/log.js";
@@ -19,6 +20,7 @@ import { Jobs } from "./jobs.js";
 import { OwnAgreement } from "./own-agreement.js";
 import { Plans } from "./plans.js";
 import { ProcessRunner } from "./runner-process.js";
+import { Senders } from "./sender.js";
 
 /** Bytes of a call's headers: a grant, which names all parties of its round, comes in one. */
 const HEADER_LIMIT = 96 * 1024;
@@ -37,6 +39,8 @@ const schema = z.object({
   AGENT_NAME: z
     .string()
     .regex(/^[A-Za-z][A-Za-z0-9-]{0,62}$/, "letters, digits and -, beginning with a letter"),
+  /** Its key follows from this; the public half is in the store, put there by who deploys it. */
+  AGENT_KEY_FILE: secretFile,
   /** Microservices' programs lie below it. */
   EXPERIMENT_FOLDER: folder,
   DATA_FOLDER: folder,
@@ -65,10 +69,11 @@ async function start(config: Config, log: Logger): Promise<{ close(): Promise<vo
     Bus.connect(busOptions(config)),
     Store.connect({ ...storeOptions(config), log }),
   ]);
-  const [own, grants, agents, requestTypes, microservices] = await Promise.all([
+  const [own, grants, agents, keys, requestTypes, microservices] = await Promise.all([
     OwnAgreement.open(store, agent, log),
     GrantVerifier.open(store),
     store.mirror<OnlineAgent>(KEY.onlinePrefix),
+    store.mirror<AgentKey>(KEY.agentKeyPrefix),
     store.mirror<RequestType>(KEY.requestTypePrefix),
     store.mirror<Microservice>(KEY.microservicePrefix),
   ]);
@@ -106,14 +111,15 @@ async function start(config: Config, log: Logger): Promise<{ close(): Promise<vo
   });
   await jobs.removeStale();
   const plans = new Plans(requestTypes, microservices);
-  const handOvers = new HandOvers(agent, agents);
+  const senders = new Senders(agent, config.AGENT_KEY_FILE, keys);
+  const handOvers = new HandOvers(agent, agents, senders);
   const stepMs = config.STEP_SECONDS * 1_000;
   const handler = new Agent({ agent, queue, bus, jobs, answers, plans, handOvers, stepMs, log });
   // Before the queue: whoever gets a ticket with us may hand something over at once.
   let consuming = false;
   const isConsuming = (): boolean => consuming;
   const http = await listen(config, bus, isConsuming, log, (server) =>
-    addAnswersRoute(server, { agent, jobs, grants, plans }),
+    addAnswersRoute(server, { agent, jobs, grants, plans, senders }),
   );
   const consumer = await bus.consume(queue, (incoming) => handler.handle(incoming), {
     prefetch: AGENT_PREFETCH,
@@ -176,7 +182,7 @@ const STATUS: Readonly<Record<string, number>> = {
 };
 
 function statusOf({ code }: { readonly code: string }): number | undefined {
-  return code.startsWith("AGT-GRANT-") ? 401 : STATUS[code];
+  return /^AGT-(GRANT|SENDER)/.test(code) ? 401 : STATUS[code];
 }
 
 function online(config: Config, http: FastifyInstance): OnlineAgent {

@@ -45,6 +45,9 @@ export const KEY = {
   microservice: (name: string): string => `/microservices/${name}/chainMetadata`,
   onlinePrefix: "/agents/online/",
   online: (agent: string): string => `/agents/online/${agent}`,
+  /** An agent's public key (`AgentKey`), by which others know its word. */
+  agentKeyPrefix: "/agents/keys/",
+  agentKey: (agent: string): string => `/agents/keys/${agent}`,
   agentJobPrefix: (agent: string): string => `/agents/jobs/${agent}/`,
   agentJob: (agent: string, user: string, job: string): string => `/agents/jobs/${agent}/${user}/${job}`,
   jobPrefix: "/jobs/",

@@ -1,5 +1,11 @@
 import { StoreAdmin } from "../../dynamos/store-admin.js";
-import { readerRights, STORE_ROOT, storeRightsOf, storeSecret } from "../../dynamos/store-rights.js";
+import {
+  readerRights,
+  STORE_ROOT,
+  secretsOf,
+  storeRightsOf,
+  storeSecret,
+} from "../../dynamos/store-rights.js";
 import { type ServiceSpec, StateFolder } from "../../infra/local/index.js";
 
 /** Makes the users of these services at a stack's store, as `up` does. */
@@ -12,6 +18,6 @@ export async function makeStoreUsers(
   const admin = new StoreAdmin(`127.0.0.1:${port}`, secrets.secret(storeSecret(STORE_ROOT)));
   await admin.enable();
   for (const rights of [...specs.flatMap((spec) => storeRightsOf(spec) ?? []), readerRights()])
-    await admin.put(rights, secrets.secret(storeSecret(rights.user)));
+    await admin.put(rights, secretsOf(rights, secrets));
   return admin;
 }

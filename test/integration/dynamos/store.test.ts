@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readHistory } from "../../../dynamos/runs/history.js";
 import { agentServiceSpec, coreServices, STORE } from "../../../dynamos/services.js";
 import type { StoreAdmin } from "../../../dynamos/store-admin.js";
-import { STORE_READER, storeRightsOf, storeSecret } from "../../../dynamos/store-rights.js";
+import { STORE_READER, secretsOf, storeRightsOf, storeSecret } from "../../../dynamos/store-rights.js";
 import { provider } from "../../../dynamos/store-users-provider.js";
 import {
   ensureSupervisor,
@@ -13,6 +13,7 @@ import {
   StateFolder,
   shutdownStack,
 } from "../../../infra/local/index.js";
+import { agentKeyPair } from "../../../policy/contract/agent-key.js";
 import { AUDIT_KEY } from "../../../policy/contract/audit.js";
 import { KEY } from "../../../policy/contract/names.js";
 import { Store } from "../../../policy/platform/store.js";
@@ -99,7 +100,16 @@ describe("the store of a stack", () => {
       [orchestrator, [KEY.onlinePrefix, KEY.archetypePrefix, KEY.roundsPrefix, AUDIT_KEY.prefix]],
       [enforcer, [KEY.agreementPrefix, KEY.archetypePrefix, KEY.requestTypePrefix]],
       [gateway, [KEY.onlinePrefix, KEY.requestTypePrefix, KEY.jobPrefix, KEY.roundPrefix("j")]],
-      [one, [KEY.onlinePrefix, KEY.grantKeyPrefix, KEY.requestTypePrefix, KEY.microservicePrefix]],
+      [
+        one,
+        [
+          KEY.onlinePrefix,
+          KEY.grantKeyPrefix,
+          KEY.requestTypePrefix,
+          KEY.microservicePrefix,
+          KEY.agentKeyPrefix,
+        ],
+      ],
     ] as const)
       for (const prefix of prefixes) {
         const mirror = await store.mirror(prefix);
@@ -120,6 +130,8 @@ describe("the store of a stack", () => {
       KEY.round("j", 2),
       KEY.grantKey("mine"),
       KEY.online("client"),
+      KEY.agentKey("clientone"),
+      KEY.agentKey("client"),
       KEY.agentJob("client", "ada", "j"),
       KEY.archetype("a"),
       KEY.job("j"),
@@ -213,11 +225,16 @@ describe("the store of a stack", () => {
     const changes = async (): Promise<boolean | undefined> =>
       (await provider.diff?.("id", wanted, wanted))?.changes;
     expect(await changes()).toBe(false);
-    await admin.put({ ...rights, ranges: rights.ranges.slice(1) }, password("agent-clientone"));
+    const secrets = secretsOf(rights, new StateFolder(state));
+    await admin.put({ ...rights, ranges: rights.ranges.slice(1) }, secrets);
     expect(await changes()).toBe(true);
     await provider.update?.("id", wanted, wanted);
     expect(await changes()).toBe(false);
-    await admin.put(rights, "another password");
+    await admin.put(rights, { ...secrets, password: "another password" });
+    expect(await changes()).toBe(true);
+    await provider.update?.("id", wanted, wanted);
+    expect(await changes()).toBe(false);
+    await admin.put(rights, { ...secrets, publicKey: agentKeyPair("another secret").publicKey });
     expect(await changes()).toBe(true);
     await provider.update?.("id", wanted, wanted);
     expect(await changes()).toBe(false);
