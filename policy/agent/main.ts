@@ -1,3 +1,4 @@
+import { mkdirSync } from "node:fs";
 import { resolve } from "node:path";
 import type { FastifyInstance } from "fastify";
 import { z } from "zod";
@@ -15,6 +16,7 @@ import { Store } from "../platform/store.js";
 import { AGENT_PREFETCH, Agent } from "./agent.js";
 import { type Answers, settleBytes } from "./answer.js";
 import { addAnswersRoute } from "./answers-route.js";
+import { GrantKeysFile } from "./grant-keys.js";
 import { HandOvers } from "./hand-over.js";
 import { Jobs } from "./jobs.js";
 import { OwnAgreement } from "./own-agreement.js";
@@ -69,9 +71,11 @@ async function start(config: Config, log: Logger): Promise<{ close(): Promise<vo
     Bus.connect(busOptions(config)),
     Store.connect({ ...storeOptions(config), log }),
   ]);
+  mkdirSync(config.WORK_FOLDER, { recursive: true, mode: 0o700 });
+  const grantKeys = new GrantKeysFile(config.WORK_FOLDER);
   const [own, grants, agents, keys, requestTypes, microservices] = await Promise.all([
     OwnAgreement.open(store, agent, log),
-    GrantVerifier.open(store),
+    GrantVerifier.open(store, (known) => grantKeys.write(known)),
     store.mirror<OnlineAgent>(KEY.onlinePrefix),
     store.mirror<AgentKey>(KEY.agentKeyPrefix),
     store.mirror<RequestType>(KEY.requestTypePrefix),
@@ -83,6 +87,7 @@ async function start(config: Config, log: Logger): Promise<{ close(): Promise<vo
     experimentFolder: config.EXPERIMENT_FOLDER,
     dataFolder: config.DATA_FOLDER,
     workFolder: config.WORK_FOLDER,
+    grantKeysFile: grantKeys.path,
     amqp: amqpEnvironment(config),
     log,
     ...(config.STEP_CHANNEL === "direct"

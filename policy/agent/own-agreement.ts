@@ -9,11 +9,14 @@ const KEPT = 1_000;
 
 /** The agent's own agreement as the store tells of it: what it is now, and what it was. */
 export class OwnAgreement {
+  /** The store's revision when this agent started. */
+  readonly since: number;
   readonly #mirror: Mirror<Agreement>;
   readonly #history: AgreementState[] = [];
 
   private constructor(key: string, mirror: Mirror<Agreement>, log: Logger) {
     this.#mirror = mirror;
+    this.since = mirror.revision;
     const entry = mirror.get(key);
     this.#history.push({ revision: entry?.revision ?? mirror.revision, present: entry !== undefined });
     mirror.onChange((change) => {

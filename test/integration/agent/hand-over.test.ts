@@ -184,7 +184,7 @@ describe("what is handed over to an agent", () => {
     const next = await market.openRound(opened.job, 2, relayOf([PARTNER], AGENT));
     const agreements = await market.revisions([PARTNER]);
     const claims = { sub: "ada@uva.nl", archetype: "trainThroughClients", ...relayOf([PARTNER], AGENT) };
-    const forged = new GrantSigner().sign({ ...opened, agreements, ...claims });
+    const forged = new GrantSigner().sign({ ...opened, agreements, dataSets: [], columns: {}, ...claims });
     const expired = market.sign({ ...opened, agreements, ...claims }, Date.now() - 120_000);
     const wrong = { step: "give", from: PARTNER, data: { n: 666 } };
     const codeOf = async (...args: Parameters<Market["handOver"]>) => {

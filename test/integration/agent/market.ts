@@ -221,15 +221,7 @@ export class Market {
     job: string = `job-${randomUUID().slice(0, 8)}`,
   ): Promise<string> {
     for (const agent of agents) {
-      const body = encode.compositionRequest({
-        archetypeId: "trainThroughClients",
-        requestType,
-        role: "all",
-        user: USER,
-        dataProviders: agents,
-        destinationQueue: agentQueue(agent),
-        jobName: job,
-      });
+      const body = this.composition(agent, agents, requestType, job);
       await this.bus.publish(agentQueue(agent), MESSAGE.compositionRequest, body);
       await until(
         `${agent} composed ${job}`,
@@ -237,6 +229,18 @@ export class Market {
       );
     }
     return job;
+  }
+
+  composition(agent: string, agents: readonly string[], requestType: string, job: string): Uint8Array {
+    return encode.compositionRequest({
+      archetypeId: "trainThroughClients",
+      requestType,
+      role: "all",
+      user: USER,
+      dataProviders: agents,
+      destinationQueue: agentQueue(agent),
+      jobName: job,
+    });
   }
 
   /** Opens a round in one transaction, then grants it, as the enforcer does. */
@@ -250,7 +254,8 @@ export class Market {
     claims: Claims & Pick<GrantClaims, "job" | "round" | "token" | "agreements"> & Partial<GrantClaims>,
     now?: number,
   ): string {
-    return this.signer.sign({ sub: USER.userName, archetype: "trainThroughClients", ...claims }, now);
+    const common = { sub: USER.userName, archetype: "trainThroughClients", dataSets: [], columns: {} };
+    return this.signer.sign({ ...common, ...claims }, now);
   }
 
   async openRecord(job: string, round: number, agreements: Record<string, number>): Promise<number> {

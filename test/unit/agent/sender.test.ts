@@ -76,7 +76,10 @@ describe("a hand-over's code", () => {
     const key = KEY.agentKey("dan");
     for (const x of ["", "AAAA", "A".repeat(43)]) {
       keys.set(key, { key, value: { kty: "OKP", crv: "X25519", x }, revision: 2 });
-      expect(refusal(() => ada.sign("dan", work, body)), x).toBe("AGT-SENDER-KEY");
+      expect(
+        refusal(() => ada.sign("dan", work, body)),
+        x,
+      ).toBe("AGT-SENDER-KEY");
     }
     keys.set(key, { key, value: publicOf("eve"), revision: 3 });
     const first = ada.sign("dan", work, body);
