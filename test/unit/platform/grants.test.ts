@@ -130,12 +130,8 @@ function bend(grant: string, dice: Dice, pick: <T>(...from: readonly T[]) => T):
       return signed(now, {}, NOW + pick(-1, 1) * (66_000 + dice.below(1e9)));
     case 7:
       return signed(now, {
-        [pick("job", "sub", "round", "token", "agreements", "dataProviders", "dataSets", "columns")]: pick<unknown>(
-          null,
-          1.5,
-          [1],
-          undefined,
-        ),
+        [pick("job", "sub", "round", "token", "agreements", "dataProviders", "dataSets", "columns")]:
+          pick<unknown>(null, 1.5, [1], undefined),
         ...pick({}, { iss: "someone-else" }),
       });
     default:
