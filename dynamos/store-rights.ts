@@ -1,4 +1,4 @@
-import type { ServiceSpec } from "../infra/local/index.js";
+import type { ServiceSpec } from "../infra/local/service.js";
 import { type AgentKey, agentKeyPair } from "../policy/contract/agent-key.js";
 import { AUDIT_KEY } from "../policy/contract/audit.js";
 import { KEY } from "../policy/contract/names.js";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import type { dynamic } from "@pulumi/pulumi";
 import { endWithParent, hasUnknown, stripUndefined, withoutStack } from "../infra/dynamic.js";
-import { statusOf } from "../infra/local/index.js";
+import { statusOf } from "../infra/local/stack.js";
 import { StateFolder } from "../infra/local/state-folder.js";
 import { InfraError } from "../infra/problem.js";
 import { STORE } from "./services.js";
