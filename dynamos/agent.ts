@@ -4,6 +4,8 @@ import { agentRights } from "./broker-definitions.js";
 import { BrokerUser } from "./broker-user.js";
 import { type AgentPlace, agentService } from "./placement.js";
 import { agentServiceSpec } from "./services.js";
+import { storeRightsOf } from "./store-rights.js";
+import { StoreUsers } from "./store-users.js";
 
 /** What an {@link Agent} is made of. Plain values: they decide what the agent's process is. */
 export interface AgentArgs extends AgentPlace {
@@ -13,13 +15,15 @@ export interface AgentArgs extends AgentPlace {
   readonly state: string;
   /** The broker's process, which the agent's user is made at. */
   readonly broker: pulumi.Resource;
-  /** The store's process. */
+  /** The store's process, which the agent's user there goes with. */
   readonly store: pulumi.Resource;
+  /** The core services' users at the store: from then on it asks everybody who they are. */
+  readonly storeUsers: pulumi.Resource;
   /** What must be there before the agent starts: its node. */
   readonly after?: readonly pulumi.Resource[];
 }
 
-/** A party in the marketplace: its agent's process on its node, and the agent's user at the broker. */
+/** A party in the marketplace: its agent's process on its node, and the agent's users at broker and store. */
 export class Agent extends pulumi.ComponentResource {
   readonly party: string;
   readonly node: string;
@@ -27,7 +31,7 @@ export class Agent extends pulumi.ComponentResource {
 
   constructor(name: string, args: AgentArgs, options?: pulumi.ComponentResourceOptions) {
     super("dynamos-fabric:dynamos:Agent", name, {}, options);
-    const { party, node, state, broker, store, after = [] } = args;
+    const { party, node, state, broker, store, storeUsers, after = [] } = args;
     this.party = party;
     this.node = node;
     const service = agentService(party);
@@ -37,10 +41,17 @@ export class Agent extends pulumi.ComponentResource {
       { state, rights: agentRights(service, party) },
       { parent: this, dependsOn: broker, deletedWith: broker },
     );
+    const spec = agentServiceSpec(args, args.experiment);
+    const rights = [storeRightsOf(spec) ?? []].flat();
+    const storeUser = new StoreUsers(
+      name,
+      { state, rights },
+      { parent: this, dependsOn: storeUsers, deletedWith: store },
+    );
     this.process = new LocalProcess(
       name,
-      { state, spec: agentServiceSpec(args, args.experiment) },
-      { parent: this, dependsOn: [user, store, ...after] },
+      { state, spec },
+      { parent: this, dependsOn: [user, storeUser, store, ...after] },
     );
     this.registerOutputs({ party, node });
   }

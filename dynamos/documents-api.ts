@@ -5,6 +5,8 @@ import { InfraError } from "../infra/problem.js";
 import type { DocumentKind } from "../policy/contract/documents.js";
 import { KEY } from "../policy/contract/names.js";
 import { OPERATOR_TOKEN, ORCHESTRATOR, STORE } from "./services.js";
+import { base64, StoreGateway, StoreRefusal } from "./store-gateway.js";
+import { STORE_READER, storeSecret } from "./store-rights.js";
 
 /** Where each kind of document is in the orchestrator's API. */
 export const DOCUMENT_PATHS: Readonly<Record<DocumentKind, string>> = {
@@ -36,13 +38,13 @@ const callSeconds = 5;
 export class DocumentsApi {
   readonly #base: string;
   readonly #token: string;
-  readonly #store: string | undefined;
+  readonly #store: StoreGateway | undefined;
 
-  /** @param store `host:port` of etcd, for {@link remembers} */
+  /** @param store etcd as its reader sees it, for {@link remembers} */
   constructor(options: {
     readonly url: string;
     readonly token: string;
-    readonly store?: string | undefined;
+    readonly store?: StoreGateway | undefined;
   }) {
     this.#base = `${options.url}/api/v1`;
     this.#token = options.token;
@@ -85,19 +87,16 @@ export class DocumentsApi {
   /** Whether the store's history has this document at this revision, which a store made anew has not. */
   async remembers(kind: DocumentKind, name: string, revision: number): Promise<boolean> {
     if (this.#store === undefined) return true;
-    const key = Buffer.from(KEYS[kind](name)).toString("base64");
-    const url = `http://${this.#store}/v3/kv/range`;
-    const response = await request(url, {
-      method: "POST",
-      body: JSON.stringify({ key, revision: String(revision) }),
-    });
-    const body = (await response.json()) as {
-      readonly kvs?: readonly { readonly mod_revision?: string }[];
-      readonly error?: string;
-    };
-    // Compacted history is older than all that is kept, so the store has been going on since.
-    if (!response.ok) return /compacted/.test(body.error ?? "");
-    return body.kvs?.[0]?.mod_revision === String(revision);
+    try {
+      const { kvs } = await this.#store.call<{
+        readonly kvs?: readonly { readonly mod_revision?: string }[];
+      }>("kv/range", { key: base64(KEYS[kind](name)), revision: String(revision) });
+      return kvs?.[0]?.mod_revision === String(revision);
+    } catch (error) {
+      if (!(error instanceof StoreRefusal)) throw error;
+      // A store that never came to this revision refuses too. Compacted history is older than all that is kept, so the store has been going on since.
+      return /compacted/.test(error.words);
+    }
   }
 
   async #call(
@@ -145,13 +144,20 @@ export function documentsApi(stateFolder: string): DocumentsApi | undefined {
     return found?.state === "ready" ? found.ports[port] : undefined;
   };
   const port = portOf(ORCHESTRATOR, "http");
-  const token = new StateFolder(stateFolder).secretFile(OPERATOR_TOKEN);
+  const secrets = new StateFolder(stateFolder);
+  const token = secrets.secretFile(OPERATOR_TOKEN);
   if (port === undefined || !existsSync(token)) return undefined;
   const store = portOf(STORE, "client");
   return new DocumentsApi({
     url: `http://127.0.0.1:${port}`,
     token: readFileSync(token, "utf8").trim(),
-    store: store === undefined ? undefined : `127.0.0.1:${store}`,
+    store:
+      store === undefined
+        ? undefined
+        : new StoreGateway(`127.0.0.1:${store}`, {
+            user: STORE_READER,
+            password: secrets.secret(storeSecret(STORE_READER)),
+          }),
   });
 }
 

@@ -9,6 +9,8 @@ import { type Experiment, readExperiment } from "./experiment.js";
 import type { AgentPlace, Placement } from "./placement.js";
 import { BROKER, coreServices, GATEWAY, ORCHESTRATOR, STORE } from "./services.js";
 import { findProject, stateFolderOf } from "./stack-folder.js";
+import { readerRights, storeRightsOf } from "./store-rights.js";
+import { StoreUsers } from "./store-users.js";
 
 /** What a {@link Marketplace} is made of. Nodes, parties and folders are plain: they decide which children there are. */
 export interface MarketplaceArgs {
@@ -60,7 +62,7 @@ export class Marketplace extends pulumi.ComponentResource {
     const experiment = readOrThrow(args.experiment);
     const after = (node: string): pulumi.Resource[] => [args.nodes?.[node] ?? []].flat();
 
-    const core = this.#core(name, state, placement, args, after(placement.core));
+    const { core, storeUsers } = this.#core(name, state, placement, args, after(placement.core));
     const started = (service: string): LocalProcess => {
       const found = core.get(service);
       if (found === undefined) throw new RangeError(`no core service ${service}`);
@@ -72,7 +74,15 @@ export class Marketplace extends pulumi.ComponentResource {
         place.party,
         new Agent(
           `${name}-${place.party}`,
-          { ...place, experiment: args.experiment, state, broker, store, after: after(place.node) },
+          {
+            ...place,
+            experiment: args.experiment,
+            state,
+            broker,
+            store,
+            storeUsers,
+            after: after(place.node),
+          },
           { parent: this },
         ),
       ]),
@@ -86,28 +96,38 @@ export class Marketplace extends pulumi.ComponentResource {
     this.registerOutputs({ gatewayUrl: this.gatewayUrl });
   }
 
-  /** The core's processes by service name, each after those it needs. */
+  /** The core's processes by service name, each after those it needs, and the users of the store. */
   #core(
     name: string,
     state: string,
     placement: Placement,
     args: MarketplaceArgs,
     after: readonly pulumi.Resource[],
-  ): ReadonlyMap<string, LocalProcess> {
+  ): { readonly core: ReadonlyMap<string, LocalProcess>; readonly storeUsers: pulumi.Resource } {
     const made = new Map<string, LocalProcess>();
     const users = args.users === undefined ? undefined : { ...TOKEN_DEFAULTS, ...args.users };
-    for (const spec of coreServices({ placement, ports: args.ports, users })) {
-      const needs = (spec.needs ?? []).flatMap((need) => made.get(need) ?? []);
-      made.set(
-        spec.name,
-        new LocalProcess(
-          `${name}-${spec.name}`,
-          { state, spec },
-          { parent: this, dependsOn: [...after, ...needs] },
-        ),
+    const specs = coreServices({ placement, ports: args.ports, users });
+    const rights = [...specs.flatMap((spec) => storeRightsOf(spec) ?? []), readerRights()];
+    let storeUsers: pulumi.Resource | undefined;
+    for (const spec of specs) {
+      const needs: pulumi.Resource[] = (spec.needs ?? []).flatMap((need) => made.get(need) ?? []);
+      if (storeUsers !== undefined && spec.env?.ETCD_USER !== undefined) needs.push(storeUsers);
+      const process = new LocalProcess(
+        `${name}-${spec.name}`,
+        { state, spec },
+        { parent: this, dependsOn: [...after, ...needs] },
       );
+      made.set(spec.name, process);
+      // Before any service: until it asks who they are, the store takes what anybody writes.
+      if (spec.name === STORE)
+        storeUsers = new StoreUsers(
+          `${name}-${STORE}`,
+          { state, rights },
+          { parent: this, dependsOn: process, deletedWith: process },
+        );
     }
-    return made;
+    if (storeUsers === undefined) throw new RangeError("no store among the core services");
+    return { core: made, storeUsers };
   }
 }
 

@@ -2,6 +2,7 @@ import type { ServiceSpec } from "../infra/local/service.js";
 import { AUDIT_FOLDER_NAME } from "../policy/contract/audit.js";
 import { brokerConfiguration, brokerDefinitions, brokerSecret } from "./broker-definitions.js";
 import { type AgentPlace, agentService, OUTSIDE_NODE, type Placement } from "./placement.js";
+import { agentKeySecret, storeSecret } from "./store-rights.js";
 
 /** Names of the services that every marketplace on this machine has. */
 export const EMULATOR = "emulator";
@@ -78,6 +79,7 @@ export function agentServiceSpec({ party, node }: AgentPlace, experiment: string
   const folder = `{{project}}/${experimentPath(experiment)}`;
   return policyService(agentService(party), "agent", node, {
     AGENT_NAME: party,
+    AGENT_KEY_FILE: `{{secretFile:${agentKeySecret(agentService(party))}}}`,
     EXPERIMENT_FOLDER: folder,
     DATA_FOLDER: `${folder}/data/${party}`,
     WORK_FOLDER: "{{folder}}/work",
@@ -164,6 +166,8 @@ function store(node: string): ServiceSpec {
     // History is evidence: the checker reads every revision. With nothing compacted the default quota of 2 GB could fill up.
     "auto-compaction-retention": "0",
     "quota-backend-bytes": String(8 * 1024 ** 3),
+    // Its users' passwords are long and random: a slow hash would only slow their log-ins.
+    "bcrypt-cost": "4",
   };
   return {
     name: STORE,
@@ -211,7 +215,7 @@ function takingUsers(spec: ServiceSpec, users: UsersInput | undefined): ServiceS
   };
 }
 
-/** A service of ours: same environment for all (docs/architecture.md), its own broker user and password file. */
+/** A service of ours: same environment for all (docs/architecture.md), its own users at broker and store, and their passwords' files. */
 function policyService(
   name: string,
   room: string,
@@ -230,6 +234,8 @@ function policyService(
       AMQP_USER: name,
       AMQP_PASSWORD_FILE: `{{secretFile:${brokerSecret(name)}}}`,
       ETCD_ENDPOINT: `127.0.0.1:{{port:${STORE}/client}}`,
+      ETCD_USER: name,
+      ETCD_PASSWORD_FILE: `{{secretFile:${storeSecret(name)}}}`,
       HTTP_HOST: "127.0.0.1",
       HTTP_PORT: "{{port:http}}",
       LOG_LEVEL: "info",

@@ -1,8 +1,10 @@
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { promisify } from "node:util";
+import { STORE_READER } from "../store-rights.js";
 import { judgeHistory, readHistory } from "./history.js";
 import type { ExperimentResult } from "./result.js";
+import type { StoreAccess } from "./stack-access.js";
 
 /**
  * The checker: a program apart from the experiment. It takes of the experiment's result only which job was changed at which revision, and reads the
@@ -10,12 +12,20 @@ import type { ExperimentResult } from "./result.js";
  *
  * @returns a line for each broken promise; empty when no round was opened after a change
  */
-export async function checkResult(store: string, result: ExperimentResult, from: number): Promise<string[]> {
+export async function checkResult(
+  store: StoreAccess,
+  result: ExperimentResult,
+  from: number,
+): Promise<string[]> {
   const changed = result.runs.flatMap((run) =>
     run.changeRevision === undefined ? [] : [{ ...run, at: run.changeRevision }],
   );
   if (changed.length === 0) return [];
-  const history = await readHistory(store, Math.min(from, ...changed.map((run) => run.at)));
+  const history = await readHistory(
+    store.endpoint,
+    { user: STORE_READER, password: readFileSync(store.passwordFile, "utf8") },
+    Math.min(from, ...changed.map((run) => run.at)),
+  );
   return changed.flatMap((run) => {
     const verdict = judgeHistory(history, run.jobId, run.at);
     const miscounted =
@@ -35,18 +45,22 @@ export async function checkResult(store: string, result: ExperimentResult, from:
 }
 
 /** Runs the checker as a process of its own over a `result.json`. */
-export async function runChecker(store: string, resultFile: string, from: number): Promise<string[]> {
+export async function runChecker(store: StoreAccess, resultFile: string, from: number): Promise<string[]> {
   const { stdout } = await promisify(execFile)(
     process.execPath,
-    [__filename, store, resultFile, String(from)],
+    [__filename, store.endpoint, store.passwordFile, resultFile, String(from)],
     { maxBuffer: 1 << 24 },
   );
   return JSON.parse(stdout) as string[];
 }
 
 if (require.main === module) {
-  const [store = "", file = "", from = "1"] = process.argv.slice(2);
-  checkResult(store, JSON.parse(readFileSync(file, "utf8")) as ExperimentResult, Number(from)).then(
+  const [endpoint = "", passwordFile = "", file = "", from = "1"] = process.argv.slice(2);
+  checkResult(
+    { endpoint, passwordFile },
+    JSON.parse(readFileSync(file, "utf8")) as ExperimentResult,
+    Number(from),
+  ).then(
     (lines) => console.log(JSON.stringify(lines)),
     (error: unknown) => {
       console.error(error instanceof Error ? error.message : error);

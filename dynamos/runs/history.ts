@@ -1,6 +1,7 @@
-import { fetch, type Response } from "undici";
 import { InfraError } from "../../infra/problem.js";
 import { KEY } from "../../policy/contract/names.js";
+import { base64, fromBase64, prefixEnd, StoreGateway, type StoreLogin } from "../store-gateway.js";
+import { FENCE_PREFIX } from "../store-rights.js";
 
 /** One change of one key, as etcd's own history tells it. */
 export interface HistoryEvent {
@@ -44,22 +45,27 @@ export function judgeHistory(
  * Reads all that happened in the store from revision `from` on, from etcd itself, over its JSON gateway: nothing that the services say of themselves,
  * and none of the code by which they speak to it. Throws EXP-HISTORY when etcd cannot tell.
  */
-export async function readHistory(endpoint: string, from: number): Promise<readonly HistoryEvent[]> {
-  const etcd = new Gateway(endpoint);
+export async function readHistory(
+  endpoint: string,
+  login: StoreLogin,
+  from: number,
+): Promise<readonly HistoryEvent[]> {
+  const etcd = new StoreGateway(endpoint, login);
   // A write of our own: when the watch shows it, it has shown all that came before.
-  const fence = `/experiment/fence/${process.pid}-${Date.now()}`;
+  const fence = base64(`${FENCE_PREFIX}fence/${process.pid}-${Date.now()}`);
   const stop = new AbortController();
   const late = setTimeout(() => stop.abort(), HISTORY_MS);
   try {
-    const until = await etcd.put(fence);
+    const put = await etcd.call<{ header?: { revision?: string } }>("kv/put", { key: fence, value: "" });
+    const until = Number(put.header?.revision);
     const events: HistoryEvent[] = [];
-    for await (const event of etcd.watch(from, stop.signal)) {
+    for await (const event of watch(etcd, from, stop.signal)) {
       if (event.revision >= until) break;
       events.push(event);
     }
     return events;
   } catch (cause) {
-    if (cause instanceof InfraError) throw cause;
+    if (cause instanceof InfraError && cause.code === "EXP-HISTORY") throw cause;
     throw unreadable(
       stop.signal.aborted
         ? `not within ${HISTORY_MS / 1000} s`
@@ -68,7 +74,7 @@ export async function readHistory(endpoint: string, from: number): Promise<reado
   } finally {
     clearTimeout(late);
     stop.abort();
-    await etcd.remove(fence).catch(() => undefined);
+    await etcd.call("kv/deleterange", { key: fence }).catch(() => undefined);
   }
 }
 
@@ -77,6 +83,8 @@ const HISTORY_MS = 30_000;
 interface WatchLine {
   readonly result?: {
     readonly compact_revision?: string;
+    readonly canceled?: boolean;
+    readonly cancel_reason?: string;
     readonly events?: readonly {
       readonly type?: string;
       readonly kv: { readonly key: string; readonly mod_revision: string };
@@ -85,62 +93,35 @@ interface WatchLine {
   readonly error?: { readonly message?: string };
 }
 
-/** The few calls of etcd's v3 JSON gateway that the checker needs. Keys and values travel in base64, numbers as text. */
-class Gateway {
-  readonly #url: string;
-
-  constructor(endpoint: string) {
-    this.#url = `http://${endpoint}/v3`;
+/** All changes below `/` from a revision on, in order; never ends by itself. */
+async function* watch(etcd: StoreGateway, from: number, signal: AbortSignal): AsyncGenerator<HistoryEvent> {
+  const range = {
+    key: base64(KEY.root),
+    range_end: base64(prefixEnd(KEY.root)),
+    start_revision: String(from),
+  };
+  const response = await etcd.open("watch", { create_request: range }, signal);
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const chunk of response.body ?? []) {
+    const lines = `${rest}${decoder.decode(chunk as Uint8Array, { stream: true })}`.split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) yield* eventsOf(JSON.parse(line) as WatchLine);
   }
-
-  async put(key: string): Promise<number> {
-    const answer = (await this.#post("kv/put", { key: base64(key), value: "" }).then((r) => r.json())) as {
-      header?: { revision?: string };
-    };
-    return Number(answer.header?.revision);
-  }
-
-  async remove(key: string): Promise<void> {
-    await this.#post("kv/deleterange", { key: base64(key) });
-  }
-
-  /** All changes below `/` from a revision on, in order; never ends by itself. */
-  async *watch(from: number, signal: AbortSignal): AsyncGenerator<HistoryEvent> {
-    const range = { key: base64("/"), range_end: base64("0"), start_revision: String(from) };
-    const response = await this.#post("watch", { create_request: range }, signal);
-    const decoder = new TextDecoder();
-    let rest = "";
-    for await (const chunk of response.body ?? []) {
-      const lines = `${rest}${decoder.decode(chunk as Uint8Array, { stream: true })}`.split("\n");
-      rest = lines.pop() ?? "";
-      for (const line of lines) yield* eventsOf(JSON.parse(line) as WatchLine);
-    }
-    throw unreadable("the watch ended");
-  }
-
-  async #post(path: string, body: object, signal?: AbortSignal): Promise<Response> {
-    const response = await fetch(`${this.#url}/${path}`, {
-      method: "POST",
-      body: JSON.stringify(body),
-      ...(signal === undefined ? {} : { signal }),
-    });
-    if (!response.ok) throw unreadable(`HTTP ${response.status} ${await response.text()}`);
-    return response;
-  }
+  throw unreadable("the watch ended");
 }
 
 function eventsOf({ result, error }: WatchLine): HistoryEvent[] {
   if (error !== undefined) throw unreadable(error.message ?? "an error without a message");
   if (result?.compact_revision !== undefined)
     throw unreadable(`what came before revision ${result.compact_revision} was compacted`);
+  if (result?.canceled === true) throw unreadable(result.cancel_reason ?? "it ended the watch");
   return (result?.events ?? []).map(({ type, kv }) => ({
     type: type === "DELETE" ? "delete" : "put",
-    key: Buffer.from(kv.key, "base64").toString(),
+    key: fromBase64(kv.key),
     revision: Number(kv.mod_revision),
   }));
 }
-
-const base64 = (text: string): string => Buffer.from(text).toString("base64");
 
 const unreadable = (why: string): InfraError =>
   new InfraError({

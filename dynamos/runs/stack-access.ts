@@ -2,7 +2,16 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { statusOf } from "../../infra/local/stack.js";
 import { InfraError } from "../../infra/problem.js";
+import { STORE_READER, storeSecret } from "../store-rights.js";
 import type { Operator } from "./agreements-api.js";
+
+/** Where etcd is reached, and by whom: the reader. */
+export interface StoreAccess {
+  /** `host:port` */
+  readonly endpoint: string;
+  /** Of the user `reader`. */
+  readonly passwordFile: string;
+}
 
 /** Where a running local stack is reached. */
 export interface StackAccess {
@@ -11,8 +20,7 @@ export interface StackAccess {
   readonly gateway: string;
   readonly operator: Operator;
   readonly operatorTokenFile: string;
-  /** `host:port` of etcd. */
-  readonly store: string;
+  readonly store: StoreAccess;
 }
 
 /** Names of the services that are not ready; empty when the stack is up. Undefined when no service is known: there is no stack. */
@@ -42,6 +50,9 @@ export function accessTo(state: string): StackAccess {
     gateway: `http://127.0.0.1:${port("api-gateway", "http")}`,
     operator: { url: orchestrator, token: readFileSync(operatorTokenFile, "utf8").trim() },
     operatorTokenFile,
-    store: `127.0.0.1:${port("store", "client")}`,
+    store: {
+      endpoint: `127.0.0.1:${port("store", "client")}`,
+      passwordFile: join(state, "secrets", storeSecret(STORE_READER)),
+    },
   };
 }

@@ -63,6 +63,7 @@ export class Admission {
     const problem = verifyRound(claim, claims, {
       agent: this.#agent,
       newestRound: this.#newest,
+      since: this.#own.since,
       agreementHistory: await this.#own.history(decided ?? 0, WAIT_MS),
     });
     if (problem !== undefined) throw new CodedError(problem);

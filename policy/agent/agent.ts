@@ -152,13 +152,13 @@ export class Agent {
     const permits = new Map(asked.steps.map((claim) => [claim.step, this.#permit(claim, claims)]));
     const { plan, composition } = plans.of(claims);
     const tasks = tasksOf(plan, composition, agent).filter(({ step }) => permits.has(step.name));
+    const limitMs = plan.levels.length * stepMs;
     const services = new Map(
-      [...permits].map(([step, permit]) => [step, jobs.microservice(job, permit)] as const),
+      [...permits].map(([step, permit]) => [step, jobs.microservice(job, permit, limitMs)] as const),
     );
     // Started while others still work for what it waits for.
     for (const service of services.values()) void service.then((s) => s.prepare()).catch(() => {});
     const end = new AbortController();
-    const limitMs = plan.levels.length * stepMs;
     const late = roundLate(asked.round.round, limitMs);
     const timer = setTimeout(() => end.abort(late), limitMs);
     const jobEnded = (): void => end.abort(job.ended.signal.reason);

@@ -2,17 +2,19 @@ import type { FastifyInstance } from "fastify";
 import type { GrantClaims } from "../contract/grants.js";
 import { PART_LIMITS } from "../contract/parts.js";
 import { CodedError } from "../contract/problem.js";
-import { ANSWER_ROUTE, ANSWER_TYPE, decodeAnswer } from "../rounds/messages.js";
+import { ANSWER_ROUTE, ANSWER_TYPE, decodeAnswer, SENDER_HEADER } from "../rounds/messages.js";
 import { tasksOf } from "../rounds/plan.js";
 import { type GrantReader, grantMissing } from "./admission.js";
 import type { Jobs } from "./jobs.js";
 import type { Plans } from "./plans.js";
+import type { Senders } from "./sender.js";
 
 export interface AnswersRouteOptions {
   readonly agent: string;
   readonly jobs: Jobs;
   readonly grants: GrantReader;
   readonly plans: Plans;
+  readonly senders: Senders;
 }
 
 /** A message's other fields beside its parts. */
@@ -26,20 +28,20 @@ interface Params {
 }
 
 /**
- * `PUT` of another agent's answer (docs/architecture.md, A round). By the grant of that round alone, and only what one of this agent's own steps waits
- * for. It is kept, not worked on: for that the round's own ticket must come.
+ * `PUT` of another agent's answer (docs/architecture.md, A round). By the grant of that round alone, only what one of this agent's own steps waits
+ * for, and only by the agent that it names as its sender. It is kept, not worked on: for that the round's own ticket must come.
  */
 export function addAnswersRoute(http: FastifyInstance, options: AnswersRouteOptions): void {
-  const { agent, jobs, grants, plans } = options;
+  const { agent, jobs, grants, plans, senders } = options;
   http.addContentTypeParser(ANSWER_TYPE, { parseAs: "buffer" }, (_request, body, done) => done(null, body));
   http.put<{ Params: Params; Body: unknown }>(
     ANSWER_ROUTE,
     {
       bodyLimit: PART_LIMITS.bytes + ROOM_FOR_REST,
       // Before the body is read: who has no right to hand something over must not make us hold it.
-      onRequest: ({ params, headers }) => checkRight(params, headers.authorization ?? ""),
+      onRequest: ({ params, headers }) => checkRight(params, bearer(headers.authorization)),
     },
-    async ({ params: { job, round, step, from }, body }, reply) => {
+    async ({ params: { job, round, step, from }, body, headers }, reply) => {
       if (!Buffer.isBuffer(body))
         throw new CodedError({
           code: "BUS-MALFORMED",
@@ -47,13 +49,14 @@ export function addAnswersRoute(http: FastifyInstance, options: AnswersRouteOpti
           message: "the body is no step's answer",
           remedy: `send it as ${ANSWER_TYPE}`,
         });
+      const work = { job, round: Number(round), step, grant: bearer(headers.authorization) ?? "" };
+      senders.verify(from, work, body, String(headers[SENDER_HEADER] ?? ""));
       jobs.get(job).inputs.give(Number(round), step, from, decodeAnswer(body), body.length);
       return reply.code(204).send();
     },
   );
 
-  const checkRight = async (params: Params, authorization: string): Promise<void> => {
-    const grant = /^Bearer (\S+)$/.exec(authorization)?.[1];
+  const checkRight = async (params: Params, grant: string | undefined): Promise<void> => {
     if (grant === undefined) throw grantMissing("authorization");
     // A round that is in may end, also when its grant's time is over meanwhile.
     const claims = await (jobs.get(params.job).admission.admitted(grant) ?? grants.verify(grant));
@@ -79,3 +82,6 @@ export function addAnswersRoute(http: FastifyInstance, options: AnswersRouteOpti
     });
   };
 }
+
+const bearer = (authorization: string | undefined): string | undefined =>
+  /^Bearer (\S+)$/.exec(authorization ?? "")?.[1];

@@ -5,18 +5,12 @@ import { KEY } from "../contract/names.js";
 import { CodedError, type Problem } from "../contract/problem.js";
 import type { Mirror } from "../platform/store.js";
 import type { StepAnswer } from "../rounds/inputs.js";
-import { ANSWER_TYPE, answerPath, encodeAnswer } from "../rounds/messages.js";
-
-/** Whose work an answer is, and by what right. */
-export interface HandOver {
-  readonly job: string;
-  readonly round: number;
-  readonly step: string;
-  readonly grant: string;
-}
+import { ANSWER_TYPE, answerPath, encodeAnswer, SENDER_HEADER } from "../rounds/messages.js";
+import type { HandOver, Senders } from "./sender.js";
 
 /** What passes, passes within this: a broken connection, a composition still on its way. An agent that restarts has lost the job. */
 const PATIENCE_MS = 5_000;
+const PASSING = ["AGT-JOB-UNKNOWN", "AGT-SENDER-KEY"];
 const BACKOFF_MS = { least: 10, most: 500 };
 const CONNECTIONS = 8;
 
@@ -24,15 +18,17 @@ const CONNECTIONS = 8;
 export class HandOvers {
   readonly #agent: string;
   readonly #online: Mirror<OnlineAgent>;
+  readonly #senders: Senders;
   readonly #http = new HttpAgent({
     connections: CONNECTIONS,
     keepAliveTimeout: 60_000,
     connectTimeout: 2_000,
   });
 
-  constructor(agent: string, online: Mirror<OnlineAgent>) {
+  constructor(agent: string, online: Mirror<OnlineAgent>, senders: Senders) {
     this.#agent = agent;
     this.#online = online;
+    this.#senders = senders;
   }
 
   /**
@@ -60,10 +56,11 @@ export class HandOvers {
 
   async #send(
     to: string,
-    { job, round, step, grant }: HandOver,
+    work: HandOver,
     body: Uint8Array,
     signal: AbortSignal,
   ): Promise<{ readonly error: CodedError; readonly passing: boolean } | undefined> {
+    const { job, round, step, grant } = work;
     const address = this.#online.get(KEY.online(to))?.value.dns;
     if (address === undefined) return { error: unreachable(to, step, "it is not online"), passing: true };
     try {
@@ -72,7 +69,11 @@ export class HandOvers {
         {
           method: "PUT",
           dispatcher: this.#http,
-          headers: { authorization: `Bearer ${grant}`, "content-type": ANSWER_TYPE },
+          headers: {
+            authorization: `Bearer ${grant}`,
+            "content-type": ANSWER_TYPE,
+            [SENDER_HEADER]: this.#senders.sign(to, work, body),
+          },
           body,
           signal,
         },
@@ -87,10 +88,12 @@ export class HandOvers {
           ...problem,
           path: `${to}${problem.path === undefined ? "" : `: ${problem.path}`}`,
         }),
-        passing: problem.code === "AGT-JOB-UNKNOWN" || statusCode === 503,
+        passing: PASSING.includes(problem.code) || statusCode === 503,
       };
     } catch (error) {
       signal.throwIfAborted();
+      // The key of an agent that has just come may not be known here yet.
+      if (error instanceof CodedError) return { error, passing: PASSING.includes(error.code) };
       const why = error instanceof Error ? error.message : String(error);
       return { error: unreachable(to, step, why, error), passing: true };
     }

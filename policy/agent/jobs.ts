@@ -1,3 +1,4 @@
+import { GRANT_SECONDS } from "../contract/grants.js";
 import { KEY } from "../contract/names.js";
 import { CodedError } from "../contract/problem.js";
 import type { CompositionRequest } from "../contract/wire.js";
@@ -27,11 +28,15 @@ export interface JobsOptions {
   readonly log: Logger;
 }
 
+const PAST_MS = 2 * GRANT_SECONDS * 1_000;
+
 /** The jobs composed at this agent: from their composition to their end, recorded in the store in between. */
 export class Jobs {
   readonly #options: JobsOptions;
   readonly #jobs = new Map<string, Job>();
   readonly #ending = new Map<string, Promise<void>>();
+  /** Jobs that have ended, for as long as a grant of theirs may still be valid. */
+  readonly #past = new Set<string>();
 
   constructor(options: JobsOptions) {
     this.#options = options;
@@ -57,6 +62,13 @@ export class Jobs {
     const { store, agent, lifespanMs, log } = this.#options;
     const id = safeName(composition.jobName, "job");
     if (this.#jobs.has(id)) return;
+    if (this.#past.has(id)) {
+      log.warn(
+        { job: id },
+        "a job that has ended here was composed again; its grants must not be used twice",
+      );
+      return;
+    }
     const guard = setTimeout(
       () => void this.end(id, `it lived for ${lifespanMs / 60_000} minutes`),
       lifespanMs,
@@ -86,14 +98,14 @@ export class Jobs {
   }
 
   /** The microservice of a job, made ready on its first use. It is not started before it is asked to work. */
-  microservice(job: Job, { service, entry }: Permit): Promise<MicroserviceOfJob> {
+  microservice(job: Job, { service, entry }: Permit, roundMs: number): Promise<MicroserviceOfJob> {
     const known = job.microservices.get(service);
     if (known !== undefined) return known;
     const queue = nextQueue(job);
     const { bus, microservice } = this.#options;
     const made = bus
       .declareQueue(queue)
-      .then(() => new MicroserviceOfJob({ job: job.id, service, entry, queue }, microservice));
+      .then(() => new MicroserviceOfJob({ job: job.id, service, entry, queue, roundMs }, microservice));
     job.microservices.set(service, made);
     made.catch(() => job.microservices.delete(service));
     return made;
@@ -106,6 +118,8 @@ export class Jobs {
     const job = this.#jobs.get(id);
     if (job === undefined) return Promise.resolve();
     this.#jobs.delete(id);
+    this.#past.add(id);
+    setTimeout(() => this.#past.delete(id), PAST_MS).unref();
     const problem = { code: "JOB-ENDED", message: `job ${id} has ended` };
     job.ended.abort(new CodedError(problem));
     job.inputs.close(problem);

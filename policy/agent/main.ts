@@ -1,11 +1,13 @@
+import { mkdirSync } from "node:fs";
 import { resolve } from "node:path";
 import type { FastifyInstance } from "fastify";
 import { z } from "zod";
+import type { AgentKey } from "../contract/agent-key.js";
 import type { Microservice, OnlineAgent, RequestType } from "../contract/documents.js";
 import { agentQueue, KEY, MESSAGE } from "../contract/names.js";
 import { CodedError } from "../contract/problem.js";
 import { Bus } from "../platform/bus.js";
-import { baseConfig, busOptions, readConfig } from "../platform/config.js";
+import { baseConfig, busOptions, readConfig, secretFile, storeOptions } from "../platform/config.js";
 import { GrantVerifier } from "../platform/grants.js";
 import { createHttp, runService } from "../platform/health.js";
 import type { Logger } from "../platform/log.js";
@@ -14,11 +16,13 @@ import { Store } from "../platform/store.js";
 import { AGENT_PREFETCH, Agent } from "./agent.js";
 import { type Answers, settleBytes } from "./answer.js";
 import { addAnswersRoute } from "./answers-route.js";
+import { GrantKeysFile } from "./grant-keys.js";
 import { HandOvers } from "./hand-over.js";
 import { Jobs } from "./jobs.js";
 import { OwnAgreement } from "./own-agreement.js";
 import { Plans } from "./plans.js";
 import { ProcessRunner } from "./runner-process.js";
+import { Senders } from "./sender.js";
 
 /** Bytes of a call's headers: a grant, which names all parties of its round, comes in one. */
 const HEADER_LIMIT = 96 * 1024;
@@ -37,6 +41,8 @@ const schema = z.object({
   AGENT_NAME: z
     .string()
     .regex(/^[A-Za-z][A-Za-z0-9-]{0,62}$/, "letters, digits and -, beginning with a letter"),
+  /** Its key follows from this; the public half is in the store, put there by who deploys it. */
+  AGENT_KEY_FILE: secretFile,
   /** Microservices' programs lie below it. */
   EXPERIMENT_FOLDER: folder,
   DATA_FOLDER: folder,
@@ -63,12 +69,15 @@ async function start(config: Config, log: Logger): Promise<{ close(): Promise<vo
   const queue = agentQueue(agent);
   const [bus, store] = await Promise.all([
     Bus.connect(busOptions(config)),
-    Store.connect({ endpoint: config.ETCD_ENDPOINT, log }),
+    Store.connect({ ...storeOptions(config), log }),
   ]);
-  const [own, grants, agents, requestTypes, microservices] = await Promise.all([
+  mkdirSync(config.WORK_FOLDER, { recursive: true, mode: 0o700 });
+  const grantKeys = new GrantKeysFile(config.WORK_FOLDER);
+  const [own, grants, agents, keys, requestTypes, microservices] = await Promise.all([
     OwnAgreement.open(store, agent, log),
-    GrantVerifier.open(store),
+    GrantVerifier.open(store, (known) => grantKeys.write(known)),
     store.mirror<OnlineAgent>(KEY.onlinePrefix),
+    store.mirror<AgentKey>(KEY.agentKeyPrefix),
     store.mirror<RequestType>(KEY.requestTypePrefix),
     store.mirror<Microservice>(KEY.microservicePrefix),
   ]);
@@ -78,6 +87,7 @@ async function start(config: Config, log: Logger): Promise<{ close(): Promise<vo
     experimentFolder: config.EXPERIMENT_FOLDER,
     dataFolder: config.DATA_FOLDER,
     workFolder: config.WORK_FOLDER,
+    grantKeysFile: grantKeys.path,
     amqp: amqpEnvironment(config),
     log,
     ...(config.STEP_CHANNEL === "direct"
@@ -106,14 +116,15 @@ async function start(config: Config, log: Logger): Promise<{ close(): Promise<vo
   });
   await jobs.removeStale();
   const plans = new Plans(requestTypes, microservices);
-  const handOvers = new HandOvers(agent, agents);
+  const senders = new Senders(agent, config.AGENT_KEY_FILE, keys);
+  const handOvers = new HandOvers(agent, agents, senders);
   const stepMs = config.STEP_SECONDS * 1_000;
   const handler = new Agent({ agent, queue, bus, jobs, answers, plans, handOvers, stepMs, log });
   // Before the queue: whoever gets a ticket with us may hand something over at once.
   let consuming = false;
   const isConsuming = (): boolean => consuming;
   const http = await listen(config, bus, isConsuming, log, (server) =>
-    addAnswersRoute(server, { agent, jobs, grants, plans }),
+    addAnswersRoute(server, { agent, jobs, grants, plans, senders }),
   );
   const consumer = await bus.consume(queue, (incoming) => handler.handle(incoming), {
     prefetch: AGENT_PREFETCH,
@@ -176,7 +187,7 @@ const STATUS: Readonly<Record<string, number>> = {
 };
 
 function statusOf({ code }: { readonly code: string }): number | undefined {
-  return code.startsWith("AGT-GRANT-") ? 401 : STATUS[code];
+  return /^AGT-(GRANT|SENDER)/.test(code) ? 401 : STATUS[code];
 }
 
 function online(config: Config, http: FastifyInstance): OnlineAgent {

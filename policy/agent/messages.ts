@@ -77,7 +77,7 @@ function readSteps(text: string | undefined, agent: string): readonly StepClaim[
   return known.map(({ step, service }) => ({ agent, step, service: safeName(service, "microservice") }));
 }
 
-/** A step as the microservice gets it: without the grant, which is none of its business. */
+/** A step as the microservice gets it, with the grant, which it verifies itself. */
 export function forMicroservice(
   ticket: MicroserviceCommunication,
   step: PlannedStep,
@@ -90,7 +90,13 @@ export function forMicroservice(
     type: ticket.type,
     requestType: ticket.requestType,
     data: data as never,
-    metadata: { round: ticket.metadata.round ?? "", step: step.name, service: step.service, role: step.role },
+    metadata: {
+      round: ticket.metadata.round ?? "",
+      step: step.name,
+      service: step.service,
+      role: step.role,
+      grant: ticket.metadata.grant ?? "",
+    },
     originalRequest: ticket.originalRequest ?? {},
     requestMetadata: { correlationId, destinationQueue: "", jobName: jobId, returnAddress, jobId },
     traces: ticket.traces,

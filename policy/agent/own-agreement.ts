@@ -9,16 +9,17 @@ const KEPT = 1_000;
 
 /** The agent's own agreement as the store tells of it: what it is now, and what it was. */
 export class OwnAgreement {
+  /** The store's revision when this agent started. */
+  readonly since: number;
   readonly #mirror: Mirror<Agreement>;
   readonly #history: AgreementState[] = [];
 
   private constructor(key: string, mirror: Mirror<Agreement>, log: Logger) {
     this.#mirror = mirror;
+    this.since = mirror.revision;
     const entry = mirror.get(key);
     this.#history.push({ revision: entry?.revision ?? mirror.revision, present: entry !== undefined });
     mirror.onChange((change) => {
-      // A prefix is watched, and another party's name may begin with ours.
-      if (change.key !== key) return;
       this.#history.push({ revision: change.revision, present: change.value !== undefined });
       log.info({ revision: change.revision, present: change.value !== undefined }, "own agreement changed");
       if (this.#history.length > KEPT) this.#history.shift();
@@ -27,7 +28,7 @@ export class OwnAgreement {
 
   static async open(store: Store, agent: string, log: Logger): Promise<OwnAgreement> {
     const key = KEY.agreement(agent);
-    return new OwnAgreement(key, await store.mirror<Agreement>(key), log);
+    return new OwnAgreement(key, await store.mirrorKey<Agreement>(key), log);
   }
 
   /** Its states as watched, oldest first; waits, for a time, until the one of this revision is in. */

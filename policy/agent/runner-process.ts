@@ -18,6 +18,8 @@ export interface ProcessRunnerOptions {
   /** Microservices' programs lie below it. */
   readonly experimentFolder: string;
   readonly dataFolder: string;
+  /** File of the enforcers' public keys, by which microservices verify grants. */
+  readonly grantKeysFile: string;
   /** Each microservice gets a working folder below it, removed with its job. */
   readonly workFolder: string;
   /** Passed on to microservices: `AMQP_HOST`, `AMQP_PORT`, `AMQP_USER`, `AMQP_PASSWORD_FILE`. */
@@ -124,8 +126,8 @@ export class ProcessRunner implements JobRunner {
   }
 
   /** Only what a microservice needs: nothing of the agent's own environment but the search path. */
-  #environment({ job, service, queue }: JobService, folder: string): NodeJS.ProcessEnv {
-    const { agent, dataFolder, amqp, log } = this.#options;
+  #environment({ job, service, queue, roundMs }: JobService, folder: string): NodeJS.ProcessEnv {
+    const { agent, dataFolder, grantKeysFile, amqp, log } = this.#options;
     return {
       PATH: process.env.PATH ?? "",
       LANG: "C.UTF-8",
@@ -138,6 +140,8 @@ export class ProcessRunner implements JobRunner {
       JOB_QUEUE: queue,
       DATA_STEWARD_NAME: agent,
       DATA_FOLDER: dataFolder,
+      GRANT_KEYS_FILE: grantKeysFile,
+      ROUND_SECONDS: String(roundMs / 1_000),
     };
   }
 

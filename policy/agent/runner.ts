@@ -9,6 +9,8 @@ export interface JobService {
   readonly entry: string;
   /** The queue it listens on, already declared. */
   readonly queue: string;
+  /** How long a round of the job may last. */
+  readonly roundMs: number;
 }
 
 /** A microservice that was started. */

@@ -22,6 +22,8 @@ export interface Evidence {
   readonly agent: string;
   /** The newest round of the job that this agent was let into. */
   readonly newestRound: number;
+  /** The store's revision when this agent started: what was opened before, another run of it may have worked on. */
+  readonly since: number;
   /** States of the own agreement as watched, oldest first. */
   readonly agreementHistory: readonly AgreementState[];
 }
@@ -30,7 +32,8 @@ export interface Evidence {
  * Whether an agent may work for a round. `undefined`: it may. The grant's signature and its time have been verified before: so the policy enforcer has
  * opened this very round, in one transaction with the comparison of the agreements it names.
  *
- * It may, when the grant was signed for this very agent, user, job, round and token, when no later round was let in, and when nothing that the agent
+ * It may, when the grant was signed for this very agent, user, job, round and token, when it was opened since this agent
+ * started and no later round was let in, and when nothing that the agent
  * knows of its own agreement speaks against it. A change after the token does not matter: a round that is open may end.
  */
 export function verifyRound(claim: RoundClaim, grant: GrantClaims, evidence: Evidence): Problem | undefined {
@@ -66,7 +69,7 @@ function verifyGrant(claim: RoundClaim, grant: GrantClaims, agent: string): Prob
 function verifyToken(
   { token, round }: RoundClaim,
   grant: GrantClaims,
-  { newestRound }: Evidence,
+  { newestRound, since }: Evidence,
 ): Problem | undefined {
   if (!Number.isSafeInteger(token) || token <= 0)
     return refusal("AGT-TOKEN-UNKNOWN", `${token} is no revision`);
@@ -77,6 +80,11 @@ function verifyToken(
     );
   if (newestRound > round)
     return refusal("AGT-TOKEN-OLD", `round ${newestRound} is open already, round ${round} has ended`);
+  if (token <= since)
+    return refusal(
+      "AGT-TOKEN-OLD",
+      `round ${round} was opened at revision ${token}, before this agent started (revision ${since})`,
+    );
   return undefined;
 }
 

@@ -1,3 +1,5 @@
+import type { Columns } from "./documents.js";
+
 /**
  * What the policy enforcer signs: a short-lived right of one user for one round of one job (JWT, EdDSA). An agent works only with a valid one.
  * A grant that answers a first approval has job "" and round 0: it opens nothing, it only tells what was decided.
@@ -15,6 +17,10 @@ export interface GrantClaims {
   readonly dataProviders: readonly string[];
   /** Who computes. The data providers themselves where the archetype brings the computation to the data. */
   readonly computeProviders: readonly string[];
+  /** What the request type reads, and so what was decided on. Empty: it names no data set. */
+  readonly dataSets: readonly string[];
+  /** Of these data sets only these columns. Of a data set that is not here: all. */
+  readonly columns: Columns;
   /** Agreement (mod) revision by party, as decided on. */
   readonly agreements: Readonly<Record<string, number>>;
 }

@@ -28,6 +28,8 @@ export type MessageType = (typeof MESSAGE)[keyof typeof MESSAGE];
 
 /** Keys in etcd. Values are JSON. A `Prefix` ends with a slash. */
 export const KEY = {
+  /** Never written: read to see whether the store answers, and which revision it has. */
+  root: "/",
   agreementPrefix: "/policyEnforcer/agreements/",
   agreement: (steward: string): string => `/policyEnforcer/agreements/${steward}`,
   /** Public half of a grant-signing key (JWK), written by the enforcer that signs with it. */
@@ -43,13 +45,18 @@ export const KEY = {
   microservice: (name: string): string => `/microservices/${name}/chainMetadata`,
   onlinePrefix: "/agents/online/",
   online: (agent: string): string => `/agents/online/${agent}`,
+  /** An agent's public key (`AgentKey`), by which others know its word. */
+  agentKeyPrefix: "/agents/keys/",
+  agentKey: (agent: string): string => `/agents/keys/${agent}`,
   agentJobPrefix: (agent: string): string => `/agents/jobs/${agent}/`,
   agentJob: (agent: string, user: string, job: string): string => `/agents/jobs/${agent}/${user}/${job}`,
   jobPrefix: "/jobs/",
   job: (job: string): string => `/jobs/${job}`,
   /** How a job ended (`JobEnd` without its result). */
   jobEnd: (job: string): string => `/jobs/${job}/end`,
-  roundPrefix: (job: string): string => `/jobs/${job}/rounds/`,
+  /** Apart from the jobs, as nobody but the enforcer may write here. */
+  roundsPrefix: "/rounds/",
+  roundPrefix: (job: string): string => `/rounds/${job}/`,
   /** Zero-padded so that etcd's order is the rounds' order. Rounds count from 1. */
-  round: (job: string, round: number): string => `/jobs/${job}/rounds/${String(round).padStart(6, "0")}`,
+  round: (job: string, round: number): string => `/rounds/${job}/${String(round).padStart(6, "0")}`,
 } as const;

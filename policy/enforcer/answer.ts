@@ -48,7 +48,7 @@ export function answer(
     jobId: request.jobId,
     round: request.round,
   };
-  return { decision, response, ...(approved ? { claims: claimsOf(request, decision) } : {}) };
+  return { decision, response, ...(approved ? { claims: claimsOf(request, decision, policy) } : {}) };
 }
 
 function questionOf(request: RequestApproval): DecisionRequest {
@@ -86,7 +86,8 @@ function unbound(request: RequestApproval, policy: Policy): Decision | undefined
 }
 
 /** What a grant says of an allowance: of a first approval, what would be composed first. */
-function claimsOf(request: RequestApproval, decision: Decision): Omit<GrantClaims, "token"> {
+function claimsOf(request: RequestApproval, decision: Decision, policy: Policy): Omit<GrantClaims, "token"> {
+  const reads = policy.requestTypes.get(request.type)?.reads ?? [];
   const [option] = decision.options;
   const dataProviders = decision.providers.filter((p) => p.allowed).map((p) => p.party);
   // Of those that were left out nothing need stay as it is.
@@ -99,6 +100,10 @@ function claimsOf(request: RequestApproval, decision: Decision): Omit<GrantClaim
     archetype: option?.archetype ?? "",
     dataProviders,
     computeProviders: option?.computeProviders ?? [],
+    dataSets: reads.map(({ dataSet }) => dataSet),
+    columns: Object.fromEntries(
+      reads.flatMap(({ dataSet, columns }) => (columns === undefined ? [] : [[dataSet, columns]])),
+    ),
     agreements: Object.fromEntries(
       Object.entries(decision.agreements).filter(([party]) => taking.has(party)),
     ),

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { Bus } from "../platform/bus.js";
-import { baseConfig, busOptions, readConfig } from "../platform/config.js";
+import { baseConfig, busOptions, readConfig, storeOptions } from "../platform/config.js";
 import { createHttp, runService } from "../platform/health.js";
 import { Store } from "../platform/store.js";
 import { Audit } from "./audit.js";
@@ -12,7 +12,7 @@ runService("policy-enforcer", async ({ log }) => {
   const metrics = createMetrics();
   const [bus, store] = await Promise.all([
     Bus.connect(busOptions(config)),
-    Store.connect({ endpoint: config.ETCD_ENDPOINT, log }),
+    Store.connect({ ...storeOptions(config), log }),
   ]);
   let enforcer: Enforcer | undefined;
   const audit = new Audit({ folder: config.AUDIT_FOLDER, enforcer: config.SERVICE_NAME, store, log });

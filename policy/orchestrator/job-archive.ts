@@ -59,15 +59,15 @@ export class JobArchive {
 
   /** Jobs that were running when the last orchestrator ended, of those in the store now. */
   async interrupted(): Promise<readonly string[]> {
-    const { entries } = await this.#store.list<unknown>(KEY.jobPrefix);
-    const open = new Set<string>();
-    const ended = new Set<string>();
-    for (const { key } of entries) {
-      const [job = "", kind] = key.slice(KEY.jobPrefix.length).split("/");
-      if (kind === "end") ended.add(job);
-      else if (kind === "rounds") open.add(job);
-    }
-    return [...open].filter((job) => !ended.has(job) && isJobId(job));
+    const [rounds, jobs] = await Promise.all([
+      this.#store.list<unknown>(KEY.roundsPrefix),
+      this.#store.list<unknown>(KEY.jobPrefix),
+    ]);
+    const open = new Set(
+      rounds.entries.map(({ key }) => key.slice(KEY.roundsPrefix.length).split("/")[0] ?? ""),
+    );
+    const keys = new Set(jobs.entries.map(({ key }) => key));
+    return [...open].filter((job) => !keys.has(KEY.jobEnd(job)) && isJobId(job));
   }
 
   /** Writes a job's end, without its result: that has been told to the one who asked. */

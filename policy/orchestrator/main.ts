@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { Bus } from "../platform/bus.js";
-import { baseConfig, busOptions, readConfig, secretFile } from "../platform/config.js";
+import { baseConfig, busOptions, readConfig, secretFile, storeOptions } from "../platform/config.js";
 import { runService } from "../platform/health.js";
 import { Store } from "../platform/store.js";
 import { usersConfig, usersFrom } from "../users/config.js";
@@ -19,7 +19,7 @@ runService("orchestrator", async ({ log }) => {
   const config = readConfig(configuration);
   const [bus, store] = await Promise.all([
     Bus.connect(busOptions(config)),
-    Store.connect({ endpoint: config.ETCD_ENDPOINT, log }),
+    Store.connect({ ...storeOptions(config), log }),
   ]);
   const orchestrator = await startOrchestrator({ bus, store, log, stepDeadline: config.STEP_SECONDS * 1000 });
   const http = createApi({

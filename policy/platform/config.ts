@@ -2,6 +2,7 @@ import { readFileSync, statSync } from "node:fs";
 import { z } from "zod";
 import { CodedError, type Problem } from "../contract/problem.js";
 import type { BusOptions } from "./bus.js";
+import type { StoreOptions } from "./store.js";
 
 /** The environment of a service is incomplete or wrong: `CFG-INVALID`, with all problems at once. */
 export class ConfigError extends CodedError {
@@ -54,6 +55,9 @@ export const baseConfig = {
   AMQP_PASSWORD_FILE: secretFile,
   /** `host:port` */
   ETCD_ENDPOINT: z.string().regex(/^[^\s/]+:\d+$/, "must be host:port"),
+  /** Absent, with its password: the store asks nobody who they are. */
+  ETCD_USER: z.string().min(1).optional(),
+  ETCD_PASSWORD_FILE: secretFile.optional(),
   HTTP_HOST: z.string().min(1).default("127.0.0.1"),
   HTTP_PORT: port,
   LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "fatal"]).default("info"),
@@ -77,6 +81,26 @@ export function readConfig<S extends z.ZodObject>(
       message: issue.message,
     })),
   );
+}
+
+/**
+ * The store's part of a service's environment.
+ *
+ * @throws {@link ConfigError} for a user without a password, or the other way round
+ */
+export function storeOptions({
+  ETCD_ENDPOINT: endpoint,
+  ETCD_USER: user,
+  ETCD_PASSWORD_FILE: password,
+}: {
+  readonly ETCD_ENDPOINT: string;
+  readonly ETCD_USER?: string | undefined;
+  readonly ETCD_PASSWORD_FILE?: string | undefined;
+}): Pick<StoreOptions, "endpoint" | "login"> {
+  if (user !== undefined && password !== undefined) return { endpoint, login: { user, password } };
+  if (user === undefined && password === undefined) return { endpoint };
+  const path = user === undefined ? "ETCD_USER" : "ETCD_PASSWORD_FILE";
+  throw new ConfigError([{ code: "CFG-INVALID", path, message: "a user and its password come together" }]);
 }
 
 /** The broker's part of a service's environment. */

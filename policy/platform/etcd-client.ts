@@ -37,6 +37,7 @@ export const ETCD = {
   leaseRevoke: method("Lease/LeaseRevoke", pb.LeaseRevokeRequest, pb.LeaseRevokeResponse),
   leaseKeepAlive: method("Lease/LeaseKeepAlive", pb.LeaseKeepAliveRequest, pb.LeaseKeepAliveResponse),
   watch: method("Watch/Watch", pb.WatchRequest, pb.WatchResponse),
+  authenticate: method("Auth/Authenticate", pb.AuthenticateRequest, pb.AuthenticateResponse),
 } as const;
 
 const CALL_TIMEOUT_MS = 5_000;
@@ -44,16 +45,41 @@ const CALL_TIMEOUT_MS = 5_000;
 const RETRY_MS = 10_000;
 const RETRY_PAUSE_MS = { least: 50, most: 500 };
 
-const METADATA = new Metadata();
+const NOBODY = new Metadata();
+/** Of one call. A change of the store's users while it is under way makes a token stale once, a restart once more. */
+const MOST_RENEWALS = 4;
 
-/** etcd's gRPC API: unary calls that live through a restart of the store, and raw streams. */
+// etcd gives all of these the same status, or another in each release, so its words tell them apart.
+const NO_USER = /user name is empty/;
+const BAD_LOGIN = /authentication failed|authentication is not enabled/;
+const OLD_RIGHTS = /revision (of auth store|in header) is old/;
+
+/** Whether a call would be taken with a new token. */
+function isStale(error: unknown): boolean {
+  const { code, details = "" } = error as Partial<ServiceError>;
+  return code === status.UNAUTHENTICATED || OLD_RIGHTS.test(details) || NO_USER.test(details);
+}
+
+/** Who calls. */
+export interface Login {
+  readonly user: string;
+  readonly password: string;
+}
+
+/**
+ * etcd's gRPC API: unary calls that live through a restart of the store, and raw streams. With a login every call bears a token, which etcd forgets
+ * when it restarts and five minutes after its last use: then a new one is got.
+ */
 export class EtcdClient {
   readonly endpoint: string;
   readonly #client: Client;
+  readonly #login: Login | undefined;
+  #session: Promise<Metadata> | undefined;
   #closed = false;
 
-  constructor(endpoint: string) {
+  constructor(endpoint: string, login?: Login) {
     this.endpoint = endpoint;
+    this.#login = login;
     this.#client = new Client(endpoint, credentials.createInsecure(), {
       // gRPC's own pauses go up to two minutes; a store beside us is back within seconds.
       "grpc.initial_reconnect_backoff_ms": 100,
@@ -76,7 +102,7 @@ export class EtcdClient {
    * Calls, again and again for 10 s while the store is unavailable.
    *
    * @param options - `onRetry` is told before each further attempt: an earlier one may have reached the store
-   * @throws {@link CodedError} `STO-UNREACHABLE`, `STO-TIMEOUT`, `STO-COMPACTED`, `STO-FAILED`
+   * @throws {@link CodedError} `STO-UNREACHABLE`, `STO-TIMEOUT`, `STO-COMPACTED`, `STO-LOGIN`, `STO-DENIED`, `STO-FAILED`
    */
   async call<Q, A>(
     method: Method<Q, A>,
@@ -84,26 +110,40 @@ export class EtcdClient {
     options: { readonly retryMs?: number; readonly onRetry?: () => void } = {},
   ): Promise<A> {
     const deadline = performance.now() + (options.retryMs ?? RETRY_MS);
-    for (let pause = RETRY_PAUSE_MS.least; ; pause = Math.min(2 * pause, RETRY_PAUSE_MS.most)) {
+    let renewals = 0;
+    for (let pause = RETRY_PAUSE_MS.least; ; ) {
       try {
-        return await this.#once(method, request);
+        return await this.#once(method, request, await this.#metadata());
       } catch (error) {
+        // Refused before anything was done, so this attempt does not count.
+        if (this.#login !== undefined && isStale(error) && renewals < MOST_RENEWALS) {
+          renewals += 1;
+          this.logInAgain();
+          continue;
+        }
         const again = (error as ServiceError).code === status.UNAVAILABLE && !this.#closed;
         if (!again || performance.now() + pause > deadline) throw this.problem(error);
         options.onRetry?.();
         await sleep(pause);
+        pause = Math.min(2 * pause, RETRY_PAUSE_MS.most);
       }
     }
   }
 
-  stream<Q, A>(method: Method<Q, A>): ClientDuplexStream<Q, A> {
+  /** @throws as {@link call}: the login may fail */
+  async stream<Q, A>(method: Method<Q, A>): Promise<ClientDuplexStream<Q, A>> {
     return this.#client.makeBidiStreamRequest(
       method.path,
       serializer(method.request),
       method.answer.decode,
-      METADATA,
+      await this.#metadata(),
       {},
     );
+  }
+
+  /** Forgets the token, which etcd does not know any more. */
+  logInAgain(): void {
+    this.#session = undefined;
   }
 
   close(): void {
@@ -132,12 +172,47 @@ export class EtcdClient {
         `the store did not answer within ${CALL_TIMEOUT_MS / 1000} s`,
         "look at the store's log; is its disk slow or full?",
       );
+    if (code === status.PERMISSION_DENIED)
+      return make(
+        "STO-DENIED",
+        `the store does not let ${this.#login?.user ?? "nobody"} do that (${text})`,
+        "run `up`, which gives each service its rights",
+      );
+    if (NO_USER.test(text))
+      return make(
+        "STO-DENIED",
+        "the store does nothing for callers without a user",
+        "set ETCD_USER and ETCD_PASSWORD_FILE",
+      );
+    if (BAD_LOGIN.test(text))
+      return make(
+        "STO-LOGIN",
+        `the store does not take ${this.#login?.user ?? "nobody"} as a user (${text})`,
+        "run `up`, which makes the store's users",
+      );
     if (code === status.OUT_OF_RANGE)
       return make("STO-COMPACTED", `that history is compacted away (${text})`, "read from a later revision");
     return make("STO-FAILED", `the store refused a call (${text})`, "look at the store's log");
   }
 
-  #once<Q, A>(method: Method<Q, A>, request: Q): Promise<A> {
+  #metadata(): Promise<Metadata> {
+    if (this.#login === undefined) return Promise.resolve(NOBODY);
+    if (this.#session !== undefined) return this.#session;
+    const { user, password } = this.#login;
+    const session = this.#once(ETCD.authenticate, { name: user, password }, NOBODY).then(({ token }) => {
+      const metadata = new Metadata();
+      metadata.set("token", token);
+      return metadata;
+    });
+    this.#session = session;
+    // Not kept: the next call tries again. Told to who asked.
+    session.catch(() => {
+      if (this.#session === session) this.#session = undefined;
+    });
+    return session;
+  }
+
+  #once<Q, A>(method: Method<Q, A>, request: Q, metadata: Metadata): Promise<A> {
     const options: CallOptions = { deadline: Date.now() + CALL_TIMEOUT_MS };
     return new Promise((resolve, reject) => {
       this.#client.makeUnaryRequest(
@@ -145,7 +220,7 @@ export class EtcdClient {
         serializer(method.request),
         method.answer.decode,
         request,
-        METADATA,
+        metadata,
         options,
         (error, answer) => {
           if (error !== null) reject(error);

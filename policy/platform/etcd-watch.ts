@@ -9,16 +9,16 @@ import { ETCD, type EtcdClient } from "./etcd-client.js";
  *
  * @throws {@link CodedError} `STO-COMPACTED` when the revision is compacted away, `STO-REWOUND` when the store has not come so far; gRPC's error when the stream breaks
  */
-export function watchFrom(
+export async function watchFrom(
   client: EtcdClient,
   range: { readonly key: Uint8Array; readonly rangeEnd: Uint8Array },
   revision: number,
   signal: AbortSignal,
   onEvents: (events: readonly Event[]) => void,
 ): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve, reject) => {
-    const stream: ClientDuplexStream<WatchRequest, WatchResponse> = client.stream(ETCD.watch);
+  if (signal.aborted) return;
+  const stream: ClientDuplexStream<WatchRequest, WatchResponse> = await client.stream(ETCD.watch);
+  await new Promise<void>((resolve, reject) => {
     const end = (error?: unknown) => {
       signal.removeEventListener("abort", abort);
       stream.cancel();
@@ -32,6 +32,7 @@ export function watchFrom(
     stream.on("data", (answer: WatchResponse) => {
       if (signal.aborted) return;
       try {
+        if (answer.created && answer.canceled) return end(denied(client, answer));
         if (answer.created && (answer.header?.revision ?? 0) < revision - 1)
           return end(rewound(client, revision));
         if (answer.events.length > 0) onEvents(answer.events);
@@ -40,7 +41,19 @@ export function watchFrom(
         end(error);
       }
     });
+    if (signal.aborted) return abort();
     stream.write({ createRequest: { ...range, startRevision: revision, progressNotify: false } });
+  });
+}
+
+/** etcd says the same of a right that is not there and of a token that it has forgotten. */
+function denied(client: EtcdClient, { cancelReason }: WatchResponse): CodedError {
+  client.logInAgain();
+  return new CodedError({
+    code: "STO-DENIED",
+    path: client.endpoint,
+    message: `the store refused a watch (${cancelReason})`,
+    remedy: "run `up`, which gives each service its rights",
   });
 }
 

@@ -62,45 +62,67 @@ export class GrantSigner {
   }
 }
 
+/** Finds the key of a grant. Throws `AGT-GRANT-KEY` for one that is not known. */
+export type KeyOf = (kid: string) => KeyObject | Promise<KeyObject>;
+
+/**
+ * The claims of a grant whose signature and time are right. Whether they fit what is asked is the caller's question.
+ *
+ * @param grace - seconds after its time in which it is still taken: its round may last longer than it
+ * @throws {@link CodedError} `AGT-GRANT-INVALID` (malformed or badly signed), `AGT-GRANT-EXPIRED`, `AGT-GRANT-KEY` (no enforcer has such a key)
+ */
+export async function readGrant(
+  token: string,
+  keyOf: KeyOf,
+  now: number = Date.now(),
+  grace = 0,
+): Promise<SignedClaims> {
+  const [header, payload, signature, ...rest] = token.length > MAX_TOKEN_LENGTH ? [] : token.split(".");
+  if (header === undefined || payload === undefined || signature === undefined || rest.length > 0)
+    throw invalid("it is not a compact JWT");
+  const { alg, kid } = parse(header);
+  // The algorithm is ours to say, not the token's.
+  if (alg !== "EdDSA" || typeof kid !== "string" || !/^[\w-]{43}$/.test(kid))
+    throw invalid("its header names no EdDSA key");
+  const key = await keyOf(kid);
+  if (!verify(null, Buffer.from(`${header}.${payload}`), key, Buffer.from(signature, "base64url")))
+    throw invalid("its signature is wrong");
+  const claims = asClaims(parse(payload));
+  const seconds = now / 1000;
+  if (seconds > claims.exp + LEEWAY_SECONDS + grace)
+    throw problem("AGT-GRANT-EXPIRED", `the grant has expired ${Math.ceil(seconds - claims.exp)} s ago`);
+  if (seconds < claims.iat - LEEWAY_SECONDS)
+    throw problem("AGT-GRANT-EXPIRED", "the grant is from the future: do the hosts' clocks agree?");
+  return claims;
+}
+
 /** Verifies grants with the enforcers' public keys, as the store holds them. */
 export class GrantVerifier {
   readonly #store: Store;
   readonly #keys: Mirror<GrantKey>;
-  readonly #imported = new Map<string, KeyObject>();
+  readonly #known = new Map<string, { readonly jwk: GrantKey; readonly key: KeyObject }>();
+  readonly #onKeys: (keys: readonly GrantKey[]) => void;
 
-  private constructor(store: Store, keys: Mirror<GrantKey>) {
+  private constructor(store: Store, keys: Mirror<GrantKey>, onKeys: (keys: readonly GrantKey[]) => void) {
     this.#store = store;
     this.#keys = keys;
-    keys.onChange((change) => this.#imported.delete(change.key));
+    this.#onKeys = onKeys;
+    keys.onChange((change) => {
+      if (this.#known.delete(change.key)) this.#tell();
+    });
   }
 
-  static async open(store: Store): Promise<GrantVerifier> {
-    return new GrantVerifier(store, await store.mirror<GrantKey>(KEY.grantKeyPrefix));
+  /** @param onKeys - told the keys that grants are verified with, before the first grant of each is taken */
+  static async open(
+    store: Store,
+    onKeys: (keys: readonly GrantKey[]) => void = () => {},
+  ): Promise<GrantVerifier> {
+    return new GrantVerifier(store, await store.mirror<GrantKey>(KEY.grantKeyPrefix), onKeys);
   }
 
-  /**
-   * The claims of a grant whose signature and time are right. Whether they fit what is asked is the caller's question.
-   *
-   * @throws {@link CodedError} `AGT-GRANT-INVALID` (malformed or badly signed), `AGT-GRANT-EXPIRED`, `AGT-GRANT-KEY` (no enforcer has such a key)
-   */
-  async verify(token: string, now = Date.now()): Promise<SignedClaims> {
-    const [header, payload, signature, ...rest] = token.length > MAX_TOKEN_LENGTH ? [] : token.split(".");
-    if (header === undefined || payload === undefined || signature === undefined || rest.length > 0)
-      throw invalid("it is not a compact JWT");
-    const { alg, kid } = parse(header);
-    // The algorithm is ours to say, not the token's.
-    if (alg !== "EdDSA" || typeof kid !== "string" || !/^[\w-]{43}$/.test(kid))
-      throw invalid("its header names no EdDSA key");
-    const key = await this.#key(kid);
-    if (!verify(null, Buffer.from(`${header}.${payload}`), key, Buffer.from(signature, "base64url")))
-      throw invalid("its signature is wrong");
-    const claims = asClaims(parse(payload));
-    const seconds = now / 1000;
-    if (seconds > claims.exp + LEEWAY_SECONDS)
-      throw problem("AGT-GRANT-EXPIRED", `the grant has expired ${Math.ceil(seconds - claims.exp)} s ago`);
-    if (seconds < claims.iat - LEEWAY_SECONDS)
-      throw problem("AGT-GRANT-EXPIRED", "the grant is from the future: do the hosts' clocks agree?");
-    return claims;
+  /** @throws as {@link readGrant} */
+  verify(token: string, now = Date.now()): Promise<SignedClaims> {
+    return readGrant(token, (kid) => this.#key(kid), now);
   }
 
   async close(): Promise<void> {
@@ -109,18 +131,27 @@ export class GrantVerifier {
 
   async #key(kid: string): Promise<KeyObject> {
     const path = KEY.grantKey(kid);
-    const known = this.#imported.get(path);
-    if (known !== undefined) return known;
+    const known = this.#known.get(path);
+    if (known !== undefined) return known.key;
     // A key is written before its first grant, but this mirror may not have heard of it yet.
     const jwk = this.#keys.get(path)?.value ?? (await this.#store.get<GrantKey>(path))?.value;
-    if (jwk === undefined) throw problem("AGT-GRANT-KEY", `no policy enforcer has signing key ${kid}`);
+    if (jwk === undefined) throw unknownKey(kid);
     const key = importKey(jwk);
-    this.#imported.set(path, key);
+    this.#known.set(path, { jwk: { ...jwk, kid }, key });
+    this.#tell();
     return key;
+  }
+
+  #tell(): void {
+    this.#onKeys(Array.from(this.#known.values(), ({ jwk }) => jwk));
   }
 }
 
-function importKey({ x }: GrantKey): KeyObject {
+export const unknownKey = (kid: string): CodedError =>
+  problem("AGT-GRANT-KEY", `no policy enforcer has signing key ${kid}`);
+
+/** @throws {@link CodedError} `AGT-GRANT-KEY` for what is no Ed25519 key */
+export function importKey({ x }: GrantKey): KeyObject {
   try {
     return createPublicKey({ key: { kty: "OKP", crv: "Ed25519", x }, format: "jwk" });
   } catch (error) {
@@ -150,7 +181,7 @@ function parse(text: string): Record<string, unknown> {
 }
 
 function asClaims(claims: Record<string, unknown>): SignedClaims {
-  const { iss, agreements, dataProviders, computeProviders } = claims;
+  const { iss, agreements, dataProviders, computeProviders, dataSets, columns } = claims;
   const texts = [claims.sub, claims.job, claims.requestType, claims.archetype, claims.jti];
   const numbers = [claims.iat, claims.exp, claims.round, claims.token];
   const right =
@@ -159,11 +190,17 @@ function asClaims(claims: Record<string, unknown>): SignedClaims {
     numbers.every((n) => Number.isSafeInteger(n)) &&
     isNames(dataProviders) &&
     isNames(computeProviders) &&
-    typeof agreements === "object" &&
-    agreements !== null &&
+    isNames(dataSets) &&
+    isRecord(columns) &&
+    Object.values(columns).every(isNames) &&
+    isRecord(agreements) &&
     Object.values(agreements).every((r) => Number.isSafeInteger(r));
   if (!right) throw invalid("a claim is missing or of the wrong kind");
   return claims as unknown as SignedClaims;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function isNames(value: unknown): value is string[] {

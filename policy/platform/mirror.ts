@@ -50,7 +50,9 @@ interface Waiter {
 
 export class EtcdMirror<T> implements Mirror<T> {
   readonly #client: EtcdClient;
+  /** Of the keys, or the one key. */
   readonly #prefix: string;
+  readonly #rangeEnd: Uint8Array;
   readonly #log: Logger;
   readonly #entries = new Map<string, Entry<T>>();
   /** Mod revision of every key there, also of those whose value is not JSON. */
@@ -64,14 +66,16 @@ export class EtcdMirror<T> implements Mirror<T> {
   #watched = 0;
   #running: Promise<void> = Promise.resolve();
 
-  private constructor(client: EtcdClient, prefix: string, log: Logger) {
+  private constructor(client: EtcdClient, prefix: string, log: Logger, one: boolean) {
     this.#client = client;
     this.#prefix = prefix;
+    this.#rangeEnd = one ? new Uint8Array() : rangeEnd(prefix);
     this.#log = log;
   }
 
-  static async open<T>(client: EtcdClient, prefix: string, log: Logger): Promise<EtcdMirror<T>> {
-    const mirror = new EtcdMirror<T>(client, prefix, log);
+  /** @param one - the key alone, not all that begin with it */
+  static async open<T>(client: EtcdClient, prefix: string, log: Logger, one = false): Promise<EtcdMirror<T>> {
+    const mirror = new EtcdMirror<T>(client, prefix, log, one);
     await mirror.#load();
     mirror.#running = mirror.#follow();
     return mirror;
@@ -150,7 +154,7 @@ export class EtcdMirror<T> implements Mirror<T> {
   #range() {
     return {
       key: utf8(this.#prefix),
-      rangeEnd: rangeEnd(this.#prefix),
+      rangeEnd: this.#rangeEnd,
       limit: 0,
       revision: 0,
       keysOnly: false,
@@ -191,7 +195,7 @@ export class EtcdMirror<T> implements Mirror<T> {
     let pause: number = RETRY_MS.least;
     while (!signal.aborted) {
       try {
-        const range = { key: utf8(this.#prefix), rangeEnd: rangeEnd(this.#prefix) };
+        const range = { key: utf8(this.#prefix), rangeEnd: this.#rangeEnd };
         await watchFrom(this.#client, range, this.#watched + 1, signal, (events) => {
           pause = RETRY_MS.least;
           this.#apply(events);

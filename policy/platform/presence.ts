@@ -72,17 +72,17 @@ async function putUnderLease(
 }
 
 /** Resolves when the lease is no more or the signal comes; rejects when the stream breaks. */
-function keepAlive(
+async function keepAlive(
   client: EtcdClient,
   lease: number,
   ttlSeconds: number,
   signal: AbortSignal,
 ): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve, reject) => {
-    const stream: ClientDuplexStream<LeaseKeepAliveRequest, LeaseKeepAliveResponse> = client.stream(
-      ETCD.leaseKeepAlive,
-    );
+  if (signal.aborted) return;
+  const stream: ClientDuplexStream<LeaseKeepAliveRequest, LeaseKeepAliveResponse> = await client.stream(
+    ETCD.leaseKeepAlive,
+  );
+  await new Promise<void>((resolve, reject) => {
     const beat = () => stream.write({ ID: lease });
     const timer = setInterval(beat, (ttlSeconds * 1000) / 3);
     const end = (error?: unknown) => {
@@ -99,6 +99,7 @@ function keepAlive(
     stream.on("data", (answer: LeaseKeepAliveResponse) => {
       if (answer.TTL <= 0) end();
     });
+    if (signal.aborted) return abort();
     beat();
   });
 }

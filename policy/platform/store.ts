@@ -6,8 +6,9 @@ import {
   type RequestOp,
   type TxnResponse,
 } from "../contract/generated/etcd.js";
+import { KEY } from "../contract/names.js";
 import { CodedError } from "../contract/problem.js";
-import { ETCD, EtcdClient, rangeEnd, text, utf8 } from "./etcd-client.js";
+import { ETCD, EtcdClient, type Login, rangeEnd, text, utf8 } from "./etcd-client.js";
 import { watchFrom } from "./etcd-watch.js";
 import { createLogger, type Logger } from "./log.js";
 import { type Change, type Entry, EtcdMirror, type Mirror } from "./mirror.js";
@@ -19,6 +20,8 @@ export type { Presence, PresenceOptions } from "./presence.js";
 export interface StoreOptions {
   /** `host:port` */
   readonly endpoint: string;
+  /** Absent: the store asks nobody who they are. */
+  readonly login?: Login;
   readonly log?: Logger;
 }
 
@@ -51,9 +54,9 @@ export class Store {
     this.#log = log;
   }
 
-  /** @throws {@link CodedError} `STO-UNREACHABLE` when the store does not answer within 30 s */
+  /** @throws {@link CodedError} `STO-UNREACHABLE` when the store does not answer within 30 s; `STO-LOGIN` */
   static async connect(options: StoreOptions): Promise<Store> {
-    const client = new EtcdClient(options.endpoint);
+    const client = new EtcdClient(options.endpoint, options.login);
     const deadline = performance.now() + PATIENCE_MS;
     try {
       // A store that just came up may still elect its leader, which shows as a timeout.
@@ -61,7 +64,7 @@ export class Store {
         try {
           await client.call(
             ETCD.range,
-            { key: utf8("/"), rangeEnd: new Uint8Array(), limit: 1, revision: 0, keysOnly: true },
+            { key: utf8(KEY.root), rangeEnd: new Uint8Array(), limit: 1, revision: 0, keysOnly: true },
             { retryMs: deadline - performance.now() },
           );
           break;
@@ -177,6 +180,11 @@ export class Store {
     return this.#keep(await EtcdMirror.open<T>(this.#client, prefix, this.#log));
   }
 
+  /** The same for one key. */
+  async mirrorKey<T>(key: string): Promise<Mirror<T>> {
+    return this.#keep(await EtcdMirror.open<T>(this.#client, key, this.#log, true));
+  }
+
   /** A key under a lease that is kept alive: written again when lost, gone `ttlSeconds` after a crash. */
   async presence(
     key: string,
@@ -196,7 +204,7 @@ export class Store {
     const now =
       (
         await this.#client.call(ETCD.range, {
-          key: utf8("/"),
+          key: utf8(KEY.root),
           rangeEnd: new Uint8Array(),
           limit: 1,
           revision: 0,

@@ -164,3 +164,5 @@ export const answerPath = (job: string, round: number, step: string, from: strin
 /** The same as a route of the HTTP server. */
 export const ANSWER_ROUTE = "/api/v1/jobs/:job/rounds/:round/steps/:step/answers/:from";
 export const ANSWER_TYPE = "application/x-protobuf";
+/** By this the taker knows whose an answer is (policy/agent/sender.ts). */
+export const SENDER_HEADER = "dynamos-sender";

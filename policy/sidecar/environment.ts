@@ -12,6 +12,8 @@ const schema = z.object({
   JOB_QUEUE: z.string().min(1),
   DATA_STEWARD_NAME: z.string().min(1),
   DATA_FOLDER: z.string().min(1),
+  GRANT_KEYS_FILE: z.string().min(1),
+  ROUND_SECONDS: z.coerce.number().positive(),
 });
 
 /** @throws ConfigError naming every variable that is missing or wrong */

@@ -19,7 +19,7 @@ export interface Identity {
 export function readStep(
   message: MicroserviceCommunication,
   { job, steward, dataFolder }: Identity,
-): StepInput {
+): Omit<StepInput, "dataSets" | "columns"> {
   const { step = "", role = "" } = message.metadata;
   const round = Number(message.metadata.round ?? "1");
   if (step === "" || !Number.isSafeInteger(round) || round < 1)
@@ -47,7 +47,7 @@ export function answerStep(
   message: MicroserviceCommunication,
   { output, problem, computeMs }: StepResult,
 ): Draft<MicroserviceCommunication> {
-  const metadata = { ...message.metadata, computeMs: computeMs.toFixed(3) };
+  const metadata = { ...ofStep(message), computeMs: computeMs.toFixed(3) };
   if (problem !== undefined) return answerProblem(message, problem, metadata);
   try {
     return {
@@ -60,11 +60,16 @@ export function answerStep(
   }
 }
 
+/** What an answer bears of its message: the grant is not sent back. */
+function ofStep({ metadata: { grant: _grant, ...rest } }: MicroserviceCommunication): Record<string, string> {
+  return rest;
+}
+
 /** An answer that says what went wrong. */
 export function answerProblem(
   message: MicroserviceCommunication,
   problem: Problem,
-  metadata: Readonly<Record<string, string>> = message.metadata,
+  metadata: Readonly<Record<string, string>> = ofStep(message),
 ): Draft<MicroserviceCommunication> {
   return answerTo(message, { ...metadata, error: JSON.stringify(problem) });
 }

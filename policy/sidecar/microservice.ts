@@ -1,6 +1,7 @@
 import { MESSAGE } from "../contract/names.js";
 import { decode, encode, type MicroserviceCommunication } from "../contract/wire.js";
 import type { Logger } from "../platform/log.js";
+import type { GrantCheck } from "./grant-check.js";
 import type { Ledger } from "./ledger.js";
 import { answerProblem, answerStep, answerTo, failureOf, type Identity, readStep } from "./messages.js";
 
@@ -20,11 +21,13 @@ export interface Reply {
 export class Microservice {
   readonly #ledger: Ledger;
   readonly #identity: Identity;
+  readonly #grants: Pick<GrantCheck, "check">;
   readonly #log: Logger;
 
-  constructor(ledger: Ledger, identity: Identity, log: Logger) {
+  constructor(ledger: Ledger, identity: Identity, grants: Pick<GrantCheck, "check">, log: Logger) {
     this.#ledger = ledger;
     this.#identity = identity;
+    this.#grants = grants;
     this.#log = log;
   }
 
@@ -43,7 +46,9 @@ export class Microservice {
     if (message.requestType === "ping" || message.requestType === "shutdownRequest")
       return answerTo(message, message.metadata);
     try {
-      const result = await this.#ledger.work(readStep(message, this.#identity));
+      const step = readStep(message, this.#identity);
+      const { dataSets, columns } = await this.#grants.check(message, step);
+      const result = await this.#ledger.work({ ...step, dataSets, columns });
       if (result.problem !== undefined)
         this.#log.error({ ...result.problem, message: undefined }, result.problem.message);
       return answerStep(message, result);

@@ -4,6 +4,7 @@ import { Bus, type Incoming, type Verdict } from "../platform/bus.js";
 import { busOptions } from "../platform/config.js";
 import { createLogger, type Logger, problemOf } from "../platform/log.js";
 import { readEnvironment } from "./environment.js";
+import { GrantCheck } from "./grant-check.js";
 import { Ledger } from "./ledger.js";
 import { Microservice, type Reply } from "./microservice.js";
 import { endWithParent, listenToParent } from "./parent.js";
@@ -45,7 +46,11 @@ async function start(handlers: Readonly<Record<string, Handler>>, log: Logger): 
     dataFolder: config.DATA_FOLDER,
   };
   const bus = await Bus.connect(busOptions(config));
-  const microservice = new Microservice(new Ledger(handlers), identity, log);
+  const grants = new GrantCheck(identity, {
+    keysFile: config.GRANT_KEYS_FILE,
+    roundSeconds: config.ROUND_SECONDS,
+  });
+  const microservice = new Microservice(new Ledger(handlers), identity, grants, log);
   listenToParent(microservice, log);
   await bus.consume(config.JOB_QUEUE, (incoming) => handle(microservice, bus, incoming, log), {
     prefetch: PREFETCH,

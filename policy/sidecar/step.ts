@@ -13,6 +13,10 @@ export interface StepInput {
   readonly steward: string;
   /** Folder of that party's data. */
   readonly dataFolder: string;
+  /** The data sets that the policy enforcer granted for this round: a handler must read no other. Empty where the request type names none. */
+  readonly dataSets: readonly string[];
+  /** Of these data sets only these columns. Of a data set that is not here: all. */
+  readonly columns: Readonly<Record<string, readonly string[]>>;
   readonly job: string;
   /** As what the party does this step: `dataProvider` or `computeProvider`. */
   readonly role: string;

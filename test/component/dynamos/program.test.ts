@@ -94,6 +94,7 @@ const named = (type: string, name: string): Registered => {
   return found;
 };
 const PROCESS = "pulumi-nodejs:dynamic/local:Process";
+const USERS = "pulumi-nodejs:dynamic/dynamos:StoreUsers";
 
 describe("the program", () => {
   it("makes the paper's stack", () => {
@@ -107,10 +108,11 @@ describe("the program", () => {
     expect(new Set(made.map((r) => `${r.type}::${r.name}`)).size).toBe(made.length);
   });
 
-  it("runs each agent after its own node, its broker user and the store, and on no other node", () => {
+  it("runs each agent after its own node, its users and the store, and on no other node", () => {
     const agent = named(PROCESS, "dev-clienttwo");
     expect(agent.dependencies).toEqual([
       "pulumi-nodejs:dynamic/dynamos:BrokerUser::dev-clienttwo",
+      "pulumi-nodejs:dynamic/dynamos:StoreUsers::dev-clienttwo",
       "pulumi-nodejs:dynamic/fabric:Node::dev-clienttwo",
       `${PROCESS}::dev-store`,
     ]);
@@ -121,9 +123,16 @@ describe("the program", () => {
     expect(named(PROCESS, "dev-broker").dependencies).toContain(`${PROCESS}::dev-epmd`);
     for (const service of ["orchestrator", "policy-enforcer", "api-gateway"]) {
       expect(named(PROCESS, `dev-${service}`).dependencies).toEqual(
-        expect.arrayContaining([`${PROCESS}::dev-broker`, `${PROCESS}::dev-store`]),
+        expect.arrayContaining([`${PROCESS}::dev-broker`, `${PROCESS}::dev-store`, `${USERS}::dev-store`]),
       );
     }
+  });
+
+  it("has the store ask who calls before anything calls, and an agent's user come and go by itself", () => {
+    expect(named(USERS, "dev-store").dependencies).toEqual([`${PROCESS}::dev-store`]);
+    const { dependencies, inputs } = named(USERS, "dev-clienttwo");
+    expect(dependencies).toEqual([`${USERS}::dev-store`]);
+    expect((inputs.rights as { user: string }[]).map((r) => r.user)).toEqual(["agent-clienttwo"]);
   });
 
   it("writes agreements after all that they name, through the orchestrator", () => {
@@ -153,6 +162,7 @@ describe("the program", () => {
     for (const r of [
       ...of("pulumi-nodejs:dynamic/dynamos:Agreement"),
       ...of("pulumi-nodejs:dynamic/dynamos:Document"),
+      ...of(USERS),
     ])
       expect(r.deletedWith).toBe(`${PROCESS}::dev-store`);
   });

@@ -7,7 +7,7 @@ import { PART_LIMITS, unpackParts } from "../../../policy/contract/parts.js";
 import type { MicroserviceCommunication } from "../../../policy/contract/wire.js";
 import { decode } from "../../../policy/contract/wire.js";
 import { GrantSigner } from "../../../policy/platform/grants.js";
-import { ANSWER_TYPE, answerPath } from "../../../policy/rounds/messages.js";
+import { ANSWER_TYPE, answerPath, SENDER_HEADER } from "../../../policy/rounds/messages.js";
 import { until } from "../../support/servers.js";
 import type { Market, OpenRound, RunningAgent } from "./market.js";
 import { agreement, openProbeMarket, relay, relayOf } from "./probe.js";
@@ -22,6 +22,7 @@ const servers: Server[] = [];
 beforeAll(async () => {
   market = await openProbeMarket();
   for (const name of [AGENT, PARTNER, "kappa"]) await market.store.put(KEY.agreement(name), agreement(name));
+  await market.publishKey(PARTNER);
   agent = await market.startAgent(AGENT);
 }, 120_000);
 
@@ -114,6 +115,32 @@ describe("what is handed over to an agent", () => {
     expect((await given(opened)).status).toBe(204);
   });
 
+  it("is refused when another agent of the round hands it over in its sender's name", async () => {
+    const opened = await toAgent();
+    await market.publishKey("kappa");
+    const answer = { step: "give", from: PARTNER, data: { n: 66 } };
+    for (const [forgery, code] of [
+      [{ ...answer, by: "kappa" }, "AGT-SENDER"],
+      [{ ...answer, by: AGENT }, "AGT-SENDER"],
+      [{ ...answer, headers: { [SENDER_HEADER]: "" } }, "AGT-SENDER"],
+      [{ ...answer, headers: { [SENDER_HEADER]: "A".repeat(38) } }, "AGT-SENDER"],
+    ] as const)
+      expect(await market.handOver(AGENT, opened, forgery)).toMatchObject({ status: 401, problem: { code } });
+    // None of it was kept: the step gets what its sender says.
+    const report = market.ticket(AGENT, opened, relay(["pass"]));
+    expect((await given(opened)).status).toBe(204);
+    expect((await report).data).toMatchObject({ got: { give: { [PARTNER]: { n: 1 } } } });
+  });
+
+  it("is refused, and tried again by its sender, while the sender's public key is not known", async () => {
+    const opened = await toAgent();
+    await market.store.delete(KEY.agentKey(PARTNER));
+    const refused = await market.handOver(AGENT, opened, { step: "give", from: PARTNER, data: { n: 1 } });
+    expect(refused).toMatchObject({ status: 401, problem: { code: "AGT-SENDER-KEY" } });
+    await market.publishKey(PARTNER);
+    await until("it is known", async () => (await given(opened)).status === 204);
+  });
+
   it("is taken once: a second copy changes nothing", async () => {
     const opened = await toAgent();
     await given(opened);
@@ -157,7 +184,7 @@ describe("what is handed over to an agent", () => {
     const next = await market.openRound(opened.job, 2, relayOf([PARTNER], AGENT));
     const agreements = await market.revisions([PARTNER]);
     const claims = { sub: "ada@uva.nl", archetype: "trainThroughClients", ...relayOf([PARTNER], AGENT) };
-    const forged = new GrantSigner().sign({ ...opened, agreements, ...claims });
+    const forged = new GrantSigner().sign({ ...opened, agreements, dataSets: [], columns: {}, ...claims });
     const expired = market.sign({ ...opened, agreements, ...claims }, Date.now() - 120_000);
     const wrong = { step: "give", from: PARTNER, data: { n: 666 } };
     const codeOf = async (...args: Parameters<Market["handOver"]>) => {

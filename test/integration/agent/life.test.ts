@@ -87,6 +87,7 @@ describe("a microservice", () => {
       "AMQP_USER",
       "DATA_FOLDER",
       "DATA_STEWARD_NAME",
+      "GRANT_KEYS_FILE",
       "HOME",
       "JOB_NAME",
       "JOB_QUEUE",
@@ -95,6 +96,7 @@ describe("a microservice", () => {
       "NODE_CHANNEL_FD",
       "NODE_CHANNEL_SERIALIZATION_MODE",
       "PATH",
+      "ROUND_SECONDS",
       "SERVICE_NAME",
       "TMPDIR",
     ];
@@ -165,7 +167,7 @@ describe("a microservice", () => {
       async () => (await market.store.get(KEY.agentJob("epsilon", "ada@uva.nl", opened.job))) === undefined,
     );
     expect(runs(pid)).toBe(false);
-    expect(readdirSync(brief.workFolder)).toEqual([]);
+    expect(readdirSync(brief.workFolder)).toEqual(["grant-keys.json"]);
     await brief.stop();
   }, 30_000);
 
@@ -257,7 +259,7 @@ describe("an agent", () => {
 
     const second = await market.startAgent("zeta");
     expect(runs(spinning)).toBe(false);
-    expect(readdirSync(second.workFolder)).toEqual([]);
+    expect(readdirSync(second.workFolder)).toEqual(["grant-keys.json"]);
     expect(await market.store.get(KEY.agentJob("zeta", "ada@uva.nl", opened.job))).toBeUndefined();
     const next = await market.openRound(opened.job, 2, claimsOf("zeta"));
     expect((await work(market, "zeta", next)).problem?.code).toBe("AGT-JOB-UNKNOWN");
@@ -273,7 +275,7 @@ describe("an agent", () => {
     await sleep(300); // any moment of the step will do
     expect(await agent.stop()).toBe(0);
     expect((await answer).problem?.code).toBe("JOB-ENDED");
-    expect(readdirSync(agent.workFolder)).toEqual([]);
+    expect(readdirSync(agent.workFolder)).toEqual(["grant-keys.json"]);
     expect((await market.store.list(KEY.agentJobPrefix(AGENT))).entries).toEqual([]);
     expect(await market.store.get(KEY.online(AGENT))).toBeUndefined();
   }, 30_000);

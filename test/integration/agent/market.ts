@@ -7,6 +7,8 @@ import { randomUUID } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Senders } from "../../../policy/agent/sender.js";
+import { agentKeyPair } from "../../../policy/contract/agent-key.js";
 import type { OnlineAgent } from "../../../policy/contract/documents.js";
 import type { GrantClaims } from "../../../policy/contract/grants.js";
 import { agentQueue, KEY, MESSAGE, ORCHESTRATOR_QUEUE } from "../../../policy/contract/names.js";
@@ -27,6 +29,7 @@ import {
   answerPath,
   encodeAnswer,
   encodeTicket,
+  SENDER_HEADER,
   type StepSpan,
 } from "../../../policy/rounds/messages.js";
 import { startBroker, startStore, type TestBroker, type TestStore, until } from "../../support/servers.js";
@@ -76,6 +79,8 @@ export interface TicketSpec {
 export interface AnswerSpec {
   readonly step: string;
   readonly from: string;
+  /** Whose key it bears the code of. Default: the sender's. */
+  readonly by?: string;
   readonly data?: Record<string, unknown>;
   readonly parts?: Parts;
   /** Instead of an answer. */
@@ -145,6 +150,7 @@ export class Market {
   }
 
   async startAgent(name: string, env: Record<string, string> = {}): Promise<RunningAgent> {
+    await this.publishKey(name);
     const workFolder = join(this.folder, name);
     mkdirSync(workFolder, { recursive: true });
     const child = spawn(process.execPath, [join(PROJECT, "dist/policy/agent/main.js")], {
@@ -161,6 +167,7 @@ export class Market {
         ETCD_ENDPOINT: this.server.endpoint,
         HTTP_PORT: "0",
         AGENT_NAME: name,
+        AGENT_KEY_FILE: this.#secretFile(name),
         EXPERIMENT_FOLDER: this.experiment,
         DATA_FOLDER: join(this.experiment, "data", name),
         WORK_FOLDER: workFolder,
@@ -193,6 +200,20 @@ export class Market {
     return agent;
   }
 
+  /** What an agent's key follows from; of one whose part the test plays as well. */
+  #secret = (agent: string): string => `the secret of ${agent}`;
+
+  #secretFile(agent: string): string {
+    const file = join(this.folder, `key-${agent}`);
+    writeFileSync(file, this.#secret(agent), { mode: 0o600 });
+    return file;
+  }
+
+  /** Puts an agent's public key into the store, as `up` does. */
+  async publishKey(agent: string): Promise<void> {
+    await this.store.put(KEY.agentKey(agent), agentKeyPair(this.#secret(agent)).publicKey);
+  }
+
   /** Composes a job at these agents; resolves when each has recorded it. */
   async compose(
     agents: readonly string[],
@@ -200,15 +221,7 @@ export class Market {
     job: string = `job-${randomUUID().slice(0, 8)}`,
   ): Promise<string> {
     for (const agent of agents) {
-      const body = encode.compositionRequest({
-        archetypeId: "trainThroughClients",
-        requestType,
-        role: "all",
-        user: USER,
-        dataProviders: agents,
-        destinationQueue: agentQueue(agent),
-        jobName: job,
-      });
+      const body = this.composition(agent, agents, requestType, job);
       await this.bus.publish(agentQueue(agent), MESSAGE.compositionRequest, body);
       await until(
         `${agent} composed ${job}`,
@@ -216,6 +229,18 @@ export class Market {
       );
     }
     return job;
+  }
+
+  composition(agent: string, agents: readonly string[], requestType: string, job: string): Uint8Array {
+    return encode.compositionRequest({
+      archetypeId: "trainThroughClients",
+      requestType,
+      role: "all",
+      user: USER,
+      dataProviders: agents,
+      destinationQueue: agentQueue(agent),
+      jobName: job,
+    });
   }
 
   /** Opens a round in one transaction, then grants it, as the enforcer does. */
@@ -229,7 +254,8 @@ export class Market {
     claims: Claims & Pick<GrantClaims, "job" | "round" | "token" | "agreements"> & Partial<GrantClaims>,
     now?: number,
   ): string {
-    return this.signer.sign({ sub: USER.userName, archetype: "trainThroughClients", ...claims }, now);
+    const common = { sub: USER.userName, archetype: "trainThroughClients", dataSets: [], columns: {} };
+    return this.signer.sign({ ...common, ...claims }, now);
   }
 
   async openRecord(job: string, round: number, agreements: Record<string, number>): Promise<number> {
@@ -280,16 +306,31 @@ export class Market {
   async handOver(
     to: string,
     { job, round, grant }: Pick<OpenRound, "job" | "round" | "grant">,
-    { step, from, data, parts = {}, body, headers }: AnswerSpec,
+    { step, from, by = from, data, parts = {}, body, headers }: AnswerSpec,
   ): Promise<{ readonly status: number; readonly problem: Problem | undefined }> {
     const address = (await this.store.get<OnlineAgent>(KEY.online(to)))?.value.dns;
+    const sent = body ?? new Uint8Array(encodeAnswer({ data, parts: viewParts(packParts(parts)) }));
+    const bytes = typeof sent === "string" ? Buffer.from(sent) : sent;
+    const code = this.#sendersOf(by, to).sign(to, { job, round, step, grant }, bytes);
     const answer = await fetch(`http://${address}${answerPath(job, round, step, from)}`, {
       method: "PUT",
-      headers: { authorization: `Bearer ${grant}`, "content-type": ANSWER_TYPE, ...headers },
-      body: body ?? new Uint8Array(encodeAnswer({ data, parts: viewParts(packParts(parts)) })),
+      headers: {
+        authorization: `Bearer ${grant}`,
+        "content-type": ANSWER_TYPE,
+        [SENDER_HEADER]: code,
+        ...headers,
+      },
+      body: sent,
     });
     const text = await answer.text();
     return { status: answer.status, problem: text === "" ? undefined : (JSON.parse(text) as Problem) };
+  }
+
+  #sendersOf(agent: string, to: string): Senders {
+    const value = agentKeyPair(this.#secret(to)).publicKey;
+    return new Senders(agent, this.#secret(agent), {
+      get: (key) => (key === KEY.agentKey(to) ? { key, value, revision: 1 } : undefined),
+    });
   }
 
   async shutdown(agent: string, job: string): Promise<void> {

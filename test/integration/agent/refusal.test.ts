@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { KEY } from "../../../policy/contract/names.js";
+import { agentQueue, KEY, MESSAGE } from "../../../policy/contract/names.js";
 import { GrantSigner } from "../../../policy/platform/grants.js";
 import { until } from "../../support/servers.js";
 import type { Market, OpenRound, Report, RunningAgent } from "./market.js";
@@ -33,6 +33,8 @@ describe("an agent refuses", () => {
       job: opened.job,
       round: 1,
       token: opened.token,
+      dataSets: [],
+      columns: {},
       agreements: await market.revisions([AGENT]),
       ...claimsOf(AGENT),
     });
@@ -111,6 +113,30 @@ describe("an agent refuses", () => {
     expect(code(await work(market, AGENT, second))).toBeUndefined();
     expect(code(await work(market, AGENT, first))).toBe("AGT-TOKEN-OLD");
   });
+
+  it("a grant that is used again: after the job's end, and after this agent's own restart", async () => {
+    const ended = await open(await compose());
+    expect(code(await work(market, AGENT, ended))).toBeUndefined();
+    await market.shutdown(AGENT, ended.job);
+    await market.bus.publish(
+      agentQueue(AGENT),
+      MESSAGE.compositionRequest,
+      market.composition(AGENT, [AGENT], "probe", ended.job),
+    );
+    expect(code(await work(market, AGENT, ended))).toBe("AGT-JOB-UNKNOWN");
+
+    const running = await market.startAgent("phi");
+    await market.store.put(KEY.agreement("phi"), agreement("phi"));
+    const job = await market.compose(["phi"], "probe");
+    const replayed = await market.openRound(job, 1, claimsOf("phi"));
+    expect(code(await work(market, "phi", replayed))).toBeUndefined();
+    await running.kill9();
+    await market.startAgent("phi");
+    await market.compose(["phi"], "probe", job);
+    expect(code(await work(market, "phi", replayed))).toBe("AGT-TOKEN-OLD");
+    // The same round asked of the enforcer again has the same token, so it stays over; the next one is new.
+    expect(code(await work(market, "phi", await market.openRound(job, 2, claimsOf("phi"))))).toBeUndefined();
+  }, 60_000);
 
   it("a job that was not composed, and a step the request type does not have", async () => {
     const stranger = await open("job-never-composed");

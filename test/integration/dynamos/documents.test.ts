@@ -9,6 +9,7 @@ import { readExperiment } from "../../../dynamos/experiment.js";
 import { coreServices, ENFORCER, GATEWAY, STORE } from "../../../dynamos/services.js";
 import { ensureSupervisor, shutdownStack } from "../../../infra/local/index.js";
 import type { Agreement } from "../../../policy/contract/documents.js";
+import { makeStoreUsers } from "../../support/store-users.js";
 
 type Props = Parameters<typeof provider.create>[0];
 type Outputs = Parameters<NonNullable<typeof provider.diff>>[1];
@@ -69,11 +70,19 @@ describe("an agreement's two writers", () => {
     return (await provider.create(props())).outs as Outputs;
   };
 
+  /** The services in their order, the store's users once it is there. */
+  const start = async (): Promise<void> => {
+    const supervisor = await ensureSupervisor(state, folder);
+    for (const spec of specs) {
+      const { ports } = await supervisor.put(spec);
+      if (spec.name === STORE) await makeStoreUsers(state, ports.client, specs);
+    }
+  };
+
   beforeAll(async () => {
     writeFileSync(join(folder, "Pulumi.yaml"), "name: x\nruntime: nodejs\n");
     process.chdir(folder);
-    const supervisor = await ensureSupervisor(state, folder);
-    for (const spec of specs) await supervisor.put(spec);
+    await start();
     await others();
   }, 120_000);
 
@@ -172,7 +181,7 @@ describe("an agreement's two writers", () => {
     const outs = await fresh();
     const supervisor = await ensureSupervisor(state, folder);
     await supervisor.remove(STORE);
-    for (const spec of specs) await supervisor.put(spec);
+    await start();
     await others();
     expect(await diff(outs, props())).toBe(true);
     await update(outs, props());

@@ -30,6 +30,8 @@ describe("grants", () => {
       archetype: "a",
       dataProviders: ["one"],
       computeProviders: ["one"],
+      dataSets: ["titanic"],
+      columns: { titanic: ["age"] },
       agreements: { one: 1 },
     };
     const token = signer.sign(claims);

@@ -86,7 +86,7 @@ describe("a federated training over real agents and microservices", () => {
     for (const party of PARTIES) await market.shutdown(party, job);
     for (const agent of agents) {
       expect(agent.log()).toContain("microservice ended");
-      expect(readdirSync(agent.workFolder)).toEqual([]);
+      expect(readdirSync(agent.workFolder)).toEqual(["grant-keys.json"]);
     }
     await expect(
       market.bus.publish(jobQueue(job, "server"), "microserviceCommunication", new Uint8Array()),
@@ -102,6 +102,6 @@ describe("a federated training over real agents and microservices", () => {
         `${party} ended`,
         async () => (await market.store.get(KEY.agentJob(party, "ada@uva.nl", job))) === undefined,
       );
-    for (const agent of agents) expect(readdirSync(agent.workFolder)).toEqual([]);
+    for (const agent of agents) expect(readdirSync(agent.workFolder)).toEqual(["grant-keys.json"]);
   }, 30_000);
 });

@@ -133,7 +133,7 @@ describe("messages", () => {
     expect(safeName("jake.jongejans-9ea2e074", "job")).toBe("jake.jongejans-9ea2e074");
   });
 
-  it("reach the microservice without the grant, with the role of the plan and the step's inputs", () => {
+  it("reach the microservice with the grant, with the role of the plan and the step's inputs", () => {
     const step = { name: "embed", service: "vflClient", role: "dataProvider", inputs: [] } as const;
     const parts = viewParts(packParts({ beta: Float64Array.of(1, 2) }));
     const body = forMicroservice(asked, step, { data: { a: { beta: { n: 1 } } }, parts }, "alpha-in", "c2");
@@ -143,6 +143,7 @@ describe("messages", () => {
       step: "embed",
       service: "vflClient",
       role: "dataProvider",
+      grant: asked.metadata.grant,
     });
     expect(passed.requestMetadata).toMatchObject({
       returnAddress: "alpha-in",

@@ -12,6 +12,8 @@ const grant: GrantClaims = {
   archetype: "computeToData",
   dataProviders: ["alpha"],
   computeProviders: ["beta"],
+  dataSets: [],
+  columns: {},
   agreements: { alpha: 1 },
 };
 const service: Microservice = {

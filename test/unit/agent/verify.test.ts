@@ -53,11 +53,14 @@ const honest: fc.Arbitrary<Case> = fc
       archetype: "any",
       dataProviders: [AGENT],
       computeProviders: computes ? [AGENT] : ["server"],
+      dataSets: [],
+      columns: {},
       agreements,
     };
     const evidence: Evidence = {
       agent: AGENT,
       newestRound: round,
+      since: token - 1,
       agreementHistory: history,
     };
     return { claim, grant, evidence };
@@ -95,6 +98,8 @@ describe("verifyRound", () => {
     ],
     ["AGT-TOKEN-UNKNOWN", (one) => ({ ...one, claim: { ...one.claim, token: Number.NaN } })],
     ["AGT-TOKEN-OLD", (one) => ({ ...one, evidence: { ...one.evidence, newestRound: one.claim.round + 1 } })],
+    // A grant that another run of this agent may have used.
+    ["AGT-TOKEN-OLD", (one) => ({ ...one, evidence: { ...one.evidence, since: one.claim.token } })],
     [
       "AGT-AGREEMENT-CHANGED",
       (one) => ({ ...one, grant: { ...one.grant, agreements: { [AGENT]: one.claim.token + 1 } } }),

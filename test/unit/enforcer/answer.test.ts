@@ -10,6 +10,7 @@ const agreement = (name: string): Agreement => ({
     ada: {
       ID: "1",
       requestTypes: ["train"],
+      dataSets: ["people", "trips"],
       allowedArchetypes: ["through", "toData"],
       allowedComputeProviders: ["s", "t"],
     },
@@ -24,7 +25,14 @@ const snapshot = {
       { name: "through", computeProvider: "other", resultRecipient: "requestor", weight: 1 },
       { name: "toData", computeProvider: "dataProvider", resultRecipient: "requestor", weight: 2 },
     ],
-    [{ name: "train", requiredServices: [] }],
+    [
+      {
+        name: "train",
+        requiredServices: [],
+        dataSets: ["people", "trips"],
+        columns: { people: ["age", "city"] },
+      },
+    ],
   ),
   revision: 99,
 };
@@ -64,7 +72,7 @@ describe("the enforcer's answer", () => {
     expect(claims).toMatchObject({ sub: "ada", job: "", round: 0, archetype: "through" });
   });
 
-  it("to a round binds the grant to that round, archetype and compute provider", () => {
+  it("to a round binds the grant to that round, archetype, compute provider, data sets and columns", () => {
     const { response, claims } = ask({ jobId: "j", round: 3, archetypeId: "through", computeProvider: "t" });
     expect(response).toMatchObject({
       requestApproved: true,
@@ -81,6 +89,9 @@ describe("the enforcer's answer", () => {
       archetype: "through",
       dataProviders: ["a", "b"],
       computeProviders: ["t"],
+      // What the request type reads, which the agreements were asked for.
+      dataSets: ["people", "trips"],
+      columns: { people: ["age", "city"] },
       agreements: { a: 10, b: 11, t: 13 },
     });
     expect(ask({ jobId: "j", round: 1, archetypeId: "toData" }).claims).toMatchObject({

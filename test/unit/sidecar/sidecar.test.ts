@@ -21,6 +21,8 @@ const input = (round: number, step = "count"): StepInput => ({
   parts: {},
   steward: "alpha",
   dataFolder: "/data",
+  dataSets: [],
+  columns: {},
   job: "job-1",
   role: "dataProvider",
 });
@@ -80,6 +82,8 @@ describe("Microservice", () => {
     new Microservice(
       new Ledger(handlers),
       { job: "job-1", steward: "alpha", dataFolder: "/data" },
+      // Its own test: grant-check.test.ts.
+      { check: async () => ({ dataSets: ["titanic"], columns: { titanic: ["age"] } }) as never },
       createLogger("test", "fatal"),
     );
   const message = (change: Draft<MicroserviceCommunication> = {}): Uint8Array =>
@@ -117,6 +121,8 @@ describe("Microservice", () => {
       request: { rate: 0.5, nested: { list: [1, "a", null] } },
       data: { embed: { beta: { rows: 3 } } },
       steward: "alpha",
+      dataSets: ["titanic"],
+      columns: { titanic: ["age"] },
       job: "job-1",
       role: "dataProvider",
     });

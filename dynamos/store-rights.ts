@@ -1,0 +1,91 @@
+import type { ServiceSpec } from "../infra/local/service.js";
+import { type AgentKey, agentKeyPair } from "../policy/contract/agent-key.js";
+import { AUDIT_KEY } from "../policy/contract/audit.js";
+import { KEY } from "../policy/contract/names.js";
+
+/** The store's user that makes the others; no service bears this name. */
+export const STORE_ROOT = "root";
+/** The user of this machine's operator: reads everything, and writes nothing that a service heeds. */
+export const STORE_READER = "reader";
+/** Below it the experiment's checker writes a key of its own, to know how far it has read. */
+export const FENCE_PREFIX = "/experiment/";
+
+/** The name of the secret that holds a store user's password. */
+export const storeSecret = (user: string): string => `store-${user}`;
+
+/** Keys that a user may read, or read and write: one key, or with `prefix` all that begin with it. */
+export interface StoreRange {
+  readonly key: string;
+  readonly prefix: boolean;
+  readonly right: "read" | "write";
+}
+
+/** The name of the secret that an agent's key follows from. */
+export const agentKeySecret = (user: string): string => `key-${user}`;
+
+/** What a user may do at the store. Its role has its name. */
+export interface StoreRights {
+  readonly user: string;
+  /** Of an agent: its party, under whose name its public key is published, which it cannot write itself. */
+  readonly party?: string;
+  readonly ranges: readonly StoreRange[];
+}
+
+const below = (right: StoreRange["right"], ...keys: readonly string[]): StoreRange[] =>
+  keys.map((key) => ({ key, prefix: true, right }));
+const one = (right: StoreRange["right"], ...keys: readonly string[]): StoreRange[] =>
+  keys.map((key) => ({ key, prefix: false, right }));
+
+/** Who writes what: the documents' API the agreements, the enforcer the rounds and the keys that grants are signed with. */
+const CORE: Readonly<Record<string, readonly StoreRange[]>> = {
+  orchestrator: [
+    ...below("write", KEY.agreementPrefix, KEY.archetypePrefix, KEY.requestTypePrefix),
+    ...below("write", KEY.datasetPrefix, KEY.microservicePrefix, KEY.jobPrefix),
+    ...below("read", KEY.roundsPrefix, KEY.onlinePrefix, AUDIT_KEY.prefix),
+  ],
+  "policy-enforcer": [
+    ...below("write", KEY.roundsPrefix, KEY.grantKeyPrefix, AUDIT_KEY.prefix),
+    ...below("read", KEY.agreementPrefix, KEY.archetypePrefix, KEY.requestTypePrefix),
+  ],
+  "api-gateway": below("read", KEY.onlinePrefix, KEY.requestTypePrefix, KEY.jobPrefix, KEY.roundsPrefix),
+};
+
+/** An agent: its presence and its jobs' records, its own agreement, and what it needs to verify and to plan a round. */
+const agent = (party: string): readonly StoreRange[] => [
+  ...one("write", KEY.online(party)),
+  ...below("write", KEY.agentJobPrefix(party)),
+  ...one("read", KEY.agreement(party)),
+  ...below("read", KEY.onlinePrefix, KEY.grantKeyPrefix, KEY.requestTypePrefix, KEY.microservicePrefix),
+  ...below("read", KEY.jobPrefix, KEY.agentKeyPrefix),
+];
+
+/** The least that a service needs at the store; undefined for one that does not use it. */
+export function storeRightsOf({ env = {} }: Pick<ServiceSpec, "env">): StoreRights | undefined {
+  const { ETCD_USER: user, AGENT_NAME: party } = env;
+  if (user === undefined) return undefined;
+  const ranges = party === undefined ? CORE[user] : agent(party);
+  if (ranges === undefined) throw new RangeError(`no rights at the store are known for ${user}`);
+  return { user, ...(party === undefined ? {} : { party }), ranges: [...one("read", KEY.root), ...ranges] };
+}
+
+export const readerRights = (): StoreRights => ({
+  user: STORE_READER,
+  ranges: [...below("read", KEY.root), ...below("write", FENCE_PREFIX)],
+});
+
+/** A user's secrets, as the stack keeps them. */
+export interface StoreSecrets {
+  readonly password: string;
+  /** Of an agent. */
+  readonly publicKey?: AgentKey;
+}
+
+/** Reads a user's secrets, which are made on first use. */
+export function secretsOf(
+  { user, party }: StoreRights,
+  folder: { secret(name: string): string },
+): StoreSecrets {
+  const password = folder.secret(storeSecret(user));
+  if (party === undefined) return { password };
+  return { password, publicKey: agentKeyPair(folder.secret(agentKeySecret(user))).publicKey };
+}
