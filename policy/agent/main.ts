@@ -18,6 +18,7 @@ import { HandOvers } from "./hand-over.js";
 import { Jobs } from "./jobs.js";
 import { OwnAgreement } from "./own-agreement.js";
 import { Plans } from "./plans.js";
+import { stopsAtOnce } from "./revocation.js";
 import { ProcessRunner } from "./runner-process.js";
 
 /** Bytes of a call's headers: a grant, which names all parties of its round, comes in one. */
@@ -84,6 +85,7 @@ async function start(config: Config, log: Logger): Promise<{ close(): Promise<vo
       ? { onAnswer: (id: string, body: Uint8Array) => settleBytes(answers, id, body) }
       : {}),
   });
+  const plans = new Plans(requestTypes, microservices);
   const jobs = new Jobs({
     agent,
     bus,
@@ -92,6 +94,8 @@ async function start(config: Config, log: Logger): Promise<{ close(): Promise<vo
     grants,
     runner,
     lifespanMs: config.LIFESPAN_MINUTES * 60_000,
+    revoked: (claims) =>
+      stopsAtOnce(agent, claims, own.since(claims.token), plans.requestType(claims.requestType), Date.now()),
     log,
     microservice: {
       runner,
@@ -105,7 +109,7 @@ async function start(config: Config, log: Logger): Promise<{ close(): Promise<vo
     },
   });
   await jobs.removeStale();
-  const plans = new Plans(requestTypes, microservices);
+  own.onChange(() => jobs.stopRevoked());
   const handOvers = new HandOvers(agent, agents);
   const stepMs = config.STEP_SECONDS * 1_000;
   const handler = new Agent({ agent, queue, bus, jobs, answers, plans, handOvers, stepMs, log });

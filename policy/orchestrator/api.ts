@@ -24,7 +24,7 @@ export interface ApiOptions extends AccessOptions {
 
 /** Ended jobs shown in the list of jobs. */
 const ENDED_SHOWN = 50;
-const EVENTS = ["round-open", "round", "end"] as const;
+const EVENTS = ["round-open", "round", "revoked", "end"] as const;
 
 type WithId = { Params: { id: string } };
 
