@@ -1,16 +1,23 @@
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { join, resolve } from "node:path";
+import { join, relative, resolve } from "node:path";
 
 const root = resolve(__dirname, "../..");
 
-/** What ran: sources of the package and of these tests, in twelve letters. */
-export function sourceStamp(): string {
+/**
+ * What ran: sources of the package and of these tests, in twelve letters.
+ *
+ * @param folder - of the suite's own tests; those of other suites do not count
+ */
+export function sourceStamp(folder: string): string {
   const built = createRequire(join(root, "x.js"))("./infra/toolchain/source-hash.cjs") as {
     sources(root: string): string[];
   };
-  const tests = readdirSync(__dirname).map((name) => `test/fault/${name}`);
+  const own = folder === __dirname ? [] : filesBelow(folder);
+  const tests = [...readdirSync(__dirname).map((name) => join(__dirname, name)), ...own]
+    .map((file) => relative(root, file))
+    .filter((file) => /\.m?ts$/.test(file));
   const hash = createHash("sha256");
   for (const path of [...built.sources(root), ...tests.sort()])
     hash
@@ -19,3 +26,6 @@ export function sourceStamp(): string {
       .update("\0");
   return hash.digest("hex").slice(0, 12);
 }
+
+const filesBelow = (folder: string): string[] =>
+  readdirSync(folder, { recursive: true, encoding: "utf8" }).map((name) => join(folder, name));
