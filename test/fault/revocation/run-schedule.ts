@@ -59,7 +59,10 @@ export class Ground {
     const began = performance.now();
     const wrong: string[] = [];
     await this.#allBack();
-    await Promise.all(PARTIES.map((party) => this.#write(party, agreementAtFirst(party, schedule))));
+    const firsts = await Promise.all(
+      PARTIES.map((party) => this.#write(party, agreementAtFirst(party, schedule))),
+    );
+    await this.#enforcerKnows(Math.max(...firsts.map(({ revision }) => revision)));
     const fell = Promise.withResolvers<void>();
     let change: Acknowledged | undefined;
     const act = async (): Promise<void> => {
@@ -133,6 +136,19 @@ export class Ground {
     await until("all agents online", async () => {
       const { body } = await this.#services.api("GET", "agents");
       return (body.agents as readonly unknown[]).length === PARTIES.length;
+    });
+  }
+
+  /** A right that was just given may be refused for a moment: the enforcer hears of it by its watch. */
+  async #enforcerKnows(revision: number): Promise<void> {
+    const question = { type: "relay", user: { id: "0", userName: "nobody@fault" }, dataProviders: ["one"] };
+    await until(`the enforcer knows revision ${revision}`, async () => {
+      const response = await fetch(`${this.#services.gateway.url}/api/v1/requestApproval`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify(question),
+      });
+      return Number(((await response.json()) as { readonly revision?: number }).revision) >= revision;
     });
   }
 
