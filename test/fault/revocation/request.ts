@@ -14,7 +14,7 @@ interface Request {
 /**
  * Sends a request and waits for its end.
  *
- * @param after - `trigger` is called after the report of this round (0: when the request has been sent), at the latest with the answer
+ * @param after - `trigger` is called after the report of this round and of each later one (0: when the request has been sent)
  * @param milliseconds - limit of the whole
  */
 export async function ask(
@@ -25,23 +25,16 @@ export async function ask(
   milliseconds: number,
 ): Promise<Answer> {
   const signal = AbortSignal.timeout(milliseconds);
-  let triggered = false;
-  const once = (): void => {
-    if (triggered) return;
-    triggered = true;
-    trigger();
-  };
   const sent = fetch(`${gateway}/api/v1/requestApproval`, {
     method: "POST",
     signal,
     headers: { "content-type": "application/json", prefer: "respond-async" },
     body: JSON.stringify({ ...request, data_request: { type: request.type, data, requestMetadata: {} } }),
   });
-  if (after === 0) once();
+  if (after === 0) trigger();
   const response = await sent;
   const body = (await response.json()) as Record<string, unknown>;
   if (response.status !== 202) {
-    once();
     const at = Date.now();
     const { code, message } = body as { readonly code: string; readonly message: string };
     const end = response.status === 403 ? body : { status: "failed", rounds: 0, problem: { code, message } };
@@ -49,11 +42,9 @@ export async function ask(
   }
   const job = String(body.jobId);
   const end = await follow(`${gateway}/api/v1/jobs/${job}/events`, signal, (round) => {
-    if (round >= after) once();
+    if (round >= after) trigger();
   });
-  const at = Date.now();
-  once();
-  return { job, end, at };
+  return { job, end, at: Date.now() };
 }
 
 async function follow(url: string, signal: AbortSignal, onRound: (round: number) => void): Promise<JobEnd> {

@@ -64,6 +64,7 @@ export class Ground {
     );
     await this.#enforcerKnows(Math.max(...firsts.map(({ revision }) => revision)));
     const fell = Promise.withResolvers<void>();
+    fell.promise.catch(() => {}); // told below, after the answer
     let change: Acknowledged | undefined;
     const act = async (): Promise<void> => {
       await sleep(schedule.delay);
@@ -75,7 +76,11 @@ export class Ground {
       ]);
       change = acknowledged;
     };
-    const trigger = (): void => void act().then(fell.resolve, fell.reject);
+    let triggered = false;
+    const trigger = (): void => {
+      if (!triggered) act().then(fell.resolve, fell.reject);
+      triggered = true;
+    };
     const lasting = ["harmless", "blink"].includes(schedule.way);
     const request = {
       type: "relay",
@@ -94,10 +99,11 @@ export class Ground {
     let answer: Answer | undefined;
     try {
       answer = await ask(this.#services.gateway.url, request, schedule.after, trigger, ANSWER_MS);
-      await fell.promise;
     } catch (error) {
-      wrong.push(`no answer: ${error instanceof Error ? error.message : String(error)}`);
+      wrong.push(`no answer: ${String(error)}`);
     }
+    trigger();
+    await fell.promise.catch((error: unknown) => wrong.push(`no change: ${String(error)}`));
     for (const service of this.#services.all()) service.thaw();
     await this.#history.read();
     this.#ledger.follow(this.#history.events);

@@ -2,7 +2,7 @@
  * What one schedule does, drawn from its seed: a job with parties, a change of one party's agreement at some moment of it, and who is killed or frozen
  * meanwhile. Pure: the same seed gives the same schedule.
  */
-import { drawFrom } from "../draw.js";
+import { type Draw, drawFrom } from "../draw.js";
 
 export const PROVIDERS = ["one", "two", "three"] as const;
 export const HUB = "hub";
@@ -100,19 +100,21 @@ export function drawSchedule(seed: number): Schedule {
       [draw.int(1, 15), 2],
     ]),
     slowMs: stop ? 8_000 : draw.weighted([[0, 2] as const, [draw.int(100, 600), 1] as const]),
-    blow: draw.chance(0.55)
-      ? {
-          victim: draw.weighted([
-            ["enforcer", 3],
-            ["orchestrator", 2],
-            ["leaver", 3],
-            ["other", 2],
-          ]),
-          how: draw.chance(0.12) ? "freeze" : "kill",
-          at: draw.int(-60, 60),
-          back: draw.int(0, 300),
-        }
-      : undefined,
+    blow: draw.chance(0.55) ? drawBlow(draw) : undefined,
+  };
+}
+
+function drawBlow(draw: Draw): Blow {
+  const how = draw.chance(0.12) ? "freeze" : "kill";
+  const agents = [["leaver", 3] as const, ["other", 2] as const];
+  return {
+    // Somebody must be there to take the change and to answer: only a party is cut off for good.
+    victim: draw.weighted<Victim>(
+      how === "freeze" ? agents : [["enforcer", 3], ["orchestrator", 2], ...agents],
+    ),
+    how,
+    at: draw.int(-60, 60),
+    back: draw.int(0, 300),
   };
 }
 

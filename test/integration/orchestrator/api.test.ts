@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { KEY } from "../../../policy/contract/names.js";
 import { agreement, Market, request, TYPES } from "./market.js";
 
 let market: Market;
@@ -91,6 +92,25 @@ describe("the operator's API", () => {
         .status,
     ).toBe(200);
     await market.api("DELETE", "policyEnforcer/agreements/new");
+  });
+
+  it("tells an agreement's history by revision, also what was taken away, and nobody else's", async () => {
+    const path = "policyEnforcer/agreements/past";
+    const first = (await market.api("PUT", path, agreement("past"))).body.revision;
+    await market.api("PUT", "policyEnforcer/agreements/pastel", agreement("pastel"));
+    const gone = (await market.api("DELETE", path)).body.revision;
+    const garbage = await market.store.put(KEY.agreement("past"), 7);
+    const { body } = await market.api("GET", `${path}/history`);
+    expect(body).toEqual({
+      name: "past",
+      versions: [
+        { revision: first, document: agreement("past") },
+        { revision: gone, document: null },
+        { revision: garbage, document: 7 },
+      ],
+    });
+    await market.store.delete(KEY.agreement("past"));
+    await market.api("DELETE", "policyEnforcer/agreements/pastel");
   });
 
   it("tells all that is wrong with a document, and writes none of it", async () => {

@@ -126,7 +126,7 @@ describe("a schedule of revocations", () => {
   it("takes the permission away, but for the harmless ones", () => {
     for (const one of drawn) {
       const taking: Party[] = one.asked.filter((party) => party !== one.lacking);
-      const computing = one.archetype === "through" ? [HUB] : taking;
+      const computing: readonly Party[] = one.archetype === "through" ? [HUB] : taking;
       const ledger = new Ledger();
       const parties = [...new Set<Party>([...taking, ...computing])];
       const user = `u${one.seed}@fault`;
