@@ -267,9 +267,9 @@ export class Coordinator {
       outbox.report("round", report);
     };
     let report = await begin(1);
-    while (report.status === "completed" && report.round < rounds && revoked === undefined) {
+    while (report.status === "completed" && report.round < rounds) {
       // The next round's question is on its way while this one's report is told.
-      const next = begin(report.round + 1);
+      const next = revoked === undefined ? begin(report.round + 1) : refusedRound(report.round + 1, revoked);
       tell(report);
       report = await next;
     }
@@ -317,6 +317,12 @@ export class Coordinator {
     const written = job.log.end === undefined ? undefined : archive.writeEnd(record.job, job.log.end);
     await Promise.all([written, ...shutdowns]);
   }
+}
+
+/** What would have come next: nobody is asked once more, for the right may have been given again. */
+function refusedRound(round: number, { reasons, revision }: JobRevoked): RoundReport {
+  const durations = { validate: 0, open: 0, steps: {}, report: 0, total: 0 };
+  return { round, status: "refused", durations, reasons, revision };
 }
 
 /** @param revoked - why there is no next round: that is the end's reason, whatever became of the round that was open */

@@ -19,6 +19,7 @@ interface Request {
  */
 export async function ask(
   gateway: string,
+  headers: Readonly<Record<string, string>>,
   { data, ...request }: Request,
   after: number,
   trigger: () => void,
@@ -28,7 +29,7 @@ export async function ask(
   const sent = fetch(`${gateway}/api/v1/requestApproval`, {
     method: "POST",
     signal,
-    headers: { "content-type": "application/json", prefer: "respond-async" },
+    headers: { "content-type": "application/json", prefer: "respond-async", ...headers },
     body: JSON.stringify({ ...request, data_request: { type: request.type, data, requestMetadata: {} } }),
   });
   if (after === 0) trigger();
@@ -41,14 +42,19 @@ export async function ask(
     return { job: undefined, end: end as unknown as JobEnd, at };
   }
   const job = String(body.jobId);
-  const end = await follow(`${gateway}/api/v1/jobs/${job}/events`, signal, (round) => {
+  const end = await follow(`${gateway}/api/v1/jobs/${job}/events`, headers, signal, (round) => {
     if (round >= after) trigger();
   });
   return { job, end, at: Date.now() };
 }
 
-async function follow(url: string, signal: AbortSignal, onRound: (round: number) => void): Promise<JobEnd> {
-  const response = await fetch(url, { signal });
+async function follow(
+  url: string,
+  headers: Readonly<Record<string, string>>,
+  signal: AbortSignal,
+  onRound: (round: number) => void,
+): Promise<JobEnd> {
+  const response = await fetch(url, { headers, signal });
   let end: JobEnd | undefined;
   const parser = createParser({
     onEvent: ({ event, data }) => {

@@ -96,9 +96,10 @@ export class Ground {
         slowParty: schedule.leaver,
       },
     };
+    const headers = await this.#services.asUser(userOf(schedule));
     let answer: Answer | undefined;
     try {
-      answer = await ask(this.#services.gateway.url, request, schedule.after, trigger, ANSWER_MS);
+      answer = await ask(this.#services.gateway.url, headers, request, schedule.after, trigger, ANSWER_MS);
     } catch (error) {
       wrong.push(`no answer: ${String(error)}`);
     }
@@ -148,10 +149,11 @@ export class Ground {
   /** A right that was just given may be refused for a moment: the enforcer hears of it by its watch. */
   async #enforcerKnows(revision: number): Promise<void> {
     const question = { type: "relay", user: { id: "0", userName: "nobody@fault" }, dataProviders: ["one"] };
+    const headers = await this.#services.asUser(question.user.userName);
     await until(`the enforcer knows revision ${revision}`, async () => {
       const response = await fetch(`${this.#services.gateway.url}/api/v1/requestApproval`, {
         method: "POST",
-        headers: { "content-type": "application/json" },
+        headers: { "content-type": "application/json", ...headers },
         body: JSON.stringify(question),
       });
       return Number(((await response.json()) as { readonly revision?: number }).revision) >= revision;

@@ -12,6 +12,7 @@ import {
   type TestStore,
   until,
 } from "../../support/servers.js";
+import { TestIssuer } from "../../support/test-issuer.js";
 import { HUB, type Party, PROVIDERS } from "./schedule.js";
 
 const root = resolve(__dirname, "../../..");
@@ -96,10 +97,18 @@ export class Services {
   readonly agents: ReadonlyMap<Party, Service>;
   readonly auditFolder: string;
   readonly #broker: TestBroker;
+  readonly #issuer: TestIssuer;
 
-  private constructor(folder: string, broker: TestBroker, store: TestStore, ports: readonly number[]) {
+  private constructor(
+    folder: string,
+    broker: TestBroker,
+    store: TestStore,
+    issuer: TestIssuer,
+    ports: readonly number[],
+  ) {
     this.folder = folder;
     this.#broker = broker;
+    this.#issuer = issuer;
     this.store = store;
     this.auditFolder = join(folder, "audit");
     const secret = (name: string, text: string): string => {
@@ -113,6 +122,7 @@ export class Services {
       AMQP_PASSWORD_FILE: secret("password", "guest"),
       ETCD_ENDPOINT: store.endpoint,
       LOG_LEVEL: "info",
+      OIDC_ISSUER: issuer.url,
       OPERATOR_TOKEN_FILE: secret("token", this.operatorToken),
     };
     const left = [...ports];
@@ -137,12 +147,13 @@ export class Services {
 
   static async start(): Promise<Services> {
     const folder = mkdtempSync(join(tmpdir(), "dynamos-revocation-"));
-    const [broker, store, ports] = await Promise.all([
+    const [broker, store, issuer, ports] = await Promise.all([
       startBroker(),
       startStore(),
+      TestIssuer.start(),
       freePorts(3 + PARTIES.length),
     ]);
-    const services = new Services(folder, broker, store, ports);
+    const services = new Services(folder, broker, store, issuer, ports);
     try {
       for (const service of services.all()) service.start();
       await Promise.all(services.all().map((service) => service.ready()));
@@ -161,6 +172,11 @@ export class Services {
     const found = this.agents.get(party);
     if (found === undefined) throw new Error(`no agent ${party}`);
     return found;
+  }
+
+  /** The header of a user's token. */
+  async asUser(user: string): Promise<Record<string, string>> {
+    return { authorization: `Bearer ${await this.#issuer.token({ sub: user, exp: 9_999_999_999 })}` };
   }
 
   /** Calls the orchestrator's API with the operator's right. */
@@ -185,7 +201,7 @@ export class Services {
 
   async end(): Promise<void> {
     await Promise.all(this.all().map((service) => service.stop()));
-    await Promise.all([this.#broker.stop(), this.store.stop()]);
+    await Promise.all([this.#broker.stop(), this.store.stop(), this.#issuer.close()]);
     rmSync(this.folder, { recursive: true, force: true });
   }
 }

@@ -47,7 +47,9 @@ interface Told {
 function listen(job: string): { readonly told: Told[]; readonly done: Promise<void> } {
   const told: Told[] = [];
   const read = async (): Promise<void> => {
-    const response = await fetch(`${market.gatewayUrl}/api/v1/jobs/${job}/events`);
+    const response = await fetch(`${market.gatewayUrl}/api/v1/jobs/${job}/events`, {
+      headers: market.asUser,
+    });
     let text = "";
     for await (const chunk of response.body ?? []) {
       text += Buffer.from(chunk).toString();
@@ -83,8 +85,9 @@ describe("a running job whose permission is taken away", () => {
     expect(revoked?.revision).toBeGreaterThanOrEqual(change);
     release();
     await done;
-    expect(names(told)).toEqual(["round", "round", "revoked", "round", "end"]);
-    expect(told.at(-2)?.data).toMatchObject({ round: 3, status: "completed" });
+    expect(names(told)).toEqual(["round", "round", "revoked", "round", "round", "end"]);
+    expect(told.at(-3)?.data).toMatchObject({ round: 3, status: "completed" });
+    expect(told.at(-2)?.data).toMatchObject({ round: 4, status: "refused", revision: revoked?.revision });
     const { status, body } = await answer;
     expect(status).toBe(403);
     expect(body).toMatchObject({ status: "refused", rounds: 3, reasons: [{ code: "POL-NO-AGREEMENT" }] });
