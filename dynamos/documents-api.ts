@@ -61,6 +61,18 @@ export class DocumentsApi {
     return { document, revision };
   }
 
+  /** An agreement's versions, oldest first, by etcd's history. `document` is null where it was taken away. */
+  async agreementHistory(
+    name: string,
+  ): Promise<readonly { readonly revision: number; readonly document: unknown }[]> {
+    const { body } = await this.#call("GET", "agreement", name, undefined, "/history");
+    const { versions } = body as {
+      readonly versions?: readonly { readonly revision: number; readonly document: unknown }[];
+    };
+    if (!Array.isArray(versions)) throw unexpected("agreement", name, "no versions in its answer");
+    return versions;
+  }
+
   /** All documents of a kind. */
   async list(kind: DocumentKind): Promise<readonly (LiveDocument & { readonly name: string })[]> {
     const { body } = await this.#call("GET", kind);
@@ -104,9 +116,10 @@ export class DocumentsApi {
     kind: DocumentKind,
     name?: string,
     put?: { readonly document: unknown; readonly ifRevision: number },
+    below = "",
   ): Promise<{ readonly status: number; readonly body: unknown }> {
     const response = await request(
-      `${this.#base}/${DOCUMENT_PATHS[kind]}${name === undefined ? "" : `/${encodeURIComponent(name)}`}`,
+      `${this.#base}/${DOCUMENT_PATHS[kind]}${name === undefined ? "" : `/${encodeURIComponent(name)}${below}`}`,
       {
         method,
         headers: {

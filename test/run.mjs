@@ -99,11 +99,27 @@ async function runVitest(suite, args) {
   }
 }
 
+/** Suites of schedules (test/fault) and how many of each are run here. */
+const schedules = { fabric: 20, revocation: 30 };
+
 /**
- * The short form of `npm run test:fabric`: each schedule is a test. A whole number of one's own, e.g. `npm test -- fault --schedules 5`, goes to the
- * script; the words of other suites do not.
+ * The short form of `npm run test:fault`: each schedule is a test. `npm test -- fault revocation` runs one suite of them, and what follows, e.g.
+ * `--schedules 5`, goes to the script.
  */
 async function runSchedules(args) {
+  const total = { passed: 0, failed: 0, skipped: 0 };
+  const chosen = Object.keys(schedules).filter((suite) => args.includes(suite));
+  for (const suite of chosen.length > 0 ? chosen : Object.keys(schedules)) {
+    const result = await runScheduleSuite(
+      suite,
+      args.filter((arg) => !(arg in schedules)),
+    );
+    for (const key of Object.keys(total)) total[key] += result[key];
+  }
+  return total;
+}
+
+async function runScheduleSuite(suite, args) {
   if (process.platform !== "linux") {
     console.log("- skipped: fault: processes are found by /proc, which only Linux has");
     return { passed: 0, failed: 0, skipped: 1 };
@@ -111,15 +127,18 @@ async function runSchedules(args) {
   const folder = mkdtempSync(join(tmpdir(), "dynamos-fabric-test-"));
   const file = join(folder, "report.json");
   try {
-    const own = args.includes("--schedules") || args.includes("--only") ? args : ["--schedules", "20"];
-    const script = ["--import", "tsx", join(root, "test/fault/fabric.ts"), ...own];
+    const own =
+      args.includes("--schedules") || args.includes("--only")
+        ? args
+        : ["--schedules", String(schedules[suite])];
+    const script = ["--import", "tsx", join(root, "test/fault/main.ts"), "--suite", suite, ...own];
     // A record of its own: what was run before is run again.
     script.push("--record", join(folder, "record.jsonl"), "--json", file);
     const { code } = await run(process.execPath, script, ["ignore", "inherit", "inherit"]);
     const outcomes = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : [];
     const failed = outcomes.filter((outcome) => !outcome.ok).length;
     if (outcomes.length === 0 || (code !== 0 && failed === 0)) {
-      console.log(`✗ fault: test/fault/fabric.ts ended with ${code} after ${outcomes.length} schedules`);
+      console.log(`✗ fault: suite ${suite} ended with ${code} after ${outcomes.length} schedules`);
       return { passed: outcomes.length, failed: 1, skipped: 0 };
     }
     return { passed: outcomes.length - failed, failed, skipped: 0 };

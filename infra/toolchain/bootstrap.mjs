@@ -258,7 +258,8 @@ function removeOrphans() {
 
 const entries = {
   "--test": ["test/run.mjs"],
-  "--test-fabric": ["--import", "tsx", "test/fault/fabric.ts"],
+  "--test-fabric": ["--import", "tsx", "test/fault/main.ts", "--suite", "fabric"],
+  "--test-fault": ["--import", "tsx", "test/fault/main.ts"],
   "--bench": ["--import", "tsx", "test/bench/main.ts"],
 };
 

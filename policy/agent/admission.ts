@@ -1,5 +1,5 @@
 import type { GrantClaims } from "../contract/grants.js";
-import { CodedError } from "../contract/problem.js";
+import { CodedError, type Problem } from "../contract/problem.js";
 import type { OwnAgreement } from "./own-agreement.js";
 import { type RoundClaim, verifyRound } from "./verify.js";
 
@@ -18,13 +18,24 @@ export class Admission {
   readonly #grants: GrantReader;
   readonly #own: OwnAgreement;
   readonly #watch: () => Promise<unknown>;
+  readonly #revoked: (claims: GrantClaims) => Problem | undefined;
   #newest = 0;
   #admitted:
     | { readonly key: string; readonly grant: string; readonly claims: Promise<GrantClaims> }
     | undefined;
 
-  /** @param watch - begins to watch for the job's end; asked only for a grant that is genuine */
-  constructor(agent: string, grants: GrantReader, own: OwnAgreement, watch: () => Promise<unknown>) {
+  /**
+   * @param watch - begins to watch for the job's end; asked only for a grant that is genuine
+   * @param revoked - why this agent stops at once what was granted, if it does
+   */
+  constructor(
+    agent: string,
+    grants: GrantReader,
+    own: OwnAgreement,
+    watch: () => Promise<unknown>,
+    revoked: (claims: GrantClaims) => Problem | undefined,
+  ) {
+    this.#revoked = revoked;
     this.#agent = agent;
     this.#grants = grants;
     this.#own = own;
@@ -34,7 +45,7 @@ export class Admission {
   /**
    * What the enforcer granted for this round.
    *
-   * @throws CodedError `AGT-GRANT-*`, `AGT-TOKEN-*`, `AGT-AGREEMENT-*`
+   * @throws CodedError `AGT-GRANT-*`, `AGT-TOKEN-*`, `AGT-AGREEMENT-*`, `AGT-REVOKED`
    */
   admit(claim: RoundClaim, grant: string): Promise<GrantClaims> {
     const key = JSON.stringify([claim, grant]);
@@ -46,6 +57,11 @@ export class Admission {
       if (this.#admitted?.claims === claims) this.#admitted = undefined;
     });
     return claims;
+  }
+
+  /** What was granted for the round that is in, or was last. */
+  get granted(): Promise<GrantClaims> | undefined {
+    return this.#admitted?.claims;
   }
 
   /** What was granted for the round that is in, if this is its grant. */
@@ -63,10 +79,12 @@ export class Admission {
     const problem = verifyRound(claim, claims, {
       agent: this.#agent,
       newestRound: this.#newest,
-      since: this.#own.since,
+      since: this.#own.startedAt,
       agreementHistory: await this.#own.history(decided ?? 0, WAIT_MS),
     });
     if (problem !== undefined) throw new CodedError(problem);
+    const revoked = this.#revoked(claims);
+    if (revoked !== undefined) throw new CodedError(revoked);
     this.#newest = Math.max(this.#newest, claim.round);
     return claims;
   }

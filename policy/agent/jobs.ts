@@ -1,6 +1,6 @@
-import { GRANT_SECONDS } from "../contract/grants.js";
+import { GRANT_SECONDS, type GrantClaims } from "../contract/grants.js";
 import { KEY } from "../contract/names.js";
-import { CodedError } from "../contract/problem.js";
+import { CodedError, type Problem } from "../contract/problem.js";
 import type { CompositionRequest } from "../contract/wire.js";
 import type { Bus } from "../platform/bus.js";
 import type { Logger } from "../platform/log.js";
@@ -25,6 +25,8 @@ export interface JobsOptions {
   readonly microservice: MicroserviceOptions;
   /** How long a job may live, whatever happens. */
   readonly lifespanMs: number;
+  /** Why this agent stops at once what was granted, if it does. */
+  readonly revoked: (claims: GrantClaims) => Problem | undefined;
   readonly log: Logger;
 }
 
@@ -111,8 +113,23 @@ export class Jobs {
     return made;
   }
 
-  /** Ends a job: its microservices, queues and record. A job that is not here is no error. */
-  end(id: string, why: string): Promise<void> {
+  /** Stops what the own agreement does not allow any more, where it says so; call it when the agreement has changed. */
+  stopRevoked(): void {
+    for (const { id, admission } of this.#jobs.values()) {
+      const stop = (claims: GrantClaims): void => {
+        const problem = this.#options.revoked(claims);
+        if (problem !== undefined) void this.end(id, problem.message, problem);
+      };
+      admission.granted?.then(stop, () => {}); // what was not let in need not be stopped
+    }
+  }
+
+  /**
+   * Ends a job: its microservices, queues and record. A job that is not here is no error.
+   *
+   * @param stopped - why its microservices are not let end by themselves
+   */
+  end(id: string, why: string, stopped?: Problem): Promise<void> {
     const ending = this.#ending.get(id);
     if (ending !== undefined) return ending;
     const job = this.#jobs.get(id);
@@ -120,11 +137,11 @@ export class Jobs {
     this.#jobs.delete(id);
     this.#past.add(id);
     setTimeout(() => this.#past.delete(id), PAST_MS).unref();
-    const problem = { code: "JOB-ENDED", message: `job ${id} has ended` };
+    const problem = stopped ?? { code: "JOB-ENDED", message: `job ${id} has ended` };
     job.ended.abort(new CodedError(problem));
     job.inputs.close(problem);
     const { log } = this.#options;
-    const done = this.#end(job)
+    const done = this.#end(job, stopped)
       .then(() => log.info({ job: id, why }, "job ended"))
       .catch((error: unknown) => log.error({ job: id, error }, "a job did not end in good order"))
       .finally(() => this.#ending.delete(id));
@@ -137,12 +154,12 @@ export class Jobs {
     await Promise.all(this.#ending.values());
   }
 
-  async #end(job: Job): Promise<void> {
+  async #end(job: Job, stopped: Problem | undefined): Promise<void> {
     clearTimeout(job.guard);
     const { bus, store, runner } = this.#options;
     const microservices = await Promise.allSettled(job.microservices.values());
     await Promise.all(
-      microservices.map((made) => (made.status === "fulfilled" ? made.value.shutdown() : undefined)),
+      microservices.map((made) => (made.status === "fulfilled" ? made.value.shutdown(stopped) : undefined)),
     );
     await runner.stop(job.id);
     await job.closeWatch();
@@ -151,7 +168,7 @@ export class Jobs {
   }
 
   #make(id: string, composition: CompositionRequest, guard: NodeJS.Timeout): Job {
-    const { agent, grants, own, store } = this.#options;
+    const { agent, grants, own, store, revoked } = this.#options;
     const ended = new AbortController();
     let watch: Promise<JobWatch> | undefined;
     const open = (): Promise<JobWatch> => {
@@ -175,7 +192,7 @@ export class Jobs {
       agent,
       composition,
       guard,
-      admission: new Admission(agent, grants, own, open),
+      admission: new Admission(agent, grants, own, open, revoked),
       microservices: new Map(),
       inputs: new RoundInputs(),
       ended,

@@ -21,6 +21,7 @@ import { HandOvers } from "./hand-over.js";
 import { Jobs } from "./jobs.js";
 import { OwnAgreement } from "./own-agreement.js";
 import { Plans } from "./plans.js";
+import { stopsAtOnce } from "./revocation.js";
 import { ProcessRunner } from "./runner-process.js";
 import { Senders } from "./sender.js";
 
@@ -94,6 +95,7 @@ async function start(config: Config, log: Logger): Promise<{ close(): Promise<vo
       ? { onAnswer: (id: string, body: Uint8Array) => settleBytes(answers, id, body) }
       : {}),
   });
+  const plans = new Plans(requestTypes, microservices);
   const jobs = new Jobs({
     agent,
     bus,
@@ -102,6 +104,8 @@ async function start(config: Config, log: Logger): Promise<{ close(): Promise<vo
     grants,
     runner,
     lifespanMs: config.LIFESPAN_MINUTES * 60_000,
+    revoked: (claims) =>
+      stopsAtOnce(agent, claims, own.since(claims.token), plans.requestType(claims.requestType), Date.now()),
     log,
     microservice: {
       runner,
@@ -115,7 +119,7 @@ async function start(config: Config, log: Logger): Promise<{ close(): Promise<vo
     },
   });
   await jobs.removeStale();
-  const plans = new Plans(requestTypes, microservices);
+  own.onChange(() => jobs.stopRevoked());
   const senders = new Senders(agent, config.AGENT_KEY_FILE, keys);
   const handOvers = new HandOvers(agent, agents, senders);
   const stepMs = config.STEP_SECONDS * 1_000;

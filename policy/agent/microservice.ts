@@ -70,8 +70,16 @@ export class MicroserviceOfJob {
     this.#started.catch(() => {});
   }
 
-  /** Asks it to end, and waits a moment. The runner ends what does not. */
-  async shutdown(): Promise<void> {
+  /**
+   * Asks it to end, and waits a moment. The runner ends what does not.
+   *
+   * @param stopped - why there is no time for that: who waits for it is told, and the runner ends it
+   */
+  async shutdown(stopped?: Problem): Promise<void> {
+    if (stopped !== undefined) {
+      this.#failAll(stopped);
+      return;
+    }
     const running = await this.#started?.catch(() => undefined);
     if (running === undefined || this.#dead !== undefined) return;
     this.#dead = { code: "JOB-ENDED", message: `job ${this.#service.job} has ended` };

@@ -19,6 +19,8 @@ export const AUDIT_KINDS = [
   "round",
   /** An agreement that was written or taken away. */
   "agreement",
+  /** A running job that lost its permission. */
+  "revocation",
 ] as const;
 export type AuditKind = (typeof AUDIT_KINDS)[number];
 

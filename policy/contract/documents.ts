@@ -21,9 +21,14 @@ export interface Relation extends Validity {
   readonly allowedComputeProviders: readonly string[];
 }
 
+/** What becomes of a round that is open when its job loses its permission. */
+export type OnRevocation = "endRound" | "stop";
+
 /** A data steward's agreement: the only source of rights. No relation, no right. Its times hold for all its relations. */
 export interface Agreement extends Validity {
   readonly name: string;
+  /** When a change takes a running job's permission away: the open round may end, or it stops at once. Absent: `endRound`. */
+  readonly onRevocation?: OnRevocation;
   /** By user name, e.g. `ada@uva.nl`. */
   readonly relations: Readonly<Record<string, Relation>>;
   readonly computeProviders: readonly string[];

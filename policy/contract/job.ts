@@ -1,3 +1,4 @@
+import type { OnRevocation } from "./documents.js";
 import type { Problem } from "./problem.js";
 
 /** What a job tells of itself: on the broker, over HTTP and in the store. Durations are in milliseconds of a monotonic clock. */
@@ -62,6 +63,16 @@ export interface RoundReport {
   readonly revision?: number;
   /** Of a failure. */
   readonly problem?: Problem;
+}
+
+/** A running job has lost its permission: what is open ends as `effect` says, and no round opens any more. */
+export interface JobRevoked {
+  /** The round that is open, or was last. */
+  readonly round: number;
+  readonly effect: OnRevocation;
+  readonly reasons: readonly RefusalReason[];
+  /** etcd's revision at which it was decided again. */
+  readonly revision: number;
 }
 
 /** A job has ended. */

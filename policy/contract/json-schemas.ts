@@ -66,6 +66,7 @@ export const DOCUMENT_SCHEMAS: Readonly<Record<DocumentKind, object>> = {
     },
     computeProviders: names,
     archetypes: names,
+    onRevocation: { enum: ["endRound", "stop"] },
     notBefore: time,
     notAfter: time,
   }),

@@ -40,9 +40,9 @@ export function allows(request: DecisionRequest, policy: Policy, now: number): b
 }
 
 /** Whether a rule allows what is read, now, to this type of request. */
-function permits(
+export function permits(
   relation: CompiledRelation,
-  request: DecisionRequest,
+  request: Pick<DecisionRequest, "requestType">,
   type: CompiledRequestType,
   reads: readonly Read[],
   now: number,

@@ -1,6 +1,7 @@
 export { allows } from "./allows.js";
 export type { Option } from "./combine.js";
 export { type Decision, decide } from "./decide.js";
+export { type AllowedWork, ownPartAllowed } from "./own-part.js";
 export {
   type CompiledAgreement,
   compile,

@@ -19,7 +19,7 @@ export function answer(
 ): {
   readonly decision: Decision;
   readonly response: Draft<ValidationResponse>;
-  /** Of an allowance. */
+  /** Of an allowance that gives something new. */
   readonly claims?: Omit<GrantClaims, "token">;
 } {
   const question = questionOf(request);
@@ -48,7 +48,9 @@ export function answer(
     jobId: request.jobId,
     round: request.round,
   };
-  return { decision, response, ...(approved ? { claims: claimsOf(request, decision, policy) } : {}) };
+  // A running job that is decided again keeps the grant of its open round, and gets no other.
+  const grants = approved && !request.again;
+  return { decision, response, ...(grants ? { claims: claimsOf(request, decision, policy) } : {}) };
 }
 
 function questionOf(request: RequestApproval): DecisionRequest {

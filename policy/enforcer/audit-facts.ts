@@ -31,18 +31,16 @@ export function decisionEntries(
       parties: request.dataProviders.map(clip),
       ...(request.archetypeId === "" ? {} : { archetype: clip(request.archetypeId) }),
       ...(request.computeProvider === "" ? {} : { computeProvider: clip(request.computeProvider) }),
+      ...(request.again ? { again: true } : {}),
       answer: response.requestApproved === true ? "allow" : "deny",
       valid: response.validDataproviders ?? {},
-      reasons: (response.reasons ?? []).map(({ code, party, path }) => ({
-        code,
-        party: clip(party ?? ""),
-        path: clip(path ?? ""),
-      })),
+      ...reasonsOf(response),
       agreements: response.agreementRevisions ?? {},
-      revision: response.revision ?? 0,
       ...(response.error === undefined || response.error === "" ? {} : { problem: codeOf(response.error) }),
     },
   };
+  if (request.again && response.requestApproved !== true)
+    return [decision, { kind: "revocation", facts: { ...of, ...reasonsOf(response) } }];
   if (grant === undefined) return [decision];
   const { jti, claims } = grant;
   const round: AuditEntry = {
@@ -64,6 +62,18 @@ export function decisionEntries(
     },
   };
   return request.round === 0 ? [decision, granted] : [decision, round, granted];
+}
+
+/** Why it was decided so, and on what. */
+function reasonsOf({ reasons = [], revision = 0 }: Draft<ValidationResponse>): Record<string, unknown> {
+  return {
+    revision,
+    reasons: reasons.map(({ code, party, path }) => ({
+      code,
+      party: clip(party ?? ""),
+      path: clip(path ?? ""),
+    })),
+  };
 }
 
 /** An agreement as this enforcer hears of its change. Its text at that revision is in the store's history. */

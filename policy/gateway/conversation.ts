@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import type { JobEnd, RoundReport } from "../contract/job.js";
+import type { JobEnd, JobRevoked, RoundReport } from "../contract/job.js";
 import { GATEWAY_QUEUE, MESSAGE, ORCHESTRATOR_QUEUE } from "../contract/names.js";
 import { CodedError } from "../contract/problem.js";
 import type { RequestBody } from "../contract/schemas.js";
@@ -213,6 +213,8 @@ export class Conversation {
     const job = known ?? this.adopt(new JobLog({ jobId, requestType: message.requestType }));
     const { event } = message.metadata;
     if (event === "round") job.log.add({ name: "round", data: message.data as unknown as RoundReport });
+    else if (event === "revoked")
+      job.log.add({ name: "revoked", data: message.data as unknown as JobRevoked });
     else if (event === "end") job.log.add({ name: "end", data: message.data as unknown as JobEnd });
   }
 }

@@ -39,7 +39,7 @@ interface KnownJob {
 /** Greatest body in bytes. */
 export const BODY_LIMIT = 1_000_000;
 const DEFAULT_LIMITS: Limits = { idle: 120_000, hard: 60 * 60_000 };
-const EVENTS = ["round", "end"] as const;
+const EVENTS = ["round", "revoked", "end"] as const;
 
 /** A body with all that is wrong with it. */
 class InvalidRequestError extends CodedError {

@@ -1,9 +1,17 @@
-import type { JobEnd, JobSnapshot, JobStatus, RoundOpened, RoundReport } from "../contract/job.js";
+import type {
+  JobEnd,
+  JobRevoked,
+  JobSnapshot,
+  JobStatus,
+  RoundOpened,
+  RoundReport,
+} from "../contract/job.js";
 
 /** What happens to a job, in order. */
 export type JobEvent =
   | { readonly name: "round-open"; readonly data: RoundOpened }
   | { readonly name: "round"; readonly data: RoundReport }
+  | { readonly name: "revoked"; readonly data: JobRevoked }
   | { readonly name: "end"; readonly data: JobEnd };
 
 /** An event with its place in the job's story, counted from 1, and its data as JSON: written once for all who read it. */
@@ -32,6 +40,7 @@ export class JobLog {
   #running = false;
   #round = 0;
   #reported = 0;
+  #revoked = false;
   #rounds: number | undefined;
   #end: JobEnd | undefined;
 
@@ -58,6 +67,10 @@ export class JobLog {
     if (this.#end !== undefined) return false;
     // A report that comes twice (its confirm was lost with the connection) is one report.
     if (event.name === "round" && event.data.round <= this.#reported) return false;
+    if (event.name === "revoked") {
+      if (this.#revoked) return false;
+      this.#revoked = true;
+    }
     if (event.name === "end") this.#end = event.data;
     else this.#round = Math.max(this.#round, event.data.round);
     if (event.name === "round") this.#reported = event.data.round;

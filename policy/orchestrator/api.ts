@@ -9,6 +9,7 @@ import { userStatusOf } from "../users/rights.js";
 import { type AccessOptions, guard } from "./access.js";
 import { auditRoutes } from "./audit-api.js";
 import { documentRoutes, InvalidDocumentError } from "./documents-api.js";
+import { historyRoutes } from "./history-api.js";
 import type { Job } from "./job-archive.js";
 
 export interface ApiOptions extends AccessOptions {
@@ -24,7 +25,7 @@ export interface ApiOptions extends AccessOptions {
 
 /** Ended jobs shown in the list of jobs. */
 const ENDED_SHOWN = 50;
-const EVENTS = ["round-open", "round", "end"] as const;
+const EVENTS = ["round-open", "round", "revoked", "end"] as const;
 
 type WithId = { Params: { id: string } };
 
@@ -44,6 +45,7 @@ export function createApi(options: ApiOptions): FastifyInstance {
       return outer.call(scope, error as Parameters<typeof outer>[0], request, reply);
     });
     documentRoutes(scope, store);
+    historyRoutes(scope, store);
   });
 
   auditRoutes(app, store);

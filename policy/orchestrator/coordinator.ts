@@ -1,4 +1,4 @@
-import type { JobEnd, RoundReport } from "../contract/job.js";
+import type { JobEnd, JobRevoked, RefusalReason, RoundReport } from "../contract/job.js";
 import { agentQueue, GATEWAY_QUEUE, MESSAGE } from "../contract/names.js";
 import { CodedError, type Problem } from "../contract/problem.js";
 import { encode, packRequest, type Request } from "../contract/wire.js";
@@ -14,7 +14,8 @@ import type { Catalogue } from "./catalogue.js";
 import type { EnforcerClient } from "./enforcer-client.js";
 import { type Job, type JobArchive, partiesOf } from "./job-archive.js";
 import { Outbox } from "./outbox.js";
-import { problemFor, type RoundWork, runRound } from "./round.js";
+import { type Revocations, Stopped } from "./revocation.js";
+import { problemFor, questionOf, type RoundWork, runRound } from "./round.js";
 
 export interface CoordinatorTools {
   readonly bus: Bus;
@@ -22,6 +23,7 @@ export interface CoordinatorTools {
   readonly catalogue: Catalogue;
   readonly enforcer: EnforcerClient;
   readonly agents: AgentCaller;
+  readonly revocations: Revocations;
   readonly jobs: JobTable<Job>;
   readonly archive: JobArchive;
   readonly checker: RequestDataChecker;
@@ -220,7 +222,7 @@ export class Coordinator {
       { job: work.job, requestType: work.requestType, user: work.user.userName, rounds, correlationId },
       "a job begins",
     );
-    const done = this.#run(job, work, rounds, outbox, abort.signal, resolve).finally(() => {
+    const done = this.#run(job, work, rounds, outbox, abort, resolve).finally(() => {
       clearTimeout(limit);
       this.#running.delete(work.job);
       resolve();
@@ -234,15 +236,32 @@ export class Coordinator {
     work: RoundWork,
     rounds: number,
     outbox: Outbox,
-    signal: AbortSignal,
+    abort: AbortController,
     opened: () => void,
   ): Promise<void> {
     const tools = { ...this.#tools, stepDeadline: this.#tools.stepDeadline ?? DEFAULTS.stepDeadline };
-    const begin = (round: number): Promise<RoundReport> =>
-      runRound(work, round, tools, signal, (event) => {
+    const ended = new AbortController();
+    let asked = 1;
+    let revoked: JobRevoked | undefined;
+    const settled = this.#tools.revocations.watch({
+      id: work.job,
+      parties: partiesOf(job.record),
+      question: () => questionOf(work, asked),
+      ended: ended.signal,
+      revoke: (event) => {
+        revoked = event;
+        job.log.add({ name: "revoked", data: event });
+        outbox.report("revoked", event);
+        if (event.effect === "stop") abort.abort(new Stopped(event));
+      },
+    });
+    const begin = (round: number): Promise<RoundReport> => {
+      asked = round;
+      return runRound(work, round, tools, abort.signal, (event) => {
         job.log.add({ name: "round-open", data: event });
         opened();
       });
+    };
     const tell = (report: RoundReport): void => {
       job.log.add({ name: "round", data: report });
       outbox.report("round", report);
@@ -250,12 +269,14 @@ export class Coordinator {
     let report = await begin(1);
     while (report.status === "completed" && report.round < rounds) {
       // The next round's question is on its way while this one's report is told.
-      const next = begin(report.round + 1);
+      const next = revoked === undefined ? begin(report.round + 1) : refusedRound(report.round + 1, revoked);
       tell(report);
       report = await next;
     }
     tell(report);
-    const end = endOf(report);
+    if (report.status === "failed" && report.problem !== undefined) await settled(report.problem);
+    ended.abort();
+    const end = endOf(report, report.round < rounds || report.status !== "completed" ? revoked : undefined);
     job.log.add({ name: "end", data: end });
     outbox.report("end", end);
     const { status, reason } = end;
@@ -298,8 +319,17 @@ export class Coordinator {
   }
 }
 
-function endOf(report: RoundReport): JobEnd {
+/** What would have come next: nobody is asked once more, for the right may have been given again. */
+function refusedRound(round: number, { reasons, revision }: JobRevoked): RoundReport {
+  const durations = { validate: 0, open: 0, steps: {}, report: 0, total: 0 };
+  return { round, status: "refused", durations, reasons, revision };
+}
+
+/** @param revoked - why there is no next round: that is the end's reason, whatever became of the round that was open */
+function endOf(report: RoundReport, revoked: JobRevoked | undefined): JobEnd {
   const { status, round, reasons, revision, problem, data } = report;
+  if (revoked !== undefined)
+    return refusedEnd(revoked.reasons, revoked.revision, status === "completed" ? round : round - 1);
   if (status === "completed")
     return { status, rounds: round, ...(data === undefined ? {} : { result: data }) };
   if (status === "failed")
@@ -307,9 +337,13 @@ function endOf(report: RoundReport): JobEnd {
       ...failedEnd(problem ?? { code: "ORC-UNEXPECTED", message: "a round failed" }, round - 1),
       ...(revision === undefined ? {} : { revision }),
     };
-  const [first] = reasons ?? [];
-  const reason = `${first?.code ?? "POL-REFUSED"} ${first?.message ?? "refused"} (revision ${revision ?? 0})`;
-  return { status, rounds: round - 1, reason, reasons: reasons ?? [], revision: revision ?? 0 };
+  return refusedEnd(reasons ?? [], revision ?? 0, round - 1);
+}
+
+function refusedEnd(reasons: readonly RefusalReason[], revision: number, rounds: number): JobEnd {
+  const [first] = reasons;
+  const reason = `${first?.code ?? "POL-REFUSED"} ${first?.message ?? "refused"} (revision ${revision})`;
+  return { status: "refused", rounds, reason, reasons, revision };
 }
 
 function failedEnd(problem: Problem, rounds: number): JobEnd {

@@ -47,7 +47,7 @@ export class InvalidDocumentError extends CodedError {
 
 /**
  * Routes to read and write the store's documents. A document's revision is its `ETag`; with `If-Match` (or `If-None-Match: *`) a write happens
- * only on that revision. `PATCH` (a JSON merge patch) needs it. A write is answered once the store has it, with its revision: from then on no round opens on what was there before.
+ * only on that revision. `PATCH` (a JSON merge patch) needs it, and so does a `PUT` that replaces an agreement. A write is answered once the store has it, with its revision: from then on no round opens on what was there before.
  */
 export function documentRoutes(app: FastifyInstance, store: Store): void {
   // RFC 7396. A forged prototype is refused as in any other body.
@@ -90,7 +90,7 @@ function routesOf(app: FastifyInstance, store: Store, path: string, { kind, pref
     const { name } = request.params;
     await refuseWrong(name, request.body);
     const bound = await condition(request, store, key(name));
-    const revision = await store.put(key(name), request.body, { ...AT_ONCE, ...bound });
+    const revision = await writeBound(kind, key(name), request.body, bound, store);
     return reply.header("etag", etag(revision)).send({ revision, document: request.body });
   });
 
@@ -148,6 +148,23 @@ async function problemsOf(
 async function namesBelow(store: Store, prefix: string): Promise<ReadonlySet<string>> {
   const { entries } = await store.list<unknown>(prefix, AT_ONCE);
   return new Set(entries.map(({ key }) => key.slice(prefix.length)));
+}
+
+/** An agreement is a right: nobody overwrites one that he has not seen, or what was just narrowed would be given again. */
+async function writeBound(
+  kind: DocumentKind,
+  key: string,
+  value: unknown,
+  bound: { readonly ifRevision?: number },
+  store: Store,
+): Promise<number> {
+  const unbound = kind === "agreement" && bound.ifRevision === undefined;
+  try {
+    return await store.put(key, value, { ...AT_ONCE, ...(unbound ? { ifRevision: 0 } : bound) });
+  } catch (error) {
+    if (!unbound || !(error instanceof CodedError) || error.code !== "STO-CONFLICT") throw error;
+    throw revisionMissing();
+  }
 }
 
 /** The revision a write is bound to. `If-Match: *` binds it to whatever is there now. */

@@ -18,6 +18,11 @@ export interface Question {
     readonly archetype: string;
     /** The party that computes, where it is not the data providers. */
     readonly computeProvider: string;
+    /** Only decide again, and open nothing: an agreement has changed while the round is open. */
+    readonly again?: {
+      /** The change's revision, which the decision must know. */
+      readonly since: number;
+    };
   };
 }
 
@@ -70,7 +75,9 @@ export class EnforcerClient {
       const losses = this.#losses;
       const id = attempt === 1 && options.correlationId !== undefined ? options.correlationId : randomUUID();
       // Bus.publish waits for the connection within `patience`; the enforcer's own time begins after that.
-      const deadline = this.#deadline + (question.round === undefined ? 0 : OPENING_MS);
+      const deadline =
+        this.#deadline +
+        (question.round === undefined || question.round.again !== undefined ? 0 : OPENING_MS);
       const answer = this.#pending.wait(id, deadline + (this.#bus.up ? 0 : patience));
       const abort = (): void => void this.#pending.fail(id, signal?.reason as Error);
       signal?.addEventListener("abort", abort);
@@ -115,6 +122,7 @@ function encode({ requestType, user, dataProviders, options, round }: Question):
     round: round?.round ?? 0,
     archetypeId: round?.archetype ?? "",
     computeProvider: round?.computeProvider ?? "",
-    leastRevision: 0,
+    leastRevision: round?.again?.since ?? 0,
+    again: round?.again !== undefined,
   }).finish();
 }

@@ -12,6 +12,7 @@ import { Catalogue } from "./catalogue.js";
 import { Coordinator } from "./coordinator.js";
 import { EnforcerClient } from "./enforcer-client.js";
 import { type Job, JobArchive } from "./job-archive.js";
+import { Revocations } from "./revocation.js";
 
 export interface OrchestratorOptions {
   readonly bus: Bus;
@@ -43,12 +44,13 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
   const catalogue = await Catalogue.open(store);
   const enforcer = new EnforcerClient(bus, options.enforcerDeadline);
   const agents = new AgentCaller(bus, (agent) => catalogue.agent(agent) !== undefined);
+  const revocations = await Revocations.open(store, enforcer, log);
   const jobs = new JobTable<Job>();
   const archive = new JobArchive(store, log);
   const checker = new RequestDataChecker();
   const approvals = new Approvals({ bus, store, catalogue, enforcer, jobs, log });
   const coordinator = new Coordinator({
-    ...{ bus, store, catalogue, enforcer, agents, jobs, archive, checker, log },
+    ...{ bus, store, catalogue, enforcer, agents, revocations, jobs, archive, checker, log },
     ...(options.stepDeadline === undefined ? {} : { stepDeadline: options.stepDeadline }),
   });
   catalogue.onAgentGone((agent) => agents.agentGone(agent));
@@ -113,6 +115,7 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       await coordinator.close();
       enforcer.close();
       await consumer.stop();
+      await revocations.close();
       await catalogue.close();
     },
   };

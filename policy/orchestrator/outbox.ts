@@ -32,7 +32,7 @@ export class Outbox {
     this.#log = log;
   }
 
-  report(event: "round" | "end", data: object): void {
+  report(event: "round" | "revoked" | "end", data: object): void {
     const body = this.#encode(event, data);
     this.#last = this.#last.then(() => this.#send(event, body));
   }

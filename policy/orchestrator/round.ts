@@ -9,6 +9,7 @@ import { agentsOf, type PlannedStep, type WorkflowPlan } from "../rounds/plan.js
 import type { AgentCaller } from "./agent-caller.js";
 import { Stopwatch } from "./clock.js";
 import { checkDecided, type EnforcerClient } from "./enforcer-client.js";
+import { Stopped } from "./revocation.js";
 import { stepDurations } from "./spans.js";
 
 /** What stays the same in all rounds of a job. */
@@ -74,6 +75,8 @@ export async function runRound(
     const data = resultOf(work.plan.result, reports, work.composition);
     return done({ status: "completed", revision, ...(data === undefined ? {} : { data }) });
   } catch (error) {
+    if (error instanceof Stopped)
+      return done({ status: "refused", reasons: error.reasons, revision: error.revision });
     watch.lap(); // the broken step's time counts in the total, not in the report's span
     return done({
       status: "failed",
@@ -106,7 +109,7 @@ async function admit(
 }
 
 /** What of this the enforcer is asked is what was composed at the approval, never more. */
-function questionOf({ job, requestType, user, composition }: RoundWork, round: number) {
+export function questionOf({ job, requestType, user, composition }: RoundWork, round: number) {
   const computeProvider = composition.local ? "" : (composition.computeProviders[0] ?? "");
   return {
     requestType,

@@ -231,7 +231,7 @@ export class Store {
           changes.push({
             type: deleted ? "delete" : "put",
             key,
-            value: deleted ? undefined : parse<T>(key, kv.value),
+            value: deleted ? undefined : parsed<T>(key, kv.value),
             revision: kv.modRevision,
           });
         }
@@ -318,6 +318,15 @@ function parse<T>(key: string, value: Uint8Array): T {
       },
       { cause: error },
     );
+  }
+}
+
+/** For a history: a value that somebody wrote and that is no JSON is one of its changes. */
+function parsed<T>(key: string, value: Uint8Array): T | undefined {
+  try {
+    return parse<T>(key, value);
+  } catch {
+    return undefined; // as `Change` says
   }
 }
 

@@ -1,4 +1,4 @@
-// npm run bench -- [--json FILE] [--short] [--only approval,round,preview,decision,enforcer,topology,fabric-preview,token]
+// npm run bench -- [--json FILE] [--short] [--only approval,round,preview,decision,enforcer,propagation,topology,fabric-preview,token]
 import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -15,10 +15,11 @@ import { bareEcho, bareTransaction } from "./floors.js";
 import { type Market, startMarket, startSkeleton } from "./market.js";
 import { alternate, block, type Line, median, rateLine, table, timeLine } from "./measure.js";
 import { previewLine } from "./preview.js";
+import { propagationLines } from "./propagation.js";
 import { tokenLines } from "./token.js";
 import { topologyLines } from "./topology.js";
 
-const ALL = "approval,round,preview,decision,enforcer,topology,fabric-preview,token";
+const ALL = "approval,round,preview,decision,enforcer,propagation,topology,fabric-preview,token";
 const { values } = parseArgs({
   options: {
     json: { type: "string" },
@@ -37,6 +38,7 @@ async function main(): Promise<void> {
   if (wanted.has("token")) lines.push(...(await tokenLines(scale)));
   if (wanted.has("approval") || wanted.has("round")) lines.push(...(await marketLines()));
   if (wanted.has("enforcer")) lines.push(...(await enforcerLines(scale)));
+  if (wanted.has("propagation")) lines.push(...(await propagationLines(scale)));
   if (wanted.has("preview")) lines.push(await previewLine(values.short ? 2 : 5));
   if (wanted.has("topology")) lines.push(...topologyLines(values.short ? 3 : 7));
   if (wanted.has("fabric-preview")) lines.push(await fabricPreviewLine(values.short ? 2 : 5));

@@ -4,9 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { agentKeyPair } from "../../policy/contract/agent-key.js";
-import { KEY } from "../../policy/contract/names.js";
-import { Store } from "../../policy/platform/store.js";
+import { agentSecret, publishAgentKeys } from "../support/agent-keys.js";
 import { startBroker, startStore } from "../support/servers.js";
 import { TestIssuer } from "../support/test-issuer.js";
 import { agents } from "./skeleton-agents.js";
@@ -72,13 +70,13 @@ export async function startMarket(experiment: string, parties: readonly string[]
     await run("enforcer", "policy-enforcer", { AUDIT_FOLDER: join(folder, "audit") });
     const orchestrator = await run("orchestrator", "orchestrator");
     const gateway = await run("gateway", "api-gateway");
-    await publishKeys(store.endpoint, parties);
+    await publishAgentKeys(store.endpoint, parties);
     for (const party of parties) {
       const work = join(folder, party);
       mkdirSync(work);
       await run("agent", `agent-${party}`, {
         AGENT_NAME: party,
-        AGENT_KEY_FILE: secret(`key-${party}`, `the secret of ${party}`),
+        AGENT_KEY_FILE: secret(`key-${party}`, agentSecret(party)),
         EXPERIMENT_FOLDER: experiment,
         DATA_FOLDER: join(experiment, "data", party),
         WORK_FOLDER: work,
@@ -99,14 +97,6 @@ export async function startMarket(experiment: string, parties: readonly string[]
     await close();
     throw error;
   }
-}
-
-/** As `up` does. */
-async function publishKeys(endpoint: string, parties: readonly string[]): Promise<void> {
-  const store = await Store.connect({ endpoint });
-  for (const party of parties)
-    await store.put(KEY.agentKey(party), agentKeyPair(`the secret of ${party}`).publicKey);
-  await store.close();
 }
 
 /** Starts the floor's four processes on the same broker and store. Returns the URL of its HTTP side. */

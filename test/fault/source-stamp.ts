@@ -1,21 +1,32 @@
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { join, resolve } from "node:path";
+import { join, relative, resolve } from "node:path";
 
 const root = resolve(__dirname, "../..");
 
-/** What ran: sources of the package and of these tests, in twelve letters. */
-export function sourceStamp(): string {
+/**
+ * What ran: sources of the package's room that the suite is about, and of its tests, in twelve letters.
+ *
+ * @param folder - of the suite's own tests; those of other suites do not count
+ */
+export function sourceStamp(room: "infra" | "policy", folder: string): string {
   const built = createRequire(join(root, "x.js"))("./infra/toolchain/source-hash.cjs") as {
     sources(root: string): string[];
   };
-  const tests = readdirSync(__dirname).map((name) => `test/fault/${name}`);
+  const own = folder === __dirname ? [] : filesBelow(folder);
+  const tests = [...readdirSync(__dirname).map((name) => join(__dirname, name)), ...own]
+    .map((file) => relative(root, file))
+    .filter((file) => /\.m?ts$/.test(file));
   const hash = createHash("sha256");
-  for (const path of [...built.sources(root), ...tests.sort()])
+  const sources = built.sources(root).filter((path) => path.startsWith(`${room}/`));
+  for (const path of [...sources, ...tests.sort()])
     hash
       .update(`${path}\0`)
       .update(readFileSync(join(root, path)))
       .update("\0");
   return hash.digest("hex").slice(0, 12);
 }
+
+const filesBelow = (folder: string): string[] =>
+  readdirSync(folder, { recursive: true, encoding: "utf8" }).map((name) => join(folder, name));

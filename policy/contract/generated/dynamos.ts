@@ -73,6 +73,8 @@ export interface RequestApproval {
   computeProvider: string;
   /** The decision must know every change up to this revision of the store (0: as it is). Set after a round could not be opened. */
   leastRevision: number;
+  /** Of a running job's open round: decide again and open nothing. Set after an agreement has changed. */
+  again: boolean;
 }
 
 export interface RequestApproval_OptionsEntry {
@@ -860,6 +862,7 @@ function createBaseRequestApproval(): RequestApproval {
     archetypeId: "",
     computeProvider: "",
     leastRevision: 0,
+    again: false,
   };
 }
 
@@ -894,6 +897,9 @@ export const RequestApproval: MessageFns<RequestApproval> = {
     }
     if (message.leastRevision !== 0) {
       writer.uint32(832).int64(message.leastRevision);
+    }
+    if (message.again !== false) {
+      writer.uint32(840).bool(message.again);
     }
     return writer;
   },
@@ -994,6 +1000,14 @@ export const RequestApproval: MessageFns<RequestApproval> = {
             message.leastRevision = longToNumber(reader.int64());
             continue;
           }
+          case 105: {
+            if (tag !== 840) {
+              break;
+            }
+
+            message.again = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1029,6 +1043,7 @@ export const RequestApproval: MessageFns<RequestApproval> = {
     message.archetypeId = object.archetypeId ?? "";
     message.computeProvider = object.computeProvider ?? "";
     message.leastRevision = object.leastRevision ?? 0;
+    message.again = object.again ?? false;
     return message;
   },
 };

@@ -1,8 +1,10 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { agentQueue, KEY, MESSAGE } from "../../../policy/contract/names.js";
 import { GrantSigner } from "../../../policy/platform/grants.js";
 import { until } from "../../support/servers.js";
-import type { Market, OpenRound, Report, RunningAgent } from "./market.js";
+import { type Market, type OpenRound, type Report, type RunningAgent, USER } from "./market.js";
 import { agreement, claimsOf, openProbeMarket, work } from "./probe.js";
 
 const AGENT = "alpha";
@@ -236,6 +238,51 @@ describe("when the agent's own agreement changes", () => {
     const later = await work(market, AGENT, opened, {}, { step: "elsewhere", service: "other" });
     // "other" has no such step: it was asked, so the agent let it through.
     expect(code(later)).toBe("JOB-STEP-UNKNOWN");
+  });
+
+  const stopping = () => {
+    const { note: _not_in_its_form, ...document } = agreement(AGENT);
+    return { ...document, onRevocation: "stop" };
+  };
+
+  it("inside an open round, and it says `stop`: work ends at once, and so does the microservice", async () => {
+    await market.store.put(KEY.agreement(AGENT), stopping());
+    const job = await compose();
+    const file = join(market.folder, `${job}.pid`);
+    const report = work(market, AGENT, await open(job), { do: "sleep", ms: 20_000, file });
+    await until("it works", () => existsSync(file));
+    const begin = performance.now();
+    await market.store.put(KEY.agreement(AGENT), { ...stopping(), relations: {} });
+    expect(code(await report)).toBe("AGT-REVOKED");
+    expect(performance.now() - begin).toBeLessThan(5_000);
+    const pid = Number(readFileSync(file, "utf8").split(" ")[0]);
+    await until("its microservice has ended", () => !existsSync(`/proc/${pid}`), 5);
+  });
+
+  it("after the token and before the ticket, and it says `stop`: nothing is begun", async () => {
+    await market.store.put(KEY.agreement(AGENT), stopping());
+    const job = await compose();
+    const opened = await open(job);
+    await seen(1, () => market.store.delete(KEY.agreement(AGENT)));
+    expect(code(await work(market, AGENT, opened))).toBe("AGT-REVOKED");
+    await market.store.put(KEY.agreement(AGENT), agreement(AGENT));
+  });
+
+  it("inside an open round, it says `stop`, and takes nothing away: the round ends well", async () => {
+    await market.store.put(KEY.agreement(AGENT), stopping());
+    const job = await compose();
+    const file = join(market.folder, `${job}.pid`);
+    const report = work(market, AGENT, await open(job), { do: "sleep", ms: 500, file });
+    await until("it works", () => existsSync(file));
+    const { relations } = stopping();
+    await seen(1, () =>
+      market.store.put(KEY.agreement(AGENT), {
+        ...stopping(),
+        relations: { ...relations, eve: relations[USER.userName] },
+      }),
+    );
+    expect((await report).problem).toBeUndefined();
+    await market.store.put(KEY.agreement(AGENT), agreement(AGENT));
   });
 
   it("of another party with a like name: nothing happens", async () => {

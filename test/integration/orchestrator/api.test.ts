@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { agreement, Market, request, TYPES } from "./market.js";
+import { KEY } from "../../../policy/contract/names.js";
+import { agreement, Market, request, TYPES, WHATEVER } from "./market.js";
 
 let market: Market;
 beforeAll(async () => {
@@ -93,6 +94,36 @@ describe("the operator's API", () => {
     await market.api("DELETE", "policyEnforcer/agreements/new");
   });
 
+  it("replaces no agreement for one who does not say which revision of it he has seen", async () => {
+    const path = "policyEnforcer/agreements/one";
+    const { revision } = (await market.api("GET", path)).body;
+    expect(await market.api("PUT", path, agreement("one"))).toMatchObject({
+      status: 428,
+      body: { code: "ORC-REVISION-MISSING" },
+    });
+    expect((await market.api("GET", path)).body.revision).toBe(revision);
+    expect((await market.api("PUT", path, agreement("one"), WHATEVER)).status).toBe(200);
+  });
+
+  it("tells an agreement's history by revision, also what was taken away, and nobody else's", async () => {
+    const path = "policyEnforcer/agreements/past";
+    const first = (await market.api("PUT", path, agreement("past"))).body.revision;
+    await market.api("PUT", "policyEnforcer/agreements/pastel", agreement("pastel"));
+    const gone = (await market.api("DELETE", path)).body.revision;
+    const garbage = await market.store.put(KEY.agreement("past"), 7);
+    const { body } = await market.api("GET", `${path}/history`);
+    expect(body).toEqual({
+      name: "past",
+      versions: [
+        { revision: first, document: agreement("past") },
+        { revision: gone, document: null },
+        { revision: garbage, document: 7 },
+      ],
+    });
+    await market.store.delete(KEY.agreement("past"));
+    await market.api("DELETE", "policyEnforcer/agreements/pastel");
+  });
+
   it("tells all that is wrong with a document, and writes none of it", async () => {
     const { revision } = (await market.api("GET", "policyEnforcer/agreements/one")).body;
     const wrong = { ...agreement("one"), archetypes: "all", computeProviders: [1] };
@@ -150,8 +181,10 @@ describe("the operator's API", () => {
     expect(await found(wrong({ notAfter: "tomorrow" }))).toEqual([400, `DOC-SCHEMA ${at("notAfter")}`]);
     expect((await market.api("GET", path)).body).toEqual(before);
     // Whoever takes everything back contradicts nothing.
-    expect((await market.api("PUT", path, { ...agreement("one"), relations: {} })).status).toBe(200);
-    expect((await market.api("PUT", path, agreement("one"))).status).toBe(200);
+    expect((await market.api("PUT", path, { ...agreement("one"), relations: {} }, WHATEVER)).status).toBe(
+      200,
+    );
+    expect((await market.api("PUT", path, agreement("one"), WHATEVER)).status).toBe(200);
   });
 
   it("lists agents online, jobs, and says that a job is unknown", async () => {
@@ -174,14 +207,14 @@ describe("the operator's API", () => {
   it("says within a second that the store is away, and works again when it is back", async () => {
     await market.server.stop();
     const begin = performance.now();
-    const put = await market.api("PUT", "policyEnforcer/agreements/one", agreement("one"));
+    const put = await market.api("PUT", "policyEnforcer/agreements/one", agreement("one"), WHATEVER);
     expect(put).toMatchObject({ status: 503, body: { status: "failed", code: "STO-UNREACHABLE" } });
     const asked = await market.ask(request(1));
     expect(asked).toMatchObject({ status: 503, body: { status: "failed", code: "STO-UNREACHABLE" } });
     expect(performance.now() - begin).toBeLessThan(2_000);
     await market.server.restart();
     const again = async () =>
-      (await market.api("PUT", "policyEnforcer/agreements/one", agreement("one"))).status;
+      (await market.api("PUT", "policyEnforcer/agreements/one", agreement("one"), WHATEVER)).status;
     await expect.poll(again, { timeout: 10_000 }).toBe(200);
   }, 30_000);
 });

@@ -4,7 +4,7 @@ import type { JobRecord } from "../../../policy/contract/documents.js";
 import { KEY } from "../../../policy/contract/names.js";
 import { encode } from "../../../policy/contract/wire.js";
 import { until } from "../../support/servers.js";
-import { agreement, approval, Market } from "./market.js";
+import { agreement, approval, Market, WHATEVER } from "./market.js";
 
 let market: Market;
 beforeAll(async () => {
@@ -93,10 +93,11 @@ describe("an approval", () => {
       "PUT",
       "policyEnforcer/agreements/two",
       agreement("two", { allowedComputeProviders: [] }),
+      WHATEVER,
     );
     const { body } = await market.ask(approval());
     expect(body).toMatchObject({ archetype: "computeToData", computeProviders: ["one", "two"] });
-    await market.api("PUT", "policyEnforcer/agreements/two", agreement("two"));
+    await market.api("PUT", "policyEnforcer/agreements/two", agreement("two"), WHATEVER);
   });
 
   it("gives each of 64 concurrent requests of one user its own answer", async () => {

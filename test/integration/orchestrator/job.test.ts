@@ -16,6 +16,7 @@ import {
   sendPast,
   TOKEN,
   USER,
+  WHATEVER,
 } from "./market.js";
 import type { ScriptedAgent } from "./scripted-agent.js";
 
@@ -151,6 +152,7 @@ describe("a job", () => {
       "PUT",
       "policyEnforcer/agreements/two",
       agreement("two", { allowedArchetypes: ["computeToData"] }),
+      WHATEVER,
     );
     for (const name of PROVIDERS) {
       market.agent(name).script = (step, _message, parts) =>
@@ -163,7 +165,7 @@ describe("a job", () => {
       result: { one: { got: ["one"] }, two: { got: ["two"] } },
     });
     expect(stepsOf(market.agent("hub"), body.jobId)).toEqual([]);
-    await market.api("PUT", "policyEnforcer/agreements/two", agreement("two"));
+    await market.api("PUT", "policyEnforcer/agreements/two", agreement("two"), WHATEVER);
   });
 
   it("refuses the next round, and no other, when an agreement changes inside a round", async () => {
@@ -172,10 +174,15 @@ describe("a job", () => {
     market.agent("hub").script = async (_step, message) => {
       job = message.requestMetadata?.jobId ?? "";
       if (message.metadata.round !== "7") return { data: {} };
-      const { body } = await market.api("PUT", "policyEnforcer/agreements/two", {
-        ...agreement("two"),
-        relations: {},
-      });
+      const { body } = await market.api(
+        "PUT",
+        "policyEnforcer/agreements/two",
+        {
+          ...agreement("two"),
+          relations: {},
+        },
+        WHATEVER,
+      );
       change = body.revision;
       return { data: { round: 7 } };
     };
@@ -194,7 +201,7 @@ describe("a job", () => {
       "refused",
     ]);
     expect(reports.at(-1)?.revision).toBe(body.revision);
-    await market.api("PUT", "policyEnforcer/agreements/two", agreement("two"));
+    await market.api("PUT", "policyEnforcer/agreements/two", agreement("two"), WHATEVER);
   });
 
   it("decides again when an agreement changes between decision and opening, and goes on if it still allows", async () => {

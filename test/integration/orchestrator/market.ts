@@ -31,6 +31,8 @@ export type JsonBody = Record<string, any>;
 export const USER = { id: "1", userName: "ada@uva.nl" };
 export const TOKEN = "operator-token-of-the-test";
 export const PROVIDERS = ["one", "two"];
+/** Of a write that replaces an agreement, whatever it is. */
+export const WHATEVER = { "if-match": "*" };
 
 export const log = createLogger("test", process.env.TEST_LOG ?? "fatal");
 

@@ -53,6 +53,18 @@ function ask(more: Partial<RequestApproval> = {}) {
 }
 
 describe("the enforcer's answer", () => {
+  it("to a job that is decided again gives nothing: its open round has its grant", () => {
+    const round = { jobId: "j", round: 2, archetypeId: "through", computeProvider: "s" };
+    expect(ask(round).claims).toMatchObject({ job: "j", round: 2 });
+    const again = ask({ ...round, again: true });
+    expect(again.claims).toBeUndefined();
+    expect(again.response).toMatchObject({ requestApproved: true, token: 0, revision: 99 });
+    expect(ask({ ...round, again: true, user: { id: "", userName: "eve" } }).response.reasons).toMatchObject([
+      { code: "POL-NO-AGREEMENT", party: "a" },
+      { code: "POL-NO-AGREEMENT", party: "b" },
+    ]);
+  });
+
   it("to an approval says what each provider allows, and whose agreements say so", () => {
     const { response, claims } = ask();
     const allowed = { archetypes: ["through", "toData"], computeProviders: ["s", "t"] };
