@@ -67,7 +67,9 @@ beforeAll(async () => {
     delays: quick,
     sites: Object.fromEntries(["AMST", "LOSA", "HAWI"].map((s) => [s, { workers: [worker] }])),
     // Another takes the room between the preview and the run.
-    sliverFaults: [{ element: "four", slice: "engine-part", times: 1, fault: { kind: "fail", at: "ticket" } }],
+    sliverFaults: [
+      { element: "four", slice: "engine-part", times: 1, fault: { kind: "fail", at: "ticket" } },
+    ],
   });
 });
 
