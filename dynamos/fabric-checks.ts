@@ -1,10 +1,7 @@
 import { leaseProblems } from "../infra/fabric/lease.js";
-import { permissionProblems } from "../infra/fabric/permissions.js";
 import { leaseSchema, type NodeSpec, nodeSpecSchema } from "../infra/fabric/spec.js";
-import { planTopology } from "../infra/fabric/topology.js";
 import type { Problem } from "../infra/problem.js";
 import { problemsOfSchema } from "../infra/problems-of-schema.js";
-import { type Wanted, wantedOf } from "./site-room.js";
 
 /** The part of a marketplace's node that is FABRIC's business. */
 const FABRIC_KEYS = ["site", "cores", "ram", "disk", "image", "components", "siteNetwork"] as const;
@@ -34,29 +31,17 @@ function renewalProblems({ lease = "14d", renewWithin }: Readonly<Record<string,
     : [];
 }
 
-/** What each node asks of its site, and what it will take there. Nodes whose sizes are no numbers are left out. */
-export function wantedNodes(raw: Readonly<Record<string, unknown>>): Wanted[] {
-  return nodesOf(raw).flatMap(([name, node]) => {
-    const parsed = nodeSpecSchema.safeParse(fabricPart(node));
-    if (!parsed.success) return [];
-    return [wantedOf(name, parsed.data)];
-  });
-}
-
-/**
- * The rights that the slice needs and the token's project lacks.
- *
- * @param tags as the token has them; undefined when they are not known
- */
-export function lackingRights(
-  raw: Readonly<Record<string, unknown>>,
-  tags: readonly string[] | undefined,
-): Problem[] {
+/** The part of the slice that is well: nodes, and the lease where it is said. */
+export function wantedSlice(raw: Readonly<Record<string, unknown>>): {
+  readonly nodes: Record<string, NodeSpec>;
+  readonly lease?: string;
+} {
   const nodes = nodesOf(raw).flatMap(([name, node]): [string, NodeSpec][] => {
     const parsed = nodeSpecSchema.safeParse(fabricPart(node));
     return parsed.success ? [[name, parsed.data]] : [];
   });
-  return permissionProblems(planTopology({ name: "", nodes: Object.fromEntries(nodes) }), tags);
+  const lease = leaseSchema.safeParse(raw.lease);
+  return { nodes: Object.fromEntries(nodes), ...(lease.success ? { lease: lease.data } : {}) };
 }
 
 function nodesOf(

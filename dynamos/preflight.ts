@@ -1,12 +1,15 @@
 import { isAbsolute, join } from "node:path";
+import { lookAt } from "../infra/fabric/endpoint-look.js";
+import { projectRights } from "../infra/fabric/site-data.js";
+import { unobtainable } from "../infra/fabric/slice-preflight.js";
 import { InfraError, type Problem } from "../infra/problem.js";
 import { type Experiment, readExperiment } from "./experiment.js";
 import { documentProblems, partiesWithoutAgreement } from "./experiment-checks.js";
-import { fabricProblems, lackingRights, wantedNodes } from "./fabric-checks.js";
+import { fabricProblems, wantedSlice } from "./fabric-checks.js";
 import { type Placement, placementOf } from "./placement.js";
 import { portProblems } from "./port-check.js";
-import { projectRights, siteData } from "./site-data.js";
-import { roomProblems } from "./site-room.js";
+import { EMULATOR } from "./services.js";
+import { siteData } from "./site-data.js";
 import { type MarketplaceSpec, resolveSpec, type Target } from "./spec.js";
 import { findProject, projectName, stateFolderOf } from "./stack-folder.js";
 
@@ -76,21 +79,18 @@ export async function preflight(input: CheckInput): Promise<Preflight> {
   const notes: Problem[] = [];
   const rooms: Problem[] = [];
   if (target === "local" || target === "fabric") {
-    const unwell = new Set([...wrong, ...fabric].map((p) => p.path?.split(".")[1]));
+    const unwell = new Set([...wrong, ...fabric].map((p) => p.path?.split(".")[1] ?? ""));
+    const state = stateFolderOf(input.stack);
     const data = await siteData(target, {
-      state: join(folder, stateFolderOf(input.stack)),
+      state: join(folder, state),
       project: input.project ?? projectName(folder),
       stack: input.stack,
     });
-    const rights = projectRights(target, { state: join(folder, stateFolderOf(input.stack)) });
-    notes.push(...data.notes, ...rights.notes);
-    rooms.push(
-      ...lackingRights(raw, rights.tags),
-      ...roomProblems(
-        wantedNodes(raw).filter((n) => !unwell.has(n.name)),
-        data.sites,
-      ),
+    const { tags, notes: unread } = projectRights(
+      lookAt(target === "local" ? { kind: "local", state, service: EMULATOR } : { kind: "fabric" }, folder),
     );
+    notes.push(...data.notes, ...unread);
+    rooms.push(...unobtainable(wantedSlice(raw), { ...data, tags }, unwell));
   }
   const ports = target === "local" ? await portProblems(raw, join(folder, stateFolderOf(input.stack))) : [];
   const problems = inFile([...wrong, ...later(target), ...fabric, ...rooms, ...ports, ...documents]);

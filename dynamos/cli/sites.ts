@@ -1,8 +1,8 @@
 import type { Command } from "commander";
+import type { SiteRoom } from "../../infra/fabric/site-room.js";
 import { productionSites, sitesAsOf } from "../../infra/fabric/sites.js";
 import { problemLine } from "../../infra/problem.js";
 import { siteData } from "../site-data.js";
-import type { SiteRoom } from "../site-room.js";
 import { projectName } from "../stack-folder.js";
 import { columns } from "./columns.js";
 import type { CommandContext } from "./context.js";

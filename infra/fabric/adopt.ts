@@ -3,15 +3,17 @@
  * preview of a slice that is not in the state yet could not show that a machine would be replaced. Pure.
  */
 import { InfraError, type Problem } from "../problem.js";
+import { pathText } from "../problems-of-schema.js";
 import { applyChange } from "./apply-change.js";
 import { nodeOf } from "./drift.js";
 import { elementIds } from "./element-ids.js";
 import { fimClass, fimJson, fimType, userDataLimit } from "./fim.js";
-import type { GraphNode, PropertyGraph } from "./graph.js";
+import { GraphIndex, type GraphNode, type PropertyGraph } from "./graph.js";
 import type { SliceMark } from "./mark.js";
-import { fromGraph, type NodeView } from "./slice-view.js";
+import { cardNameOf, fromGraph, type NodeView } from "./slice-view.js";
 import type { NodeSpec, SliceSpec } from "./spec.js";
 import { imageRef } from "./topology.js";
+import { componentNamesOf } from "./topology-names.js";
 
 const code = "FAB-ADOPT-DIFFERS";
 
@@ -97,6 +99,7 @@ function restOf(slice: PropertyGraph, spec: SliceSpec, mark: SliceMark): Problem
   const { graph } = applyChange(slice, spec, { mark, ids: elementIds(mark.id), userDataBefore: {} });
   const before = byNodeId(slice);
   const after = byNodeId(graph);
+  const place = placesIn([slice, graph], spec);
   const only = (some: ReadonlyMap<string, GraphNode>, others: ReadonlyMap<string, GraphNode>) =>
     [...some].filter(([id]) => !others.has(id)).map(([, element]) => element);
   const full = [...after.values()]
@@ -113,24 +116,58 @@ function restOf(slice: PropertyGraph, spec: SliceSpec, mark: SliceMark): Problem
   });
   return [
     ...full,
-    ...tell(only(before, after), "the slice has it, and it would be removed", "name it as the slice has it"),
-    ...tell(only(after, before), "it would be added to the slice", "add it once the slice is taken over"),
-    ...tell(changed, "it would be changed", "leave it as the slice has it until then"),
+    ...tell(only(before, after), place, {
+      message: "the slice has it, and it would be removed",
+      remedy: "name it as the slice has it",
+    }),
+    ...tell(only(after, before), place, {
+      message: "it would be added to the slice",
+      remedy: "add it once the slice is taken over",
+    }),
+    ...tell(changed, place, {
+      message: "it would be changed",
+      remedy: "leave it as the slice has it until then",
+    }),
   ];
 }
 
 /** A line each for networks and cards; ports and links only when there is nothing else to name. */
-function tell(elements: readonly GraphNode[], message: string, remedy: string): Problem[] {
+function tell(
+  elements: readonly GraphNode[],
+  place: (element: GraphNode) => string,
+  { message, remedy }: { readonly message: string; readonly remedy: string },
+): Problem[] {
   const large = elements.filter(
     ({ props }) =>
       props.Class === fimClass.component || (props.Class === fimClass.service && props.Type !== fimType.ovs),
   );
-  return (large.length > 0 ? large : elements.slice(0, 1)).map(({ props }) => ({
+  return (large.length > 0 ? large : elements.slice(0, 1)).map((element) => ({
     code,
-    path: props.Class === fimClass.service ? `networks.${props.Name}` : (props.Name ?? ""),
-    message: `${[props.Type, props.Model].filter(Boolean).join(" ")}: ${message}`,
+    path: place(element),
+    message: `${[element.props.Type, element.props.Model].filter(Boolean).join(" ")}: ${message}`,
     remedy,
   }));
+}
+
+/** Where one would write an element: a network, or a component at its node. What stands nowhere is called by its own name. */
+function placesIn(graphs: readonly PropertyGraph[], spec: SliceSpec): (element: GraphNode) => string {
+  const indexes = graphs.map((graph) => new GraphIndex(graph));
+  const nodeOfCard = (card: GraphNode) =>
+    indexes.flatMap((index) =>
+      index.graph.nodes.includes(card) ? index.around(card, fimClass.node) : [],
+    )[0];
+  return (element) => {
+    const { Class, Name = "" } = element.props;
+    if (Class === fimClass.service) return pathText(["networks", Name]);
+    const node = Class === fimClass.component ? nodeOfCard(element) : undefined;
+    const name = node?.props.Name;
+    if (node === undefined || name === undefined) return Name;
+    const wanted = own(spec.nodes, name);
+    const written = (wanted === undefined ? [] : componentNamesOf(name, wanted)).find(
+      ({ component, at }) => component === Name && at.length > 0,
+    );
+    return pathText(["nodes", name, ...(written?.at ?? ["nics", cardNameOf(element, node)])]);
+  };
 }
 
 function byNodeId(graph: PropertyGraph): ReadonlyMap<string, GraphNode> {

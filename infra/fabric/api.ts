@@ -23,6 +23,8 @@ export interface FabricApiOptions {
   readonly readSeconds?: number;
   /** Seconds that a call which changes something may take. Default 300: the server plans a large slice before it answers. */
   readonly writeSeconds?: number;
+  /** Ends every call, and that calls are tried again, for who cannot wait. */
+  readonly signal?: AbortSignal;
 }
 
 export interface NewSlice {
@@ -67,10 +69,7 @@ export class FabricApi {
 
   constructor(options: FabricApiOptions) {
     this.#options = options;
-    this.#base = (/^https?:\/\//.test(options.host) ? options.host : `https://${options.host}`).replace(
-      /\/+$/,
-      "",
-    );
+    this.#base = baseUrl(options.host);
   }
 
   /** @returns the slivers that were asked for; the slice is not up yet. */
@@ -210,7 +209,8 @@ export class FabricApi {
       } catch (error) {
         const passing =
           error instanceof BrokenAnswer || (error instanceof InfraError && error.code === "FAB-UNREACHABLE");
-        if (call.method !== "GET" || !passing || attempt === tries) throw error;
+        const ended = this.#options.signal?.aborted === true;
+        if (call.method !== "GET" || !passing || ended || attempt === tries) throw error;
         // Between 50 % and 100 % of 0.2, 0.4, 0.8 s, so that many readers do not come back at once.
         await sleep(200 * 2 ** (attempt - 1) * (0.5 + Math.random() / 2));
       }
@@ -241,7 +241,10 @@ export class FabricApi {
         body: call.body?.text ?? null,
         // A redirect would carry the token to another host.
         redirect: "error",
-        signal: AbortSignal.timeout(seconds * 1000),
+        signal: AbortSignal.any([
+          AbortSignal.timeout(seconds * 1000),
+          ...(this.#options.signal === undefined ? [] : [this.#options.signal]),
+        ]),
       });
       status = response.status;
       header = response.headers.get("x-error");
@@ -254,6 +257,11 @@ export class FabricApi {
     if (status < 200 || status >= 300) throw refusal(name, status, body, header);
     return jsonOf(name, type, body);
   }
+}
+
+/** `https://` unless said, and no slash at the end. */
+export function baseUrl(host: string): string {
+  return (/^https?:\/\//.test(host) ? host : `https://${host}`).replace(/\/+$/, "");
 }
 
 /** An answer that is no JSON, or not all of it: another try may bring the whole. */

@@ -9,6 +9,7 @@ import { FabricApi } from "./api.js";
 import { expandHome, readSettings } from "./credentials.js";
 import type { FabricEndpoint } from "./endpoint-schema.js";
 import { localLogins } from "./local-logins.js";
+import { localToken } from "./local-token.js";
 import { readPublicKey, readSshCredentials, type SshCredentials } from "./ssh-credentials.js";
 import { currentToken, freshToken } from "./token-refresh.js";
 
@@ -70,7 +71,7 @@ async function openLocal(
       remedy: "give its ServiceSpec one",
     });
   }
-  const token = () => localToken(join(state, "secrets", "fabric-token"));
+  const token = () => localToken(state);
   return {
     api: new FabricApi({ host: `http://127.0.0.1:${port}`, token }),
     token,
@@ -95,17 +96,3 @@ async function runningService(state: string, project: string, name: string): Pro
 
 /** A key that opens nothing: emulated nodes have no SSH. */
 const nobodysKey = `ssh-ed25519 ${Buffer.concat([Buffer.from([0, 0, 0, 11]), Buffer.from("ssh-ed25519"), Buffer.from([0, 0, 0, 32]), Buffer.alloc(32)]).toString("base64")} nobody`;
-
-/** The emulator takes any token unless its scenario says otherwise; then this file has the one. */
-function localToken(file: string): string {
-  try {
-    return currentToken(file);
-  } catch (error) {
-    if (error instanceof InfraError && error.code === "FAB-TOKEN-MISSING") return anybodysToken;
-    throw error;
-  }
-}
-
-const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
-/** Unsigned, and of no use but here. */
-const anybodysToken = `${part({ alg: "none", typ: "JWT" })}.${part({ sub: "dynamos-fabric" })}.${part("local")}`;

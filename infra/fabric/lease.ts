@@ -72,6 +72,20 @@ export function leaseProblems({ lease, renewWithin }: Partial<LeaseTerms>): Prob
   ];
 }
 
+/** That FABRIC would cut a lease, where the rights of the token's project are known: it does so without a word. */
+export function leaseBeyondRights(lease: string, tags: readonly string[] | undefined): Problem[] {
+  const hours = leaseHours(lease) ?? 0;
+  if (hours <= usualLeaseHours || tags === undefined || tags.includes("Slice.NoLimitLifetime")) return [];
+  return [
+    {
+      code: "FAB-LEASE-TOO-LONG",
+      path: "lease",
+      message: `${lease} asked; without the permission Slice.NoLimitLifetime FABRIC gives 15 days, silently`,
+      remedy: "ask for 15d at most and renew, or ask the project's lead for the permission",
+    },
+  ];
+}
+
 /** `13 days`, `31 hours`, `12 minutes`: a time in the unit that people would use, rounded down. */
 export function timeLeft(ms: number): string {
   const amount = (n: number, unit: string) => `${n} ${unit}${n === 1 ? "" : "s"}`;

@@ -12,10 +12,9 @@ import {
   fabricTime,
   isRenewalDue,
   type LeaseTerms,
+  leaseBeyondRights,
   leaseFrom,
-  leaseHours,
   parseFabricTime,
-  usualLeaseHours,
 } from "./lease.js";
 import { ownership, type SliceMark } from "./mark.js";
 import { endSlice } from "./slice-end.js";
@@ -345,16 +344,8 @@ export class SliceKeeper {
   }
 
   #leaseEnd(lease: string): string {
-    const hours = leaseHours(lease) ?? 24;
-    const { tags } = this.#options;
-    if (hours > usualLeaseHours && tags !== undefined && !tags.includes("Slice.NoLimitLifetime")) {
-      throw new InfraError({
-        code: "FAB-LEASE-TOO-LONG",
-        path: "lease",
-        message: `${lease} asked; without the permission Slice.NoLimitLifetime FABRIC gives 15 days, silently`,
-        remedy: "ask for 15d at most and renew, or ask the project's lead for the permission",
-      });
-    }
+    const problems = leaseBeyondRights(lease, this.#options.tags);
+    if (problems.length > 0) throw new InfraError(problems);
     return fabricTime(leaseFrom(lease, this.#now()));
   }
 

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { dynamic } from "@pulumi/pulumi";
 import { endWithParent, hasUnknown, stripUndefined } from "../dynamic.js";
 import { projectFolder } from "../local/package-folder.js";
-import { InfraError } from "../problem.js";
+import { InfraError, problemLine } from "../problem.js";
 import { projectTags } from "./credentials.js";
 import { openEndpoint } from "./endpoint.js";
 import type { SliceMark } from "./mark.js";
@@ -19,16 +19,22 @@ import {
 } from "./slice-inputs.js";
 import { type KeeperOptions, type KeptSlice, SliceKeeper, UnfinishedSlice } from "./slice-keeper.js";
 import { forgetLogins, writeLogins } from "./slice-logins.js";
+import { slicePreflight } from "./slice-preflight.js";
 import { hasCode, isUnanswered } from "./slice-watch.js";
 
 endWithParent();
 
 export const provider: dynamic.ResourceProvider<SliceInputs, SliceOutputs> = {
-  async check(_olds, news) {
+  async check(olds, news) {
     // Parts not known at preview cannot be judged; the engine checks again with all of it.
     if (hasUnknown(news)) return { inputs: news, failures: [] };
     const { inputs, problems } = checkInputs(withoutProvider(news));
-    return { inputs: stripUndefined(inputs ?? news), failures: checkFailures(problems) };
+    if (inputs === undefined) return { inputs: stripUndefined(news), failures: checkFailures(problems) };
+    // Before the first run there are none.
+    const before = (olds as Partial<SliceInputs> | undefined)?.nodes === undefined ? undefined : olds;
+    const found = await told(() => slicePreflight(inputs, before));
+    for (const note of found.notes) process.stderr.write(`warning: ${problemLine(note)}\n`);
+    return { inputs: stripUndefined(inputs), failures: checkFailures(found.problems) };
   },
 
   async diff(_id, olds, news) {

@@ -1,24 +1,17 @@
 import * as pulumi from "@pulumi/pulumi";
 import { adoptHook } from "./adopt-hook.js";
-import { type ChangeableSlice, leavingNodes, planChange } from "./change.js";
-import { consequences, type SliceBefore } from "./consequences.js";
 import type { FabricEndpoint } from "./endpoint-schema.js";
 import { ExistingSlice, type ExistingSliceArgs } from "./existing-slice.js";
 import type { FabricHost } from "./host.js";
 import { leaseLine, parseFabricTime } from "./lease.js";
 import { makeMany } from "./make-many.js";
 import { Network, Node, Slice } from "./provider.js";
-import type { SliceHost } from "./slice-inputs.js";
+import { type Removal, updateHooks } from "./slice-hooks.js";
+import { hostsOf } from "./slice-hosts.js";
 import { checkTopology, type NetworkSpecInput, type NodeSpecInput } from "./spec.js";
-import { planRoutes, planTopology, type Subnet, type Topology } from "./topology.js";
+import { nodeArgs, planTopology } from "./topology.js";
 
-/** What a `beforeRemove` gets: the nodes that go, and how the slice was before. */
-export interface Removal {
-  /** Names of the nodes whose machines go, those that are replaced included. */
-  readonly leaving: readonly string[];
-  /** All nodes as the slice's old outputs have them. */
-  readonly hosts: Readonly<Record<string, SliceHost>>;
-}
+export type { Removal };
 
 export interface FabricSliceArgs {
   /** The slice's name in FABRIC. Default `<project>-<stack>`. */
@@ -131,25 +124,8 @@ export class FabricSlice extends pulumi.ComponentResource {
     );
     const members = makeMany(() =>
       topology.nodes.map((planned) => {
-        const {
-          name: node,
-          site,
-          cores,
-          ram,
-          disk,
-          image,
-          components,
-          host,
-          bootScript,
-          siteNetwork,
-        } = planned;
-        const own = {
-          ...{ name: node, site, cores, ram, disk, image, components },
-          ...(host === undefined ? {} : { host }),
-          ...(bootScript === undefined ? {} : { bootScript }),
-          ...(siteNetwork === undefined ? {} : { siteNetwork }),
-        };
-        return [node, new Node(`${name}-${node}`, { ...shared, ...own }, children)] as const;
+        const own = nodeArgs(planned);
+        return [own.name, new Node(`${name}-${own.name}`, { ...shared, ...own }, children)] as const;
       }),
     );
     this.sliceId = slice.id;
@@ -163,76 +139,10 @@ export class FabricSlice extends pulumi.ComponentResource {
   }
 }
 
-/** Hooks on the slice's update: the message of a preview, and the drain where there is one. */
-function updateHooks(
-  name: string,
-  slice: () => Slice,
-  beforeRemove: FabricSliceArgs["beforeRemove"],
-): pulumi.ResourceHook[] {
-  const message = new pulumi.ResourceHook(
-    `${name}-consequences`,
-    async (hook) => {
-      if (hook.oldInputs === undefined || hook.newInputs === undefined) return;
-      const before: SliceBefore = { ...(hook.oldOutputs as Outputs), ...(hook.oldInputs as ChangeableSlice) };
-      const text = consequences(before, hook.newInputs as ChangeableSlice, new Date());
-      // Not awaited: the log waits for the slice's URN, which is known once its registration answers, and that waits for this hook.
-      if (text !== undefined) void pulumi.log.info(text, slice());
-    },
-    { onDryRun: true },
-  );
-  if (beforeRemove === undefined) return [message];
-  const drain = new pulumi.ResourceHook(`${name}-before-remove`, async (hook) => {
-    const change = changeOf(hook);
-    const leaving = change === undefined ? [] : leavingNodes(change);
-    if (leaving.length > 0)
-      await beforeRemove({ leaving, hosts: (hook.oldOutputs as { hosts?: Removal["hosts"] }).hosts ?? {} });
-  });
-  return [message, drain];
-}
-
-function changeOf(hook: pulumi.ResourceHookArgs) {
-  if (hook.oldInputs === undefined || hook.newInputs === undefined) return undefined;
-  return planChange(hook.oldInputs as ChangeableSlice, hook.newInputs as ChangeableSlice);
-}
-
-/** What of a slice's outputs the messages need. */
-type Outputs = Pick<SliceBefore, "leaseEnd" | "sliceState"> | undefined;
-
 /** A preview that changes nothing says how long the slice stays; when something changes the message of that does, and the end is not known here. */
 function sayUntilWhen(slice: Slice): void {
   slice.leaseEnd.apply((text) => {
     const end = parseFabricTime(text);
     if (end !== undefined) void pulumi.log.info(leaseLine(end, new Date()), slice);
-  });
-}
-
-function hostsOf(
-  topology: Topology,
-  nodes: Readonly<Record<string, Node>>,
-  networks: Readonly<Record<string, Network>>,
-): pulumi.Output<FabricHost[]> {
-  const subnets = pulumi.all(
-    Object.entries(networks).map(([site, n]) =>
-      pulumi
-        .all([n.subnet, n.gateway])
-        .apply(([subnet, gateway]): [string, Subnet] => [site, { subnet, gateway }]),
-    ),
-  );
-  const known = pulumi.all(
-    Object.entries(nodes).map(([name, n]) =>
-      pulumi
-        .all([n.site, n.managementIp, n.addresses, n.mac])
-        .apply(([site, managementIp, addresses, mac]) => ({
-          name,
-          site,
-          managementIp,
-          address: addresses[0] ?? "",
-          mac,
-        })),
-    ),
-  );
-  return pulumi.all([subnets, known]).apply(([nets, hosts]) => {
-    const routes = planRoutes(topology, Object.fromEntries(nets.filter(([, s]) => s.subnet !== "")));
-    return hosts.map((h) => ({ ...h, routes: [...(routes[h.name] ?? [])] }));
   });
 }

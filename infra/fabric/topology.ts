@@ -139,6 +139,17 @@ function planNode(name: string, node: NodeSpec): PlannedNode {
   };
 }
 
+/** What a node's own resource shows of it: what is said, and no more. */
+export function nodeArgs(planned: PlannedNode) {
+  const { name, site, cores, ram, disk, image, components, host, bootScript, siteNetwork } = planned;
+  return {
+    ...{ name, site, cores, ram, disk, image, components },
+    ...(host === undefined ? {} : { host }),
+    ...(bootScript === undefined ? {} : { bootScript }),
+    ...(siteNetwork === undefined ? {} : { siteNetwork }),
+  };
+}
+
 /** FABRIC's `ImageRef`: name and format. */
 export function imageRef(image: string): string {
   return image.includes(",") ? image : `${image},qcow2`;

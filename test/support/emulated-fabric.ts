@@ -19,9 +19,12 @@ export class EmulatedFabric {
   readonly #app: FastifyInstance;
   readonly host: string;
   readonly api: FabricApi;
+  /** The calls since the start, `GET /slices` each. */
+  readonly calls: readonly string[];
 
-  private constructor(app: FastifyInstance, host: string) {
+  private constructor(app: FastifyInstance, host: string, calls: readonly string[]) {
     this.#app = app;
+    this.calls = calls;
     this.host = host;
     this.api = new FabricApi({ host, token: () => testToken() });
   }
@@ -31,8 +34,10 @@ export class EmulatedFabric {
       scenario: parseScenario({ delays: quick, ...scenario }),
       store: memoryStore(),
     });
+    const calls: string[] = [];
+    app.addHook("onRequest", async ({ method, url }) => void calls.push(`${method} ${url.split("?")[0]}`));
     await app.listen({ port: 0, host: "127.0.0.1" });
-    return new EmulatedFabric(app, `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`);
+    return new EmulatedFabric(app, `http://127.0.0.1:${(app.server.address() as AddressInfo).port}`, calls);
   }
 
   async stop(): Promise<void> {

@@ -66,6 +66,10 @@ beforeAll(async () => {
   fabric = await EmulatedFabric.start({
     delays: quick,
     sites: Object.fromEntries(["AMST", "LOSA", "HAWI"].map((s) => [s, { workers: [worker] }])),
+    // Another takes the room between the preview and the run.
+    sliverFaults: [
+      { element: "four", slice: "engine-part", times: 1, fault: { kind: "fail", at: "ticket" } },
+    ],
   });
 });
 
@@ -133,6 +137,18 @@ describe("FABRIC's resources in the real engine", () => {
     expect(preview.code).not.toBe(0);
     expect(preview.text).toContain("FAB-SITE-UNKNOWN");
     expect(preview.text).toContain("did you mean AMST?");
+
+    // What only FABRIC knows is told there as well; where it does not answer, the preview goes on.
+    configure(stack, { nodes: { core: { site: "AMST", cores: 40 } } });
+    const full = await stack.preview();
+    expect(full.code).not.toBe(0);
+    expect(full.text).toContain("nodes.core.cores");
+    expect(full.text).toContain("FAB-SITE-FULL  40 asked, AMST has 32 free");
+    const endpoint = { kind: "fabric", host: "http://127.0.0.1:9", tokenFile: join(files, "tokens.json") };
+    configure(stack, { nodes: { core: { site: "AMST", cores: 40 } }, endpoint });
+    const away = await stack.preview();
+    expect(away.code, away.text).toBe(0);
+    expect(away.text).toContain("warning: FAB-SITES-DATED");
   });
 
   it("do not touch another's slice of the name; take it over when its id is given", {
@@ -163,7 +179,7 @@ describe("FABRIC's resources in the real engine", () => {
     timeout: 200_000,
   }, async () => {
     const name = "engine-part";
-    const stack = newStack({ name, nodes: { ...nodes, four: { site: "HAWI", cores: 40 } } });
+    const stack = newStack({ name, nodes: { ...nodes, four: { site: "HAWI", cores: 8 } } });
     const partly = await stack.up();
     expect(partly.code).not.toBe(0);
     expect(partly.text).toContain("four: Insufficient resources");

@@ -2,12 +2,13 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { emulatedSites, sitesInSummary } from "../../../dynamos/site-data.js";
+import { emulatedSites } from "../../../dynamos/site-data.js";
 import { freeCapacity } from "../../../infra/fabric/emulator/capacity.js";
 import { type EmulatorState, emptyState, noHold } from "../../../infra/fabric/emulator/model.js";
 import { parseScenario } from "../../../infra/fabric/emulator/scenario.js";
 import { resourceSummary } from "../../../infra/fabric/emulator/summary.js";
 import { markKey } from "../../../infra/fabric/mark.js";
+import { sitesInSummary } from "../../../infra/fabric/site-summary.js";
 import { productionSites } from "../../../infra/fabric/sites.js";
 
 let state: string;

@@ -126,6 +126,9 @@ describe("taking over a slice of FABlib's", () => {
     const wanted = spec(off, { wire });
     const theirs = slice("lwire");
     expect(adoptionProblems(theirs, wanted, mark).map((p) => problemLine(p))).toEqual([]);
+    // A card is called by the place where one writes it.
+    const more = spec({ ...off, alone: { ...off.alone, nics: { port0: "NIC_Basic" } } }, { wire });
+    expect(adoptionProblems(theirs, more, mark).map((p) => p.path)).toEqual(["nodes.alone.nics.port0"]);
     const options = { mark, ids: elementIds(mark.id), before: Object.keys(off), userDataBefore: {} };
     const taken = applyChange(theirs, wanted, options);
     expect(taken.graph.edges).toEqual(theirs.edges);

@@ -7,7 +7,7 @@ import {
   type Wanted,
   wantedOf,
   withoutSlice,
-} from "../../../dynamos/site-room.js";
+} from "../../../infra/fabric/site-room.js";
 import { parseNodeSpec } from "../../../infra/fabric/spec.js";
 
 const worker = (cores: number, ram = 512, disk = 5000): Room => ({ cores, ram, disk });

@@ -1,1 +1,0 @@
-export * from "../infra/fabric/site-room.js";
