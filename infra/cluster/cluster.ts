@@ -1,0 +1,19 @@
+/** What every cluster gives, wherever it comes from. */
+import type * as pulumi from "@pulumi/pulumi";
+
+/** One of a cluster's machines, as Kubernetes knows it. */
+export interface ClusterNode {
+  /** Its name in Kubernetes. */
+  readonly name: string;
+  /** Labels set by this stack. */
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+export interface Cluster {
+  /** For resources on the cluster: `{ provider: cluster.provider }`. Made when it is first asked for. */
+  readonly provider: pulumi.ProviderResource;
+  /** The administrator's kubeconfig; a secret. */
+  readonly kubeconfig: pulumi.Output<string>;
+  /** Sorted by name. */
+  readonly nodes: pulumi.Output<readonly ClusterNode[]>;
+}
