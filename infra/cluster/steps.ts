@@ -79,7 +79,8 @@ export function kubesprayStep(cluster: string, control: string, options: Kubespr
   const source = sourceOf(options);
   const tools = {
     "cluster.sh": runnerScript,
-    "progress.py": progressCallback,
+    // Ansible finds a plugin by the name of its file.
+    "dynamos_fabric_progress.py": progressCallback,
     "leave.sh": leaveScript,
   };
   const install = [
@@ -123,7 +124,9 @@ export function applyStep(
   resettable: readonly string[],
 ): Step {
   const key = contentHash({ files, kubespray });
-  const put = Object.entries(files).flatMap(([file, text]) => putLines(`wanted.new/${file}`, text));
+  const survivors = [...resettable].sort();
+  const sorted = Object.entries(files).sort(([a], [b]) => (a < b ? -1 : 1));
+  const put = sorted.flatMap(([file, text]) => putLines(`wanted.new/${file}`, text));
   const run = `exec bash tools/cluster.sh follow`;
   const limit = seconds(options.deadline);
   return step(
@@ -136,7 +139,7 @@ export function applyStep(
         'if [ "$1" = undo ]; then',
         `[ -d applied ] || exit 0`,
         // The folder goes with the cluster, unless the reset failed.
-        `bash tools/cluster.sh follow ${contentHash({ reset: resettable })} ${limit} reset ${resettable.map(shellWord).join(" ")} || exit`,
+        `bash tools/cluster.sh follow ${contentHash({ reset: survivors })} ${limit} reset ${survivors.map(shellWord).join(" ")} || exit`,
         'cd "$HOME" && rm -rf "$FOLDER"',
         "exit 0",
         "fi",

@@ -111,7 +111,7 @@ admit_cluster() {
   local file=$HOME/.ssh/authorized_keys
   umask 077
   mkdir -p "$HOME/.ssh"
-  touch "$file"
+  [ -e "$file" ] || : >"$file"
   { grep -v " $marker\\$" "$file"; printf '%s %s\\n' "$KEY" "$marker"; } >"$file.new"
   if cmp -s "$file.new" "$file"; then rm "$file.new"; else mv "$file.new" "$file"; fi
 }

@@ -8,7 +8,7 @@
 export const runnerScript = `#!/usr/bin/env bash
 # Written by dynamos-fabric. ~/.dynamos-fabric/CLUSTER/tools/cluster.sh
 set -u
-export LC_ALL=C
+export LC_ALL=C.UTF-8 # Ansible wants it so
 cd "$(dirname "$0")/.." || exit 1
 umask 077
 mkdir -p run logs applied/hosts
@@ -115,7 +115,11 @@ play() { # inventory playbook arguments...
   printf '%s %s %s\\n' "$(date -u +%FT%TZ)" "$code" "$playbook $*" >>history
   [ "$code" != 124 ] && [ "$code" != 137 ] ||
     problem deadline CLU-RUN-DEADLINE "$playbook was stopped at the deadline" "see the log for what took so long, raise the deadline, run up again"
-  [ "$code" = 0 ] || tell_failures "$playbook" "$code"
+  if [ "$code" != 0 ]; then tell_failures "$playbook" "$code"
+  elif [ ! -s run/hosts ]; then
+    problem hosts CLU-PLAYBOOK-FAILED "$playbook told nothing of how it went: its Ansible does not load callbacks" "see the log"
+    return 1
+  fi
   return "$code"
 }
 
@@ -151,7 +155,7 @@ value_of() { sed -n "s/^$1: *//p" "$2"/group_vars/all/*.yaml 2>/dev/null; }
 ssh_to() { # file command
   local user port
   user=$(value "$1" ansible_user); port=$(value "$1" ansible_port)
-  timeout 40 ssh -n -i id_ed25519 -o IdentitiesOnly=yes -o BatchMode=yes -o ConnectTimeout=15 -o StrictHostKeyChecking=accept-new \\
+  timeout 40 ssh -n -i id_ed25519 -o IdentitiesOnly=yes -o BatchMode=yes -o LogLevel=ERROR -o ConnectTimeout=15 -o StrictHostKeyChecking=accept-new \\
     -o UserKnownHostsFile="$PWD/known_hosts" -p "\${port:-22}" -l "$user" "$(value "$1" ansible_host)" "$2" 8>&-
 }
 forget_key() { # file
@@ -165,7 +169,7 @@ alive() { local pause; for pause in 0 2 5; do sleep "$pause"; ssh_to "$1" true >
 look_at() { # files...
   local file said near
   for file in "$@"; do
-    ( if said=$(tries_ssh "$file"); then
+    ( if said=$(tries_ssh "$file") && [[ "$said" =~ ^[0-9]+$ ]]; then
         near=$((said - $(date +%s)))
         [ "\${near#-}" -le 60 ] || problem "hosts.$(member "$file")" CLU-HOST-CLOCK "its clock differs by $near s from the control node's" "set it, and let chrony keep it"
       else
