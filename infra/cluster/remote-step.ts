@@ -53,8 +53,8 @@ export function remoteStep(
     const pause = pauseBefore(errors, at, waited, { total: patience, refusals });
     if (pause === undefined) {
       const { problem } = explainFailure(errors[0] ?? "", at);
-      // Not awaited: a log waits for the resource's URN, which may wait for this hook.
-      if (problem !== undefined) void pulumi.log.error(problemLine(problem), command);
+      // Of the stack and not of the resource, whose URN is not to be had when it failed.
+      if (problem !== undefined) await pulumi.log.error(problemLine(problem));
       return false;
     }
     await sleep(pause * 1000);
@@ -62,7 +62,7 @@ export function remoteStep(
   });
   const { remote } = loadCommand();
   const time = `${limit + patience + 60}s`;
-  const command = new remote.Command(
+  return new remote.Command(
     resource,
     {
       connection,
@@ -70,8 +70,9 @@ export function remoteStep(
       create: "bash -s -- do",
       update: "bash -s -- do",
       ...(undo === true ? { delete: "bash -s -- undo" } : {}),
-      stdin: value.script,
-      triggers: [value.hash],
+      // The hash goes here, and not into `triggers`: a changed trigger replaces the resource (@pulumi/command 1.2.1, remote/command.js:
+      // replaceOnChanges), and the old one's delete would take the cluster down.
+      stdin: value.apply(({ script, hash }) => `${script}# ${hash}\n`),
       addPreviousOutputInEnv: false,
       logging: secretOutput === true ? "none" : "stdoutAndStderr",
     },
@@ -82,7 +83,6 @@ export function remoteStep(
       hooks: { onError: [again] },
     },
   );
-  return command;
 }
 
 function connectionOf({ address, port, user, privateKey, hostKey, bastion }: Host) {
