@@ -16,24 +16,9 @@ main() {
  * SOURCE_ID, HOST in the values; `install_tools` writes the runner.
  */
 export const kubesprayScript = `
-fetch() { python3 - "$1" "$2" <<'END'
-import shutil, sys, urllib.request
-try:
-    with urllib.request.urlopen(sys.argv[1], timeout=60) as answer, open(sys.argv[2], "wb") as file:
-        shutil.copyfileobj(answer, file)
-except OSError as error:
-    sys.exit(f"{sys.argv[1]}: {error}")
-END
-}
-packages() {
-  if command -v apt-get >/dev/null; then
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 update -qq && as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq "$@"
-  elif command -v dnf >/dev/null; then as_root dnf install -y -q "$@"
-  else return 1; fi >&2
-}
 environment() { # interpreter
   rm -rf venv
-  if [ "$1" = python3 ]; then "$1" -c 'import ensurepip' 2>/dev/null || packages python3-venv; else command -v "$1" >/dev/null && "$1" -c 'import ensurepip' 2>/dev/null || packages "$1" "$1-venv" || packages "$1"; fi
+  if [ "$1" = python3 ]; then "$1" -c 'import ensurepip' 2>/dev/null || install_package python3-venv; else command -v "$1" >/dev/null && "$1" -c 'import ensurepip' 2>/dev/null || install_package "$1" "$1-venv" || install_package "$1"; fi
   "$1" -m venv venv && tries 3 venv/bin/pip install --quiet --disable-pip-version-check -r source/requirements.txt
 }
 main() {
@@ -99,7 +84,6 @@ main() {
 
 /** One program from a .tar.gz into /usr/local/bin. TOOL, VERSION, FROM (URL; ARCH is replaced), FOLDER in the values. */
 export const toolScript = `
-fetch() { python3 -c 'import sys, urllib.request; open(sys.argv[2], "wb").write(urllib.request.urlopen(sys.argv[1], timeout=60).read())' "$1" "$2"; }
 main() {
   local arch found stamp=/usr/local/share/dynamos-fabric/$TOOL work
   case "$(uname -m)" in x86_64) arch=amd64 ;; aarch64 | arm64) arch=arm64 ;; *) arch=$(uname -m) ;; esac

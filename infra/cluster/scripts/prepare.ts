@@ -84,12 +84,6 @@ keep_clock() {
   [ "$(timedatectl show -p NTP --value 2>/dev/null)" = yes ] || as_root timedatectl set-ntp true 2>/dev/null ||
     say "$HOST: nothing keeps its clock; install chrony"
 }
-install_package() {
-  if command -v apt-get >/dev/null; then
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 update -qq && as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq "$@"
-  elif command -v dnf >/dev/null; then as_root dnf install -y -q "$@"
-  else return 1; fi >&2
-}
 have_python() {
   command -v python3 >/dev/null || tries 3 install_package python3 ||
     problem "hosts.$HOST" CLU-HOST-PYTHON "there is no python3 and it could not be installed" "install python3 there"

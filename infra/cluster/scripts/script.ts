@@ -37,6 +37,22 @@ root_file() {
   as_root mkdir -p "$(dirname "$1")" && as_root install -m "$2" "$new" "$1"
   rm -f "$new"
 }
+# A URL into a file, by what every prepared host has.
+fetch() { python3 - "$1" "$2" <<'END'
+import shutil, sys, urllib.request
+try:
+    with urllib.request.urlopen(sys.argv[1], timeout=60) as answer, open(sys.argv[2], "wb") as file:
+        shutil.copyfileobj(answer, file)
+except OSError as error:
+    sys.exit(f"{sys.argv[1]}: {error}")
+END
+}
+install_package() {
+  if command -v apt-get >/dev/null; then
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 update -qq && as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -qq "$@"
+  elif command -v dnf >/dev/null; then as_root dnf install -y -q "$@"
+  else return 1; fi >&2
+}
 # Where a login that is not root may miss administrators' programs.
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin
 `;

@@ -1,6 +1,6 @@
 /** Emulated FABRIC hosts at several sites behind a bastion, and the steps of a cluster run on them by the real ssh. */
 import { spawn } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import {
   type Host,
@@ -155,8 +155,13 @@ export class ClusterLab {
 
   #config(): string {
     const file = join(this.hosts.folder, "cluster ssh_config");
+    this.writeConfig(file);
+    return file;
+  }
+
+  /** The ssh_config that a slice has. */
+  writeConfig(file: string): void {
     const { bastion, hosts } = this.hosts.record;
-    writeFileSync(join(this.hosts.folder, "no"), "");
     writeSshConfig(
       file,
       hosts,
@@ -166,7 +171,6 @@ export class ClusterLab {
       },
       bastion,
     );
-    return file;
   }
 
   /** A command on a host that must succeed. */

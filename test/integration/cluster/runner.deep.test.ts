@@ -1,11 +1,15 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
+import * as pulumi from "@pulumi/pulumi";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { kubesprayDrain } from "../../../infra/cluster/drain.js";
 import { inventoryFiles } from "../../../infra/cluster/inventory.js";
 import type { Host, KubesprayOptions } from "../../../infra/cluster/spec.js";
 import * as steps from "../../../infra/cluster/steps.js";
 import { namespacesProblem } from "../../../infra/fabric/emulator/hosts-namespaces.js";
+import { loginsFile } from "../../../infra/fabric/slice-logins.js";
+import { projectFolder } from "../../../infra/local/package-folder.js";
 import type { Executed } from "../../../infra/toolchain/execute.js";
 import { prepare } from "../emulator/hosts-lab.js";
 import { until } from "../emulator/until.js";
@@ -299,6 +303,27 @@ describe("a cluster by its scripts", limit, () => {
     );
     const { stdout } = good(await lab.run("control", steps.kubeconfigStep("lab", 1)));
     expect(stdout).toMatch(/^apiVersion: v1\nkind: Config\n/);
+  });
+
+  it("drains a node for a slice that only knows its nodes, twice without harm, and stops the slice when it cannot", async () => {
+    await pulumi.runtime.setMocks(
+      { newResource: () => ({ id: "", state: {} }), call: () => ({}) },
+      "drained",
+      "dev",
+    );
+    const state = join(folder ?? "", "state");
+    lab.writeConfig(loginsFile(state, "cluster"));
+    const own = { sliceName: "cluster", state: relative(projectFolder(process.cwd()) ?? "", state) };
+    const hosts = Object.fromEntries(
+      Object.entries(lab.all()).map(([name, h]) => [name, { site: "AMST", managementIp: h.address }]),
+    );
+    const drain = kubesprayDrain(own);
+    await drain({ leaving: ["star"], hosts });
+    await drain({ leaving: ["star"], hosts });
+    expect(await members()).not.toContain("star");
+    await expect(drain({ leaving: ["control"], hosts })).rejects.toMatchObject({ code: "CLU-CONTROL-FIRST" });
+    await expect(kubesprayDrain({ ...own, control: "nobody" })({ leaving: ["max"], hosts })).rejects.toMatchObject({ code: "CLU-DRAIN" }); // biome-ignore format: one line
+    expect(await members()).toContain("max");
   });
 
   it("resets only machines that live on, and leaves nothing of the cluster on the control node", async () => {
