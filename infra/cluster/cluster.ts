@@ -1,5 +1,6 @@
 /** What every cluster gives, wherever it comes from. */
 import type * as pulumi from "@pulumi/pulumi";
+import { loadKubernetes } from "./peer.js";
 
 /** One of a cluster's machines, as Kubernetes knows it. */
 export interface ClusterNode {
@@ -16,4 +17,12 @@ export interface Cluster {
   readonly kubeconfig: pulumi.Output<string>;
   /** Sorted by name. */
   readonly nodes: pulumi.Output<readonly ClusterNode[]>;
+}
+
+/** A provider for the cluster's resources. @throws InfraError CLU-PEER-MISSING */
+export function providerOf(
+  cluster: pulumi.ComponentResource & { readonly kubeconfig: pulumi.Output<string> },
+  name: string,
+): pulumi.ProviderResource {
+  return new (loadKubernetes().Provider)(name, { kubeconfig: cluster.kubeconfig }, { parent: cluster });
 }

@@ -3,7 +3,7 @@ import { homedir } from "node:os";
 import { delimiter, join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { InfraError } from "../problem.js";
-import type { Cluster, ClusterNode } from "./cluster.js";
+import { type Cluster, type ClusterNode, providerOf } from "./cluster.js";
 import { onlyContext } from "./kubeconfig.js";
 import { loadKubernetes } from "./peer.js";
 
@@ -55,11 +55,7 @@ export class ExistingCluster extends pulumi.ComponentResource implements Cluster
   }
 
   get provider(): pulumi.ProviderResource {
-    this.#provider ??= new (loadKubernetes().Provider)(
-      this.#name,
-      { kubeconfig: this.kubeconfig },
-      { parent: this },
-    );
+    this.#provider ??= providerOf(this, this.#name);
     return this.#provider;
   }
 }

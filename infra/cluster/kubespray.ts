@@ -2,11 +2,10 @@ import type { remote } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { InfraError } from "../problem.js";
 import { problemsOfSchema } from "../problems-of-schema.js";
-import type { Cluster, ClusterNode } from "./cluster.js";
+import { type Cluster, type ClusterNode, providerOf } from "./cluster.js";
 import { apiNames, clusterInventory, controlOrderOf } from "./inventory.js";
 import { reachedAt } from "./kubeconfig.js";
 import { type ClusterHostArgs, type KubesprayClusterArgs, plainHostProblems } from "./kubespray-args.js";
-import { loadKubernetes } from "./peer.js";
 import { type RemoteStepArgs, remoteStep, type Target } from "./remote-step.js";
 import {
   addressProblems,
@@ -142,11 +141,7 @@ export class KubesprayCluster extends pulumi.ComponentResource implements Cluste
   }
 
   get provider(): pulumi.ProviderResource {
-    this.#provider ??= new (loadKubernetes().Provider)(
-      this.#name,
-      { kubeconfig: this.kubeconfig },
-      { parent: this },
-    );
+    this.#provider ??= providerOf(this, this.#name);
     return this.#provider;
   }
 }
