@@ -55,6 +55,14 @@ export function fabricHosts(
     const network = slice.networks[planned?.site ?? ""];
     const user = own.apply((login) => login?.user ?? loginOf(planned?.image ?? ""));
     const gateway = network?.gateway ?? pulumi.output("");
+    const onSite = {
+      dataAddress: node.addresses.apply((all) => all[0] ?? ""),
+      network: {
+        mac: node.mac,
+        subnet: network?.subnet ?? pulumi.output(""),
+        routes: gateway.apply((via) => [{ to: via.includes(":") ? fabnet.ipv6 : fabnet.ipv4, via }]),
+      },
+    };
     const host: ClusterHostArgs = {
       role: options.control.includes(name) ? "control" : "worker",
       address: node.managementIp,
@@ -67,12 +75,8 @@ export function fabricHosts(
         user: credentials.apply((c) => c.bastion.user),
         privateKey: credentials.apply((c) => c.bastionKey),
       },
-      dataAddress: node.addresses.apply((all) => all[0] ?? ""),
-      network: {
-        mac: node.mac,
-        subnet: network?.subnet ?? pulumi.output(""),
-        routes: gateway.apply((via) => [{ to: via.includes(":") ? fabnet.ipv6 : fabnet.ipv4, via }]),
-      },
+      // A node on no network of its site is reached over the others, which are the person's own.
+      ...(planned?.network === undefined ? {} : onSite),
       labels: { "topology.kubernetes.io/region": planned?.site ?? "", ...options.labels?.[name] },
       reset: false,
     };
