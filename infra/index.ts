@@ -1,4 +1,5 @@
 /** Machines, networks and processes for a Pulumi program. Importing deploys nothing and reads no environment. */
+export * from "./cluster/index.js";
 export { describeChange, isNothing, leavingNodes, planChange, type SliceChange } from "./fabric/change.js";
 export { ExistingSlice, type ExistingSliceArgs } from "./fabric/existing-slice.js";
 export type { ExistingHost, ExistingNetwork } from "./fabric/existing-slice-view.js";

@@ -1,4 +1,5 @@
 /** What a person writes about infrastructure. Schemas and checks only: nothing here asks anybody. */
+export { type ClusterSpec, clusterSchema, type HostRole, hostRoles } from "./cluster/spec.js";
 export { componentModels } from "./fabric/components.js";
 export { endpointSchema, type FabricEndpoint } from "./fabric/endpoint-schema.js";
 export { graphProblems } from "./fabric/graph-rules.js";

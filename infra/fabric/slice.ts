@@ -9,7 +9,7 @@ import { Network, Node, Slice } from "./provider.js";
 import { type Removal, updateHooks } from "./slice-hooks.js";
 import { hostsOf } from "./slice-hosts.js";
 import { checkTopology, type NetworkSpecInput, type NodeSpecInput } from "./spec.js";
-import { nodeArgs, planTopology } from "./topology.js";
+import { nodeArgs, planTopology, type Topology } from "./topology.js";
 
 export type { Removal };
 
@@ -59,6 +59,10 @@ export class FabricSlice extends pulumi.ComponentResource {
   readonly nodes: Readonly<Record<string, Node>>;
   /** The resources by site. */
   readonly networks: Readonly<Record<string, Network>>;
+  /** Where FABRIC is. */
+  readonly endpoint: FabricEndpoint;
+  /** What was asked for, planned: plain, for those who build on the slice. */
+  readonly plan: Topology;
 
   /**
    * A slice that is there already, read and never changed or deleted by this stack: its hosts, networks and states as outputs.
@@ -131,6 +135,8 @@ export class FabricSlice extends pulumi.ComponentResource {
     this.sliceId = slice.id;
     this.leaseEnd = slice.leaseEnd;
     if (pulumi.runtime.isDryRun()) sayUntilWhen(slice);
+    this.endpoint = endpoint;
+    this.plan = topology;
     this.networks = Object.fromEntries(networks);
     this.nodes = Object.fromEntries(members);
     this.hosts = hostsOf(topology, this.nodes, this.networks);

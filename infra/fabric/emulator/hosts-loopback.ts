@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { userInfo } from "node:os";
 import { join } from "node:path";
 import { InfraError } from "../../problem.js";
+import { shellWord } from "../../shell-word.js";
 import { execute } from "../../toolchain/execute.js";
 import {
   type AdapterOptions,
@@ -22,7 +23,6 @@ import {
   loopbackScript,
   passwdFor,
   sessionScript,
-  shellWord,
   sshdConfig,
   sudoScript,
 } from "./hosts-sshd.js";

@@ -302,7 +302,7 @@ class Namespaces implements HostAdapter {
       authorized_keys: authorizedKeys(host.keys),
       hosts: hostsFileFor(host.name),
       passwd: passwdFor(systemPasswd(), host.login, `/home/${host.login}`, shellOf()),
-      sshd_config: sshdConfig({ folder: insideFolder, login: host.login, env: mark }),
+      sshd_config: sshdConfig({ folder: insideFolder, login: host.login, env: mark, homeKeys: true }),
     };
   }
 

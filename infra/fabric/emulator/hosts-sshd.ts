@@ -1,4 +1,5 @@
 /** Texts that an emulated host is made of: OpenSSH's configuration, passwd, and the scripts that run before it. Pure. */
+import { shellWord } from "../../shell-word.js";
 
 /** One SSH server. */
 export interface SshServer {
@@ -11,6 +12,8 @@ export interface SshServer {
   readonly command?: string;
   /** The bastion: passes connections on and runs nothing. */
   readonly forwardOnly?: boolean;
+  /** Keys in the login's own `~/.ssh/authorized_keys` open it too, as on any machine: for a host whose home is its own. */
+  readonly homeKeys?: boolean;
 }
 
 /** sshd_config(5): logins by key only, no question to the system's own accounts or to PAM. */
@@ -19,7 +22,7 @@ export function sshdConfig(server: SshServer): string {
   const only = server.forwardOnly === true;
   return `# Made by dynamos-fabric's emulator.
 HostKey ${quoted(`${server.folder}/host_key`)}
-AuthorizedKeysFile ${quoted(`${server.folder}/authorized_keys`.replaceAll("%", "%%"))}
+AuthorizedKeysFile ${quoted(`${server.folder}/authorized_keys`.replaceAll("%", "%%"))}${server.homeKeys === true ? " .ssh/authorized_keys" : ""}
 PidFile none
 StrictModes no
 UsePAM no
@@ -178,11 +181,6 @@ case "$CACHE/" in /home/* | /root/* | /tmp/*) mkdir -p "$CACHE"; mount --rbind $
 cd /
 exec "$SSHD" -D -e -f ${insideFolder}/sshd_config
 `;
-
-/** One word of a shell, whatever is in it. */
-export function shellWord(text: string): string {
-  return `'${text.replaceAll("'", `'\\''`)}'`;
-}
 
 /** Source: sshd_config(5), "arguments may optionally be enclosed in double quotes". */
 function quoted(text: string): string {

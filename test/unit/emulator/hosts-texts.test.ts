@@ -6,10 +6,10 @@ import { hostSettings } from "../../../infra/fabric/emulator/hosts-settings.js";
 import {
   passwdFor,
   sessionScript,
-  shellWord,
   sshdConfig,
   sudoScript,
 } from "../../../infra/fabric/emulator/hosts-sshd.js";
+import { shellWord } from "../../../infra/shell-word.js";
 
 describe("planCards", () => {
   it("keeps a card's name as long as it is there, and gives new ones the lowest that is free", () => {

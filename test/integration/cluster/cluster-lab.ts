@@ -1,0 +1,180 @@
+/** Emulated FABRIC hosts at several sites behind a bastion, and the steps of a cluster run on them by the real ssh. */
+import { spawn } from "node:child_process";
+import { mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import {
+  type Host,
+  type KubesprayOptions,
+  type KubesprayOptionsInput,
+  kubesprayOptionsSchema,
+  parseHost,
+} from "../../../infra/cluster/spec.js";
+import type { Step } from "../../../infra/cluster/steps.js";
+import { fromGraph } from "../../../infra/fabric/slice-view.js";
+import { writeSshConfig } from "../../../infra/fabric/ssh-config.js";
+import type { Executed } from "../../../infra/toolchain/execute.js";
+import { fabnetSlice } from "../../unit/emulator/graphs.js";
+import { HostsLab } from "../emulator/hosts-lab.js";
+import { ansibleVenv } from "./ansible.js";
+import { writeStub } from "./stub-kubespray.js";
+
+/** Nodes by name, each at its site. The first is the control node. */
+export type Sites = Readonly<Record<string, string>>;
+
+export class ClusterLab {
+  readonly hosts: HostsLab;
+  readonly #ssh: string;
+  #slice = "";
+  #sites: Sites = {};
+  #all: Record<string, Host> = {};
+
+  constructor(program: string, ssh: string, folder: string, management: "ipv4" | "ipv6" = "ipv4") {
+    this.#ssh = ssh;
+    this.hosts = new HostsLab(program, ssh, folder, ["--hosts", "namespaces", "--management", management]);
+  }
+
+  async start(sites: Sites): Promise<void> {
+    await this.hosts.start();
+    this.#slice = await this.hosts.create("cluster", this.#graph(sites));
+    await this.#settle(sites);
+  }
+
+  /** Other nodes: those that are not named any more go, as when a slice is changed. */
+  async change(sites: Sites): Promise<void> {
+    await this.hosts.modify(this.#slice, this.#graph(sites));
+    await this.hosts.hostsAre("up");
+    await this.#settle(sites);
+  }
+
+  #graph(sites: Sites) {
+    return fabnetSlice(Object.entries(sites).map(([name, site]) => ({ name, site })));
+  }
+
+  async #settle(sites: Sites): Promise<void> {
+    const before = this.#sites;
+    this.#sites = sites;
+    const { nodes, networks } = fromGraph(await this.hosts.graph(this.#slice));
+    const { bastion } = this.hosts.record;
+    this.#all = Object.fromEntries(
+      Object.keys(sites).map((name, index) => {
+        const node = nodes.find((n) => n.name === name);
+        const network = networks.find((n) => n.name === node?.network);
+        const { address, user, port } = this.hosts.host(name);
+        const host = parseHost(name, {
+          role: index === 0 ? "control" : "worker",
+          ...{ address, user, port },
+          privateKey: readFileSync(join(this.hosts.folder, "slice key"), "utf8"),
+          bastion: { host: bastion.host, port: bastion.port, user: bastion.user, privateKey: readFileSync(bastion.keyFile, "utf8") }, // biome-ignore format: one line
+          dataAddress: node?.dataAddress,
+          network: {
+            mac: node?.mac,
+            subnet: network?.subnet,
+            routes: [{ to: "10.128.0.0/10", via: network?.gateway }],
+          },
+          reset: false,
+        });
+        return [name, host];
+      }),
+    );
+    const wheels = join(await ansibleVenv(), "wheels");
+    const fresh = Object.keys(sites).filter((name) => before[name] === undefined);
+    await Promise.all(
+      fresh.map((name) =>
+        // This machine's nodes reach no internet: pip takes what was fetched before.
+        this.on(name, `printf '[global]\\nno-index = true\\nfind-links = %s\\n' '${wheels}' >/etc/pip.conf`),
+      ),
+    );
+  }
+
+  /** All hosts, the control node first; resolved as a component would. */
+  all(change: (name: string, host: Host) => Partial<Host> = () => ({})): Record<string, Host> {
+    return Object.fromEntries(
+      Object.entries(this.#all).map(([name, host]) => [name, { ...host, ...change(name, host) }]),
+    );
+  }
+
+  /** Options with a source of playbooks that is on the nodes already. */
+  async options(more: KubesprayOptionsInput = {}): Promise<KubesprayOptions> {
+    return kubesprayOptionsSchema.parse({
+      kubespray: { version: "v2.31.0", source: await this.source() },
+      outbound: ["http://127.0.0.1:22"],
+      minimum: { ram: 0.5, disk: 1 },
+      tools: { k9s: false, helm: false },
+      deadline: "5m",
+      ...more,
+    });
+  }
+
+  /** A URL of the collection, in the folder that every node has from the cache. */
+  async source(name = "stub", more: Readonly<Record<string, string>> = {}): Promise<string> {
+    const folder = join(await ansibleVenv(), "stubs");
+    mkdirSync(folder, { recursive: true });
+    const archive = join(folder, `${process.pid}-${name}.tar.gz`);
+    await writeStub(archive, more);
+    return `file://${archive}`;
+  }
+
+  /** What a remote command does: the step's script for a shell on the host. */
+  async run(host: string, step: Step, argument: "do" | "undo" = "do", seconds = 200): Promise<Executed> {
+    const { done } = this.begin(host, step, argument, seconds);
+    return await done;
+  }
+
+  /** As {@link run}, to be broken off. `cut` kills the connection on this side. */
+  begin(
+    host: string,
+    step: Step,
+    argument: "do" | "undo" = "do",
+    seconds = 200,
+  ): { done: Promise<Executed>; cut: () => void; said: () => string } {
+    const child = spawn(
+      this.#ssh,
+      ["-F", this.#config(), "-o", "BatchMode=yes", host, `bash -s -- ${argument}`],
+      {
+        stdio: ["pipe", "pipe", "pipe"],
+      },
+    );
+    const out = { stdout: "", stderr: "" };
+    child.stdout.setEncoding("utf8").on("data", (text: string) => {
+      out.stdout += text;
+    });
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      out.stderr += text;
+    });
+    child.stdin.on("error", () => {}); // it was cut
+    child.stdin.end(step.script);
+    const timer = setTimeout(() => child.kill("SIGKILL"), seconds * 1000);
+    const done = new Promise<Executed>((settle) => {
+      child.once("close", (code) => {
+        clearTimeout(timer);
+        settle({ code: code ?? 137, ...out });
+      });
+    });
+    return { done, cut: () => void child.kill("SIGKILL"), said: () => out.stdout };
+  }
+
+  #config(): string {
+    const file = join(this.hosts.folder, "cluster ssh_config");
+    this.writeConfig(file);
+    return file;
+  }
+
+  /** The ssh_config that a slice has. */
+  writeConfig(file: string): void {
+    const { bastion, hosts } = this.hosts.record;
+    writeSshConfig(
+      file,
+      hosts,
+      {
+        sliceKeyFile: join(this.hosts.folder, "slice key"),
+        knownHostsFile: join(this.hosts.folder, "known hosts"),
+      },
+      bastion,
+    );
+  }
+
+  /** A command on a host that must succeed. */
+  async on(host: string, command: string): Promise<string> {
+    return await this.hosts.on(host, command);
+  }
+}

@@ -1,0 +1,153 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import type { Host } from "../../../infra/cluster/spec.js";
+import { namespacesProblem } from "../../../infra/fabric/emulator/hosts-namespaces.js";
+import { nameOf, TestStack } from "../../support/engine.js";
+import { prepare } from "../emulator/hosts-lab.js";
+import { ClusterLab } from "./cluster-lab.js";
+import { failFile, touched } from "./stub-kubespray.js";
+
+const limit = { timeout: 400_000 };
+const program = `
+const { readFileSync } = require("fs");
+const { KubesprayCluster } = require("dynamos-fabric/infra");
+const { hosts, options } = JSON.parse(readFileSync(process.env.CLUSTER_SPEC, "utf8"));
+const cluster = new KubesprayCluster("lab", { ...options, hosts });
+module.exports = { kubeconfig: cluster.kubeconfig, nodes: cluster.nodes };
+`;
+
+/** One story, in order: a program with the component, the real engine, the real Ansible, hosts behind a bastion. */
+describe("KubesprayCluster", limit, () => {
+  let problem: string | undefined;
+  let folder: string | undefined;
+  let lab: ClusterLab;
+  let stack: TestStack;
+  beforeEach(({ skip }) => skip(problem !== undefined, problem));
+
+  beforeAll(async () => {
+    problem = await namespacesProblem();
+    if (problem !== undefined) return;
+    folder = await mkdtemp(join(tmpdir(), "cluster-"));
+    const emulator = join(folder, "main.js");
+    lab = new ClusterLab(emulator, await prepare(emulator), join(folder, "lab"));
+    await lab.start({ control: "AMST", losa: "LOSA", toky: "TOKY" });
+    stack = new TestStack({ program, env: { CLUSTER_SPEC: join(folder, "spec.json") } });
+  }, 400_000);
+  afterAll(async () => {
+    await lab?.hosts.end("SIGTERM");
+    stack?.end();
+    if (folder !== undefined) await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+  }, 60_000);
+
+  const spec = async (
+    names: readonly string[],
+    change: (name: string, host: Host) => Partial<Host> = () => ({}),
+  ) => {
+    const all = Object.entries(lab.all(change)).filter(([name]) => names.includes(name));
+    const options = await lab.options({ patience: "10s" });
+    writeFileSync(
+      join(folder ?? "", "spec.json"),
+      JSON.stringify({ hosts: Object.fromEntries(all), options }),
+    );
+  };
+  /** Logins on all hosts so far, the tests' own included. */
+  const logins = () => lab.hosts.record.hosts.reduce((sum, host) => sum + (readFileSync(join(host.folder, "console.log"), "utf8").match(/Accepted publickey/g) ?? []).length, 0); // biome-ignore format: one line
+  const changes = async () => {
+    const { steps, code, text } = await stack.preview();
+    expect(code, text).toBe(0);
+    return steps
+      .filter((s) => s.op !== "same")
+      .map((s) => `${s.op} ${nameOf(s.urn)}`)
+      .sort();
+  };
+  const touches = async (name: string) =>
+    (await lab.on(name, `cat ${touched} 2>/dev/null || true`)).split("\n").filter(Boolean);
+
+  it("is made from nothing, says plays and hosts while it goes, and gives a secret kubeconfig", async () => {
+    await spec(["control", "losa"]);
+    const up = await stack.up();
+    expect(up.code, up.text).toBe(0);
+    expect(up.text).toMatch(/cluster\.yml {2}play 2\/4 {2}2 hosts/);
+    expect(parse(String(up.outputs.kubeconfig))).toMatchObject({ "current-context": "lab", clusters: [{ cluster: { server: `https://${lab.hosts.host("control").address}:6443` } }] }); // biome-ignore format: one line
+    expect(up.outputs.nodes).toEqual([{ name: "control", labels: {} }, { name: "losa", labels: {} }]); // biome-ignore format: one line
+    expect(await touches("losa")).toEqual(["cluster"]);
+    expect(up.text).not.toMatch(/PRIVATE KEY|S0VZ/);
+  });
+
+  it("takes no command at all when nothing changed", async () => {
+    const before = logins();
+    const up = await stack.up();
+    expect(up.code, up.text).toBe(0);
+    expect(up.text).toMatch(/\d+ unchanged/);
+    expect(up.text).not.toMatch(/(updated|created|replaced|deleted)\b.*\(/);
+    expect(logins() - before).toBe(0);
+  });
+
+  it("gets a host: only that host and the control node have anything to do", async () => {
+    await spec(["control", "losa", "toky"]);
+    expect(await changes()).toEqual(["create lab-toky-check", "create lab-toky-prepare", "update lab-apply"]);
+    const up = await stack.up();
+    expect(up.code, up.text).toBe(0);
+    expect(await touches("losa")).toEqual(["cluster"]);
+    expect(await touches("toky")).toEqual(["scale"]);
+  });
+
+  it("tells what failed on which host, and goes on there with the next up", async () => {
+    await spec(["control", "losa"]);
+    expect((await stack.up()).code).toBe(0);
+    expect((await touches("toky")).at(-1)).toBe("remove");
+    await spec(["control", "losa", "toky"]);
+    await lab.on("toky", `echo 'No space left on device' >${failFile}`);
+    const failed = await stack.up();
+    expect(failed.code).not.toBe(0);
+    expect(failed.text).toMatch(
+      /error: hosts\.toky {2}CLU-PLAYBOOK-FAILED {2}scale\.yml, play Install nodes, task Install kubelet/,
+    );
+    await lab.on("toky", `rm ${failFile}`);
+    const up = await stack.up();
+    expect(up.code, up.text).toBe(0);
+    expect(await touches("losa")).toEqual(["cluster"]);
+  });
+
+  it("says by a code that a key is refused, that a host does not answer, and what is wrong with a host", async () => {
+    await spec(["control", "losa", "toky"], (name, host) =>
+      name === "losa" ? { privateKey: host.bastion?.privateKey ?? "" } : {},
+    );
+    const refused = await stack.up();
+    expect(refused.text).toMatch(/hosts\.losa\.privateKey {2}CLU-HOST-KEY-REFUSED {2}losa/);
+    await spec(["control", "losa", "toky"], (name) => (name === "losa" ? { port: 9 } : {}));
+    const gone = await stack.up();
+    expect(gone.text).toMatch(/hosts\.losa {2}CLU-HOST-UNREACHABLE {2}losa \([\d.]+\), step/);
+    await spec(["control", "losa", "toky"], (name) => (name === "losa" ? { dataAddress: "10.1.1.1" } : {}));
+    const outside = await stack.preview();
+    expect(outside.text).toMatch(/hosts\.losa\.dataAddress {2}CLU-ADDRESS-SUBNET {2}10\.1\.1\.1 is outside/);
+    await spec(["control", "losa", "toky"]);
+    const up = await stack.up();
+    expect(up.code, up.text).toBe(0);
+  });
+
+  it("has no private key and no kubeconfig in plain state", async () => {
+    const state = await stack.engine().then(async (engine) => readState(engine));
+    expect(state).not.toMatch(/PRIVATE KEY|S0VZ|client-key-data/);
+    expect(state).toContain("lab-apply");
+  });
+
+  it("is destroyed without a reset on machines that end with their slice, and with one on others", async () => {
+    await spec(["control", "losa", "toky"], (name) => ({ reset: name !== "toky" }));
+    expect((await stack.up()).code).toBe(0);
+    const down = await stack.destroy();
+    expect(down.code, down.text).toBe(0);
+    expect(down.resources).toEqual([]);
+    expect((await touches("losa")).at(-1)).toBe("reset");
+    expect((await touches("toky")).at(-1)).not.toBe("reset");
+  });
+});
+
+async function readState(engine: Awaited<ReturnType<TestStack["engine"]>>): Promise<string> {
+  const { pulumi } = await import("../../../infra/toolchain/engine.js");
+  return (await pulumi(engine, ["stack", "export"])).stdout;
+}
