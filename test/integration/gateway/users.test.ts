@@ -266,7 +266,9 @@ describe("a steward", () => {
 describe("an operator", () => {
   it("does by an access token what the operator's own token does", async () => {
     expect(await api(["operator"], "GET", "jobs")).toMatchObject({ status: 200 });
-    expect(await api(["operator"], "PUT", ONE, agreement("one"))).toMatchObject({ status: 200 });
+    expect(await api(["operator"], "PUT", ONE, agreement("one"), { "if-match": "*" })).toMatchObject({
+      status: 200,
+    });
     const dataset = { name: "people", type: "csv", delimiter: ",", tables: ["people"] };
     expect((await api(["operator"], "PUT", "datasets/people", dataset)).status).toBe(200);
     expect((await api(["operator"], "DELETE", "datasets/people")).status).toBe(200);

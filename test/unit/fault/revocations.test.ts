@@ -39,7 +39,7 @@ function history(...more: Event[]): Event[] {
   ];
 }
 const round = (revision: number, agreements: object = { one: 11, hub: 12 }): Event => ({
-  key: "/jobs/j/rounds/000001",
+  key: "/rounds/j/000001",
   value: { job: "j", round: 1, agreements, openedAt },
   revision,
 });
@@ -155,9 +155,9 @@ describe("a schedule of revocations", () => {
           },
           revision: 20,
         },
-        { key: "/jobs/j/rounds/1", value: { job: "j", round: 1, agreements: {}, openedAt }, revision: 21 },
+        { key: "/rounds/j/1", value: { job: "j", round: 1, agreements: {}, openedAt }, revision: 21 },
         { key: `/policyEnforcer/agreements/${one.leaver}`, value: agreementAfter(one), revision: 22 },
-        { key: "/jobs/j/rounds/2", value: { job: "j", round: 2, agreements: {}, openedAt }, revision: 23 },
+        { key: "/rounds/j/2", value: { job: "j", round: 2, agreements: {}, openedAt }, revision: 23 },
       ]);
       const allowed = [...ledger.rounds.values()].map((r) => r.allowed);
       expect(allowed, `seed ${one.seed}`).toEqual([true, one.way === "harmless"]);
