@@ -1,3 +1,4 @@
+import type { DataAccess } from "../contract/data-access.js";
 import { MESSAGE } from "../contract/names.js";
 import { viewParts } from "../contract/parts.js";
 import { CodedError, type Problem } from "../contract/problem.js";
@@ -82,6 +83,7 @@ export function forMicroservice(
   ticket: MicroserviceCommunication,
   step: PlannedStep,
   { data, parts }: StepInputs,
+  access: DataAccess,
   returnAddress: string,
   correlationId: string,
 ): Uint8Array {
@@ -96,6 +98,7 @@ export function forMicroservice(
       service: step.service,
       role: step.role,
       grant: ticket.metadata.grant ?? "",
+      access: JSON.stringify(access),
     },
     originalRequest: ticket.originalRequest ?? {},
     requestMetadata: { correlationId, destinationQueue: "", jobName: jobId, returnAddress, jobId },

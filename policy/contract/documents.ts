@@ -51,6 +51,8 @@ export interface StepInput {
   readonly step: string;
   /** Give each agent only the part that bears its name, not all of them. */
   readonly scatter?: boolean;
+  /** Only the agent's own answer to that step, not the other agents': both steps have one role, and nothing leaves the agent. */
+  readonly own?: boolean;
 }
 
 /** One microservice call at every agent of a role. Steps run when all their inputs are there. */

@@ -49,7 +49,7 @@ const workflow = object(["steps", "result"], {
       inputs: {
         type: "array",
         maxItems: 256,
-        items: object(["step"], { step: name, scatter: { type: "boolean" } }),
+        items: object(["step"], { step: name, scatter: { type: "boolean" }, own: { type: "boolean" } }),
       },
     }),
   },

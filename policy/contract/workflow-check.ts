@@ -65,6 +65,13 @@ export function workflowProblems(
           `no step ${input.step}`,
           suggestion(input.step, steps.keys()),
         );
+      else if (input.own === true && steps.get(input.step)?.role !== step.role)
+        report(
+          ["steps", i, "inputs", j, "own"],
+          "DOC-STEP-OWN",
+          `${input.step} is a ${steps.get(input.step)?.role}'s step and ${step.name} a ${step.role}'s, so an agent has no own answer to it`,
+          "leave own out, or give both steps one role",
+        );
     }
   }
   if (!steps.has(workflow.result))

@@ -102,13 +102,13 @@ export function tasksOf(plan: WorkflowPlan, composition: Composition, agent: str
     .map((step) => {
       const waitsFor = step.inputs.flatMap((input) =>
         (doers.get(input.step) ?? [])
-          .filter((from) => !composition.local || from === agent)
+          .filter((from) => !(composition.local || input.own === true) || from === agent)
           .map((from) => ({ step: input.step, from })),
       );
       const gives = new Map<string, boolean>();
       for (const taker of composition.local ? [] : steps)
-        for (const { step: source, scatter = false } of taker.inputs)
-          for (const to of source === step.name ? (doers.get(taker.name) ?? []) : [])
+        for (const { step: source, scatter = false, own = false } of taker.inputs)
+          for (const to of source === step.name && !own ? (doers.get(taker.name) ?? []) : [])
             if (to !== agent) gives.set(to, scatter && (gives.get(to) ?? true));
       return { step, waitsFor, givesTo: [...gives].map(([to, scatter]) => ({ agent: to, scatter })) };
     });

@@ -1,3 +1,4 @@
+import type { DataAccess } from "../contract/data-access.js";
 import { packParts, unpackParts } from "../contract/parts.js";
 import { CodedError, type Problem } from "../contract/problem.js";
 import { type Draft, type MicroserviceCommunication, unpackRequest } from "../contract/wire.js";
@@ -37,9 +38,22 @@ export function readStep(
     parts: unpackParts(message.result),
     steward,
     dataFolder,
+    access: readAccess(message.metadata.access),
     job,
     role,
   };
+}
+
+/** An agent that says nothing of it lets nothing be read. */
+function readAccess(text = "{}"): DataAccess {
+  try {
+    return JSON.parse(text) as DataAccess;
+  } catch (cause) {
+    throw new CodedError(
+      { code: "BUS-MALFORMED", path: "metadata.access", message: "is no JSON" },
+      { cause },
+    );
+  }
 }
 
 /** The answer to a step. Parts or JSON that cannot travel make it the handler's failure. */

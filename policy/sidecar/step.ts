@@ -1,3 +1,5 @@
+import type { DataAccess } from "../contract/data-access.js";
+
 /** What a microservice's handler is given for one step of one round. */
 export interface StepInput {
   /** Counted from 1. A request without rounds has one. */
@@ -17,6 +19,8 @@ export interface StepInput {
   readonly dataSets: readonly string[];
   /** Of these data sets only these columns. Of a data set that is not here: all. */
   readonly columns: Readonly<Record<string, readonly string[]>>;
+  /** What of that party's data this request may read, as its agreement and the data sets' documents say: by data set, table and column. */
+  readonly access: DataAccess;
   readonly job: string;
   /** As what the party does this step: `dataProvider` or `computeProvider`. */
   readonly role: string;

@@ -73,6 +73,8 @@ export interface TicketSpec {
   readonly correlationId?: string;
   readonly request?: Record<string, unknown>;
   readonly requestType?: string;
+  /** Who asks. Default ada. */
+  readonly user?: string;
 }
 
 /** A step's answer as an agent hands it over, or as one never would. */
@@ -282,11 +284,11 @@ export class Market {
   }
 
   async send(agent: string, { job, round, token, grant }: OpenRound, spec: TicketSpec): Promise<void> {
-    const { correlationId = randomUUID(), requestType = "vflTrainRequest", request = {}, steps } = spec;
+    const { correlationId = randomUUID(), requestType = "vflTrainRequest", request = {}, steps, user } = spec;
     const packed = packRequest({
       type: requestType,
       data: request,
-      user: USER,
+      user: user === undefined ? USER : { id: user, userName: user },
       requestMetadata: { jobId: job },
     });
     const body = encodeTicket(correlationId, {

@@ -23,6 +23,7 @@ const input = (round: number, step = "count"): StepInput => ({
   dataFolder: "/data",
   dataSets: [],
   columns: {},
+  access: {},
   job: "job-1",
   role: "dataProvider",
 });
