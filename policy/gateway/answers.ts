@@ -45,7 +45,7 @@ const NOT_THERE =
 /** HTTP status of a breakdown: bad input 400, what is not there 503, what is late 504, and what broke behind us 502. */
 export function httpStatusOf({ code }: Problem): number {
   if (BAD_INPUT.test(code)) return 400;
-  if (code === "ORC-JOB-EXISTS") return 409;
+  if (code === "ORC-JOB-EXISTS" || code === "ORC-CANCELLED") return 409;
   if (/-(SILENT|TIMEOUT|NO-ANSWER|TOO-LONG)$/.test(code)) return 504;
   return NOT_THERE.test(code) ? 503 : 502;
 }

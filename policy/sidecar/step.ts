@@ -1,12 +1,12 @@
 import type { DataAccess } from "../contract/data-access.js";
 
 /** What a microservice's handler is given for one step of one round. */
-export interface StepInput {
+export interface StepInput<Request extends object = Readonly<Record<string, unknown>>> {
   /** Counted from 1. A request without rounds has one. */
   readonly round: number;
   readonly step: string;
   /** The `data` of the data request, as its request type's schema allows it. */
-  readonly request: Readonly<Record<string, unknown>>;
+  readonly request: Readonly<Request>;
   /** The JSON answers of the step's input steps, by step and then by agent. Empty for a step without inputs. */
   readonly data: Readonly<Record<string, unknown>>;
   /** The binary parts of the step's inputs, named by the agent that sent them. */
@@ -37,5 +37,9 @@ export interface StepOutput {
 /**
  * Does one step. State that lasts from round to round lives where the handlers close over it: a microservice's process serves one job.
  * Steps are handled one after the other. An error it throws becomes the step's answer: a `CodedError` as it is, another as `JOB-FAILED`.
+ *
+ * @typeParam Request - the request's data, e.g. of the types that `dynamos-fabric types` writes: what comes has passed that schema
  */
-export type Handler = (input: StepInput) => Promise<StepOutput> | StepOutput;
+export type Handler<Request extends object = Readonly<Record<string, unknown>>> = (
+  input: StepInput<Request>,
+) => Promise<StepOutput> | StepOutput;

@@ -180,6 +180,7 @@ export class Market {
       store,
       jobs: orchestrator.jobs,
       find: (id) => orchestrator.coordinator.find(id),
+      cancel: (id) => orchestrator.coordinator.cancel(id),
       agents: () => orchestrator.catalogue.agents(),
       operatorToken: TOKEN,
       users: this.issuer.verifier(),
