@@ -63,7 +63,8 @@ async function request(context: CommandContext, type: string, options: Options):
   const rounds = roundsOf(experiment, type, data);
   const lease = watchLeases(stackSlices(place(context)), rounds);
   const tell = (line: string): void => void process.stderr.write(`${line}\n`);
-  tell(`job ${job.id}: ${accepted.archetype}, computed by ${accepted.computeProviders.join(", ")}`);
+  tell(`job ${job.id}`);
+  for (const line of accepted.explanation) tell(`  ${line}`);
   const cancel = (): void => {
     tell("cancelling the job; once more to leave it to itself");
     job.cancel().catch((error: unknown) => tell(error instanceof Error ? error.message : String(error)));

@@ -26,6 +26,8 @@ export type Acceptance =
       readonly jobId: string;
       readonly archetype: string;
       readonly computeProviders: readonly string[];
+      /** Why it was composed so, and who sees what: a line each, for people. */
+      readonly explanation: readonly string[];
     }
   | { readonly status: "refused"; readonly reasons: readonly RefusalReason[]; readonly revision?: number };
 
@@ -81,8 +83,13 @@ export class GatewayClient<Requests extends object = AnyRequests> {
       const { reasons = [], revision } = body as Extract<Acceptance, { status: "refused" }>;
       return { status: "refused", reasons, ...(typeof revision === "number" ? { revision } : {}) };
     }
-    const { jobId, archetype, computeProviders } = body as Extract<Acceptance, { status: "accepted" }>;
-    return { status: "accepted", jobId, archetype, computeProviders };
+    const {
+      jobId,
+      archetype,
+      computeProviders,
+      explanation = [],
+    } = body as Extract<Acceptance, { status: "accepted" }>;
+    return { status: "accepted", jobId, archetype, computeProviders, explanation };
   }
 
   /** A job of this user. Asks nothing by itself. */

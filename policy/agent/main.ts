@@ -4,7 +4,7 @@ import type { FastifyInstance } from "fastify";
 import { z } from "zod";
 import type { AgentKey } from "../contract/agent-key.js";
 import { type DataAccess, dataAccess } from "../contract/data-access.js";
-import type { Dataset, Microservice, OnlineAgent, RequestType } from "../contract/documents.js";
+import type { Archetype, Dataset, Microservice, OnlineAgent, RequestType } from "../contract/documents.js";
 import type { GrantClaims } from "../contract/grants.js";
 import { agentQueue, KEY, MESSAGE } from "../contract/names.js";
 import { CodedError } from "../contract/problem.js";
@@ -76,7 +76,7 @@ async function start(config: Config, log: Logger): Promise<{ close(): Promise<vo
   ]);
   mkdirSync(config.WORK_FOLDER, { recursive: true, mode: 0o700 });
   const grantKeys = new GrantKeysFile(config.WORK_FOLDER);
-  const [own, grants, agents, keys, requestTypes, microservices, dataSets] = await Promise.all([
+  const [own, grants, agents, keys, requestTypes, microservices, dataSets, archetypes] = await Promise.all([
     OwnAgreement.open(store, agent, log),
     GrantVerifier.open(store, (known) => grantKeys.write(known)),
     store.mirror<OnlineAgent>(KEY.onlinePrefix),
@@ -84,6 +84,7 @@ async function start(config: Config, log: Logger): Promise<{ close(): Promise<vo
     store.mirror<RequestType>(KEY.requestTypePrefix),
     store.mirror<Microservice>(KEY.microservicePrefix),
     store.mirror<Dataset>(KEY.datasetPrefix),
+    store.mirror<Archetype>(KEY.archetypePrefix),
   ]);
   const answers: Answers = new Pending("the microservice's answer", "JOB-TIMEOUT");
   const runner = new ProcessRunner({
@@ -98,7 +99,7 @@ async function start(config: Config, log: Logger): Promise<{ close(): Promise<vo
       ? { onAnswer: (id: string, body: Uint8Array) => settleBytes(answers, id, body) }
       : {}),
   });
-  const plans = new Plans(requestTypes, microservices);
+  const plans = new Plans(requestTypes, microservices, archetypes);
   const jobs = new Jobs({
     agent,
     bus,

@@ -35,10 +35,22 @@ export interface Agreement extends Validity {
   readonly archetypes: readonly string[];
 }
 
+/** Answers of parties in one role that parties in another (or the same) role may get. */
+export interface Flow {
+  readonly from: Role;
+  readonly to: Role;
+}
+
+/** How data and computation meet. The data of others are seen only by a compute provider, and by whom `flows` lets see answers. */
 export interface Archetype {
   readonly name: string;
-  /** Who computes: each data provider on its own data, or another party. */
-  readonly computeProvider: "dataProvider" | "other";
+  /** Who computes: each data provider on its own data, another party (it may give data as well), or a party that gives none. */
+  readonly computeProvider: "dataProvider" | "other" | "thirdParty";
+  /**
+   * Between which roles answers go from one party to another. Absent: from data providers to the compute provider and back. A request type whose
+   * workflow needs more cannot be composed in this archetype. Where the data providers compute, nothing goes anywhere.
+   */
+  readonly flows?: readonly Flow[];
   readonly resultRecipient: "requestor";
   /** The lowest weight that every party allows is chosen; equal weights by name. */
   readonly weight: number;

@@ -35,6 +35,8 @@ const relation = object(["ID", "requestTypes", "allowedArchetypes", "allowedComp
   notAfter: time,
 });
 
+const role = { enum: ["dataProvider", "computeProvider"] } as const;
+
 const workflow = object(["steps", "result"], {
   rounds: text,
   result: name,
@@ -45,7 +47,7 @@ const workflow = object(["steps", "result"], {
     items: object(["name", "service", "role"], {
       name,
       service: name,
-      role: { enum: ["dataProvider", "computeProvider"] },
+      role,
       inputs: {
         type: "array",
         maxItems: 256,
@@ -72,7 +74,8 @@ export const DOCUMENT_SCHEMAS: Readonly<Record<DocumentKind, object>> = {
   }),
   archetype: object(["name", "computeProvider", "resultRecipient", "weight"], {
     name,
-    computeProvider: { enum: ["dataProvider", "other"] },
+    computeProvider: { enum: ["dataProvider", "other", "thirdParty"] },
+    flows: { type: "array", maxItems: 4, items: object(["from", "to"], { from: role, to: role }) },
     resultRecipient: { enum: ["requestor"] },
     weight: { type: "number" },
   }),

@@ -110,7 +110,7 @@ function requestRoute(app: FastifyInstance, options: RouteOptions): void {
     const unsent = new AbortController();
     sent.catch((error: unknown) => unsent.abort(error));
     const end = await untilEnd(job.log, limits, AbortSignal.any([signal, unsent.signal]));
-    const answer = endAnswer(approval.jobId, approval.archetypeId, end);
+    const answer = endAnswer(approval, end);
     return reply.code(answer.status).header("location", location).send(answer.body);
   });
 }

@@ -48,7 +48,10 @@ interface Admitted {
 /** Runs jobs: for each data request its type's workflow, round by round, and tells the one who asked. */
 export class Coordinator {
   readonly #tools: CoordinatorTools;
-  readonly #running = new Map<string, { readonly abort: AbortController; readonly done: Promise<void> }>();
+  readonly #running = new Map<
+    string,
+    { readonly record: Job["record"]; readonly abort: AbortController; readonly done: Promise<void> }
+  >();
 
   constructor(tools: CoordinatorTools) {
     this.#tools = tools;
@@ -85,6 +88,14 @@ export class Coordinator {
       await outbox.drained();
     }
     return "ack";
+  }
+
+  /** Jobs that run, by who computes in them. */
+  load(): ReadonlyMap<string, number> {
+    const load = new Map<string, number>();
+    for (const { record } of this.#running.values())
+      for (const party of record.computeProviders) load.set(party, (load.get(party) ?? 0) + 1);
+    return load;
   }
 
   /** A job by its id, from memory or the store. */
@@ -257,7 +268,7 @@ export class Coordinator {
       this.#running.delete(work.job);
       resolve();
     });
-    this.#running.set(work.job, { abort, done });
+    this.#running.set(work.job, { record: job.record, abort, done });
     await started;
   }
 

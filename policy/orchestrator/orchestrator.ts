@@ -48,7 +48,15 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
   const jobs = new JobTable<Job>();
   const archive = new JobArchive(store, log);
   const checker = new RequestDataChecker();
-  const approvals = new Approvals({ bus, store, catalogue, enforcer, jobs, log });
+  const approvals = new Approvals({
+    bus,
+    store,
+    catalogue,
+    enforcer,
+    jobs,
+    log,
+    load: () => coordinator.load(),
+  });
   const coordinator = new Coordinator({
     ...{ bus, store, catalogue, enforcer, agents, revocations, jobs, archive, checker, log },
     ...(options.stepDeadline === undefined ? {} : { stepDeadline: options.stepDeadline }),

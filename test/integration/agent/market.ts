@@ -134,6 +134,12 @@ export class Market {
     );
     writeFileSync(join(market.folder, "password"), "guest", { mode: 0o600 });
     await market.signer.publish(market.store);
+    await market.store.put(KEY.archetype("trainThroughClients"), {
+      name: "trainThroughClients",
+      computeProvider: "other",
+      resultRecipient: "requestor",
+      weight: 50,
+    });
     await bus.consume(ORCHESTRATOR_QUEUE, async (incoming) => {
       const id = incoming.correlationId ?? "";
       market.answers.push(id);

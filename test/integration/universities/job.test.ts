@@ -23,6 +23,7 @@ beforeAll(async () => {
   await put("requestTypes", KEY.requestType);
   await put("microservices", KEY.microservice);
   await put("datasets", KEY.dataset);
+  await put("archetypes", KEY.archetype);
   await put("agreements", KEY.agreement);
   agents = await Promise.all(PARTIES.map((party) => market.startAgent(party)));
 }, 120_000);
