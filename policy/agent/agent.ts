@@ -14,9 +14,10 @@ import { type HandOvers, unreachable } from "./hand-over.js";
 import { Handled } from "./handled.js";
 import type { Job } from "./job.js";
 import type { Jobs } from "./jobs.js";
-import { type Asked, forMicroservice, readAsked, readWorked } from "./messages.js";
+import { type Asked, forMicroservice, readAsked } from "./messages.js";
 import type { MicroserviceOfJob } from "./microservice.js";
 import type { Plans } from "./plans.js";
+import { retrying } from "./retry.js";
 import { type RoundPorts, StepFailure, workRound } from "./round-work.js";
 import { isProblem, type Permit, permitStep, type StepClaim } from "./step.js";
 
@@ -187,13 +188,16 @@ export class Agent {
     const { queue, handOvers } = this.#options;
     const access = this.#options.access(claims);
     return {
-      async work(step, inputs) {
+      async work(step, inputs, signal) {
         const service = await services.get(step.name);
         if (service === undefined) throw new Error(`no microservice for ${step.name}`);
-        const correlationId = randomUUID();
-        const body = forMicroservice(message, step, inputs, access, queue, correlationId);
-        const { answer, startMs } = await service.work(body, correlationId);
-        return readWorked(answer, startMs);
+        const limitMs = step.seconds === undefined ? undefined : step.seconds * 1_000;
+        return await retrying(step, signal, async (attempt) => {
+          const correlationId = randomUUID();
+          const body = forMicroservice(message, step, inputs, access, queue, correlationId, attempt);
+          const { answer, startMs } = await service.work(body, correlationId, limitMs);
+          return { answer, startMs };
+        });
       },
       async take(step, from, signal) {
         try {

@@ -86,6 +86,7 @@ export function forMicroservice(
   access: DataAccess,
   returnAddress: string,
   correlationId: string,
+  attempt = 1,
 ): Uint8Array {
   const jobId = ticket.requestMetadata?.jobId ?? "";
   const message = {
@@ -99,6 +100,7 @@ export function forMicroservice(
       role: step.role,
       grant: ticket.metadata.grant ?? "",
       access: JSON.stringify(access),
+      ...(attempt === 1 ? {} : { attempt: String(attempt) }),
     },
     originalRequest: ticket.originalRequest ?? {},
     requestMetadata: { correlationId, destinationQueue: "", jobName: jobId, returnAddress, jobId },

@@ -74,6 +74,13 @@ export interface WorkflowStep {
   readonly service: string;
   readonly role: Role;
   readonly inputs?: readonly StepInput[];
+  /**
+   * How often it is asked again when its microservice reports a failure, within the round's time. Only for a step that may be asked twice: one that
+   * learns from round to round may not. A microservice that died or hung is not asked again. Default 0, at most 5.
+   */
+  readonly retries?: number;
+  /** Limit of one attempt in seconds, where it is shorter than the agent's own (25 s). */
+  readonly seconds?: number;
 }
 
 /** A directed acyclic graph of steps, done once or in rounds. */

@@ -48,6 +48,8 @@ const workflow = object(["steps", "result"], {
       name,
       service: name,
       role,
+      retries: { type: "integer", minimum: 0, maximum: 5 },
+      seconds: { type: "number", exclusiveMinimum: 0, maximum: 3_600 },
       inputs: {
         type: "array",
         maxItems: 256,

@@ -14,6 +14,10 @@ export interface PlannedStep {
   readonly service: string;
   readonly role: Role;
   readonly inputs: readonly StepInput[];
+  /** How often it is asked again when its microservice reports a failure. */
+  readonly retries?: number;
+  /** Limit of one attempt. Absent: the agent's own. */
+  readonly seconds?: number;
 }
 
 /** A workflow in the order of its work: a level's steps need only steps of earlier levels and run side by side. */
@@ -173,8 +177,12 @@ function levelsOf(steps: ReadonlyMap<string, WorkflowStep>): readonly (readonly 
   return levels;
 }
 
-function planned({ name, service, role, inputs }: WorkflowStep): PlannedStep {
-  return { name, service, role, inputs: inputs ?? [] };
+function planned({ name, service, role, inputs, retries, seconds }: WorkflowStep): PlannedStep {
+  return {
+    ...{ name, service, role, inputs: inputs ?? [] },
+    ...(retries === undefined ? {} : { retries }),
+    ...(seconds === undefined ? {} : { seconds }),
+  };
 }
 
 /** Names the cycle itself, not the steps that merely wait for it. */

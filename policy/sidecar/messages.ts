@@ -23,16 +23,18 @@ export function readStep(
 ): Omit<StepInput, "dataSets" | "columns"> {
   const { step = "", role = "" } = message.metadata;
   const round = Number(message.metadata.round ?? "1");
-  if (step === "" || !Number.isSafeInteger(round) || round < 1)
+  const attempt = Number(message.metadata.attempt ?? "1");
+  if (step === "" || ![round, attempt].every((n) => Number.isSafeInteger(n) && n >= 1))
     throw new CodedError({
       code: "BUS-MALFORMED",
       path: "metadata",
       message: `step ${JSON.stringify(step)}, round ${message.metadata.round}: no step of a round`,
-      remedy: "metadata needs step, and round counted from 1",
+      remedy: "metadata needs step, and round (and attempt) counted from 1",
     });
   return {
     round,
     step,
+    attempt,
     request: unpackRequest(message.originalRequest).data,
     data: message.data ?? {},
     parts: unpackParts(message.result),

@@ -5,6 +5,8 @@ export interface StepInput<Request extends object = Readonly<Record<string, unkn
   /** Counted from 1. A request without rounds has one. */
   readonly round: number;
   readonly step: string;
+  /** Counted from 1: how often this step of this round has been asked for, where the workflow lets it be asked again. */
+  readonly attempt: number;
   /** The `data` of the data request, as its request type's schema allows it. */
   readonly request: Readonly<Request>;
   /** The JSON answers of the step's input steps, by step and then by agent. Empty for a step without inputs. */

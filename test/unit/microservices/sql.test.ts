@@ -26,6 +26,7 @@ async function ask(query: unknown, change: Partial<StepInput> = {}, limits = {})
   const output = (await sql({ limits })({
     round: 1,
     step: "query",
+    attempt: 1,
     request: { query },
     data: {},
     parts: {},
