@@ -70,7 +70,9 @@ function steps(plan: WorkflowPlan, composition: Composition): string[] {
       const source = plan.levels.flat().find(({ name }) => name === input.step);
       return `${part}the answers to ${input.step} of ${source === undefined ? "nobody" : agentsOf(source, composition).join(", ")}`;
     });
-    return `${step.name}: ${agentsOf(step, composition).join(", ")} on ${on.length === 0 ? "its own data" : on.join(" and ")}`;
+    const doers = agentsOf(step, composition);
+    const what = on.length === 0 ? "its own data" : on.join(" and ");
+    return `${step.name}: ${doers.join(", ")}${doers.length > 1 ? ", each" : ""} on ${what}`;
   });
   return [
     ...lines,

@@ -60,9 +60,9 @@ describe("the explanation of a composition", () => {
       "archetype dataThroughTtp (weight 200): allowed by uva, vu",
       "not computeToData (weight 100): not allowed by vu",
       "ttp computes: allowed by uva, vu, 0 jobs at work there; also allowed: surf (2 jobs at work there)",
-      "query: uva, vu on its own data",
+      "query: uva, vu, each on its own data",
       "join: ttp on the answers to query of uva, vu",
-      "tell: uva, vu on its own part of the answers to join of ttp",
+      "tell: uva, vu, each on its own part of the answers to join of ttp",
       "the requestor sees the answer to join of ttp",
     ]);
   });
@@ -71,9 +71,9 @@ describe("the explanation of a composition", () => {
     const rights = { archetypes: both, computeProviders: ["surf"] };
     expect(why(input({ providers: { uva: rights, vu: rights } }))).toEqual([
       "archetype computeToData (weight 100): allowed by uva, vu",
-      "query: uva, vu on its own data",
-      "join: uva, vu on its own answer to query",
-      "tell: uva, vu on its own answer to join",
+      "query: uva, vu, each on its own data",
+      "join: uva, vu, each on its own answer to query",
+      "tell: uva, vu, each on its own answer to join",
       "the requestor sees the answer to join of uva, vu",
     ]);
   });
