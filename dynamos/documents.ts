@@ -20,25 +20,34 @@ export interface MarketplaceDocumentsArgs {
   readonly orchestrator: pulumi.Resource;
 }
 
-/** An experiment's documents in the running marketplace: a resource each, agreements last, so that a right appears after all it names. */
+/**
+ * An experiment's documents in the running marketplace: a resource each. Request types come after what their workflows name, which the orchestrator
+ * checks, and agreements last, so that a right appears after all it names.
+ */
 export class MarketplaceDocuments {
   constructor(name: string, args: MarketplaceDocumentsArgs, options: { readonly parent: pulumi.Resource }) {
     const { state, documents, store, orchestrator } = args;
     // A store that is deleted takes its documents with it: a dead stack can be taken down.
     const common = { ...options, deletedWith: store };
-    const plain = documents
-      .filter((d) => d.kind !== "agreement")
-      .map((d) => {
-        const kind = d.kind as PlainDocumentKind;
-        const document = d.value as unknown as DocumentOf[PlainDocumentKind];
-        const resource = new Document(
-          `${name}-${d.kind}-${d.name}`,
-          { state, kind, name: d.name, document, revision: d.revision },
-          { ...common, dependsOn: orchestrator },
-        );
-        tellDrift(state, d, resource);
-        return resource;
-      });
+    const make = (
+      which: (kind: ExperimentDocument["kind"]) => boolean,
+      after: readonly pulumi.Resource[],
+    ): readonly Document[] =>
+      documents
+        .filter((d) => which(d.kind))
+        .map((d) => {
+          const kind = d.kind as PlainDocumentKind;
+          const document = d.value as unknown as DocumentOf[PlainDocumentKind];
+          const resource = new Document(
+            `${name}-${d.kind}-${d.name}`,
+            { state, kind, name: d.name, document, revision: d.revision },
+            { ...common, dependsOn: [orchestrator, ...after] },
+          );
+          tellDrift(state, d, resource);
+          return resource;
+        });
+    const named = make((kind) => kind !== "agreement" && kind !== "requestType", []);
+    const plain = [...named, ...make((kind) => kind === "requestType", named)];
     for (const d of documents.filter(({ kind }) => kind === "agreement")) {
       const document = d.value as unknown as AgreementDocument;
       const resource = new Agreement(

@@ -56,7 +56,7 @@ const agent = (party: string): readonly StoreRange[] => [
   ...below("write", KEY.agentJobPrefix(party)),
   ...one("read", KEY.agreement(party)),
   ...below("read", KEY.onlinePrefix, KEY.grantKeyPrefix, KEY.requestTypePrefix, KEY.microservicePrefix),
-  ...below("read", KEY.jobPrefix, KEY.agentKeyPrefix),
+  ...below("read", KEY.jobPrefix, KEY.agentKeyPrefix, KEY.archetypePrefix, KEY.datasetPrefix),
 ];
 
 /** The least that a service needs at the store; undefined for one that does not use it. */

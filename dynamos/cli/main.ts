@@ -21,6 +21,8 @@ const commands: Readonly<Record<string, () => Promise<Register>>> = {
   logs: async () => (await import("./logs.js")).registerLogs,
   token: async () => (await import("./token.js")).registerToken,
   experiment: async () => (await import("./experiment.js")).registerExperiment,
+  request: async () => (await import("./request.js")).registerRequest,
+  types: async () => (await import("./types.js")).registerTypes,
   renew: async () => (await import("./renew.js")).registerRenew,
   slices: async () => (await import("./slices.js")).registerSlices,
   sites: async () => (await import("./sites.js")).registerSites,

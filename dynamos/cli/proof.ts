@@ -1,8 +1,8 @@
 import { join, resolve } from "node:path";
 import { InfraError } from "../../infra/problem.js";
+import { GatewayClient } from "../client/gateway-client.js";
 import { readExperiment } from "../experiment.js";
 import { runSeed } from "../runs/draw.js";
-import { follow, submit } from "../runs/request.js";
 import { reasonLine, roundResult } from "../runs/result.js";
 import { parseSettings } from "../runs/settings.js";
 import { accessTo } from "../runs/stack-access.js";
@@ -33,7 +33,8 @@ export async function afterUp(
     const settings = parseSettings(experiment.settings, join(spec.experiment, "experiment.yaml"));
     const token = await requesterToken(state, settings.user.userName);
     const began = performance.now();
-    const accepted = await submit(stack.gateway, token, {
+    const client = new GatewayClient({ url: stack.gateway, token });
+    const accepted = await client.submit({
       type: settings.request,
       user: settings.user,
       dataProviders: settings.dataProviders,
@@ -45,7 +46,7 @@ export async function afterUp(
       );
     } else {
       say(`${settings.request} by ${settings.user.userName}: approved`);
-      const end = await follow(stack.gateway, token, accepted.jobId, (report) => {
+      const end = await client.job(accepted.jobId).follow((report) => {
         const { round, status, accuracy, reason } = roundResult(report);
         say(
           `  round ${round}/${proofRounds}  ${status}${accuracy === undefined ? "" : `  accuracy ${accuracy.toFixed(3)}`}${reason === undefined ? "" : `  ${reason}`}`,

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
+import { serverEvents } from "../client/sse.js";
 import { leaveAgreement, type Operator, readAgreement } from "./agreements-api.js";
 import { owe, payBack } from "./restore.js";
-import { serverEvents } from "./sse.js";
 
 /**
  * The party that leaves: a process of its own, which knows nothing but the orchestrator's API. It waits until the drawn round has been opened, waits

@@ -1,7 +1,7 @@
 import type { EndStatus } from "../../policy/contract/job.js";
+import { GatewayClient } from "../client/gateway-client.js";
 import { Changer } from "./changer-process.js";
 import type { ChangeMoment } from "./draw.js";
-import { follow, submit } from "./request.js";
 import { type RoundResult, type RunResult, roundResult } from "./result.js";
 import type { ExperimentSettings, PlannedChange } from "./settings.js";
 import type { StackAccess } from "./stack-access.js";
@@ -36,7 +36,8 @@ export async function performRun(
   const { settings, run, seed } = order;
   const rounds: RoundResult[] = [];
   const token = await requesterToken(stack.state, settings.user.userName);
-  const accepted = await submit(stack.gateway, token, {
+  const client = new GatewayClient({ url: stack.gateway, token });
+  const accepted = await client.submit({
     type: settings.request,
     user: settings.user,
     dataProviders: settings.dataProviders,
@@ -52,17 +53,11 @@ export async function performRun(
   const { jobId } = accepted;
   const changer = order.change === undefined ? undefined : startChanger(stack, order, order.change, jobId);
   try {
-    const end = await follow(
-      stack.gateway,
-      token,
-      jobId,
-      (report) => {
-        const result = roundResult(report);
-        rounds.push(result);
-        listener.round(run, result);
-      },
-      signal,
-    );
+    const end = await client.job(jobId).follow((report) => {
+      const result = roundResult(report);
+      rounds.push(result);
+      listener.round(run, result);
+    }, signal);
     const change = await changer?.changed();
     if (change !== undefined) listener.changed(run, change.duringRound, change.revision, change.inside);
     listener.ended(run, end.status);
@@ -80,6 +75,14 @@ export async function performRun(
           }),
       rounds,
     };
+  } catch (error) {
+    // Nobody looks at it any more, so nobody shall work on it.
+    if (signal?.aborted)
+      await client
+        .job(jobId)
+        .cancel()
+        .catch(() => {});
+    throw error;
   } finally {
     await changer?.restore();
   }

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import type { DataAccess } from "../contract/data-access.js";
 import type { MicroserviceCommunication } from "../contract/generated/dynamos.js";
 import type { GrantClaims } from "../contract/grants.js";
 import { MESSAGE, ORCHESTRATOR_QUEUE } from "../contract/names.js";
@@ -13,9 +14,10 @@ import { type HandOvers, unreachable } from "./hand-over.js";
 import { Handled } from "./handled.js";
 import type { Job } from "./job.js";
 import type { Jobs } from "./jobs.js";
-import { type Asked, forMicroservice, readAsked, readWorked } from "./messages.js";
+import { type Asked, forMicroservice, readAsked } from "./messages.js";
 import type { MicroserviceOfJob } from "./microservice.js";
 import type { Plans } from "./plans.js";
+import { retrying } from "./retry.js";
 import { type RoundPorts, StepFailure, workRound } from "./round-work.js";
 import { isProblem, type Permit, permitStep, type StepClaim } from "./step.js";
 
@@ -32,6 +34,8 @@ export interface AgentOptions {
   readonly answers: Answers;
   readonly plans: Plans;
   readonly handOvers: HandOvers;
+  /** What of this party's data a round may read. */
+  readonly access: (granted: GrantClaims) => DataAccess;
   /** How long one step may take; a round as many times that as it has steps one after the other. */
   readonly stepMs: number;
   readonly log: Logger;
@@ -164,7 +168,7 @@ export class Agent {
     const jobEnded = (): void => end.abort(job.ended.signal.reason);
     job.ended.signal.addEventListener("abort", jobEnded);
     try {
-      const ports = this.#ports(message, asked, job, services, late);
+      const ports = this.#ports(message, asked, claims, job, services, late);
       const { answers, spans } = await workRound(agent, tasks, composition, ports, end.signal);
       return { spans, result: answers.get(plan.result.name)?.data };
     } finally {
@@ -176,19 +180,24 @@ export class Agent {
   #ports(
     message: MicroserviceCommunication,
     { round: { job: id, round }, grant }: Asked,
+    claims: GrantClaims,
     job: Job,
     services: ReadonlyMap<string, Promise<MicroserviceOfJob>>,
     late: CodedError,
   ): RoundPorts {
     const { queue, handOvers } = this.#options;
+    const access = this.#options.access(claims);
     return {
-      async work(step, inputs) {
+      async work(step, inputs, signal) {
         const service = await services.get(step.name);
         if (service === undefined) throw new Error(`no microservice for ${step.name}`);
-        const correlationId = randomUUID();
-        const body = forMicroservice(message, step, inputs, queue, correlationId);
-        const { answer, startMs } = await service.work(body, correlationId);
-        return readWorked(answer, startMs);
+        const limitMs = step.seconds === undefined ? undefined : step.seconds * 1_000;
+        return await retrying(step, signal, async (attempt) => {
+          const correlationId = randomUUID();
+          const body = forMicroservice(message, step, inputs, access, queue, correlationId, attempt);
+          const { answer, startMs } = await service.work(body, correlationId, limitMs);
+          return { answer, startMs };
+        });
       },
       async take(step, from, signal) {
         try {

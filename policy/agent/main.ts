@@ -3,7 +3,9 @@ import { resolve } from "node:path";
 import type { FastifyInstance } from "fastify";
 import { z } from "zod";
 import type { AgentKey } from "../contract/agent-key.js";
-import type { Microservice, OnlineAgent, RequestType } from "../contract/documents.js";
+import { type DataAccess, dataAccess } from "../contract/data-access.js";
+import type { Archetype, Dataset, Microservice, OnlineAgent, RequestType } from "../contract/documents.js";
+import type { GrantClaims } from "../contract/grants.js";
 import { agentQueue, KEY, MESSAGE } from "../contract/names.js";
 import { CodedError } from "../contract/problem.js";
 import { Bus } from "../platform/bus.js";
@@ -74,13 +76,15 @@ async function start(config: Config, log: Logger): Promise<{ close(): Promise<vo
   ]);
   mkdirSync(config.WORK_FOLDER, { recursive: true, mode: 0o700 });
   const grantKeys = new GrantKeysFile(config.WORK_FOLDER);
-  const [own, grants, agents, keys, requestTypes, microservices] = await Promise.all([
+  const [own, grants, agents, keys, requestTypes, microservices, dataSets, archetypes] = await Promise.all([
     OwnAgreement.open(store, agent, log),
     GrantVerifier.open(store, (known) => grantKeys.write(known)),
     store.mirror<OnlineAgent>(KEY.onlinePrefix),
     store.mirror<AgentKey>(KEY.agentKeyPrefix),
     store.mirror<RequestType>(KEY.requestTypePrefix),
     store.mirror<Microservice>(KEY.microservicePrefix),
+    store.mirror<Dataset>(KEY.datasetPrefix),
+    store.mirror<Archetype>(KEY.archetypePrefix),
   ]);
   const answers: Answers = new Pending("the microservice's answer", "JOB-TIMEOUT");
   const runner = new ProcessRunner({
@@ -95,7 +99,7 @@ async function start(config: Config, log: Logger): Promise<{ close(): Promise<vo
       ? { onAnswer: (id: string, body: Uint8Array) => settleBytes(answers, id, body) }
       : {}),
   });
-  const plans = new Plans(requestTypes, microservices);
+  const plans = new Plans(requestTypes, microservices, archetypes);
   const jobs = new Jobs({
     agent,
     bus,
@@ -123,7 +127,13 @@ async function start(config: Config, log: Logger): Promise<{ close(): Promise<vo
   const senders = new Senders(agent, config.AGENT_KEY_FILE, keys);
   const handOvers = new HandOvers(agent, agents, senders);
   const stepMs = config.STEP_SECONDS * 1_000;
-  const handler = new Agent({ agent, queue, bus, jobs, answers, plans, handOvers, stepMs, log });
+  const access = (granted: GrantClaims): DataAccess => {
+    const { relations = {} } = own.since(granted.token).now ?? {};
+    const relation = Object.hasOwn(relations, granted.sub) ? relations[granted.sub] : undefined;
+    const documents = [...dataSets.all()].map(({ value }) => value);
+    return dataAccess(granted, documents, relation);
+  };
+  const handler = new Agent({ agent, queue, bus, jobs, answers, plans, handOvers, access, stepMs, log });
   // Before the queue: whoever gets a ticket with us may hand something over at once.
   let consuming = false;
   const isConsuming = (): boolean => consuming;

@@ -1,3 +1,4 @@
+import type { DataAccess } from "../contract/data-access.js";
 import { MESSAGE } from "../contract/names.js";
 import { viewParts } from "../contract/parts.js";
 import { CodedError, type Problem } from "../contract/problem.js";
@@ -82,8 +83,10 @@ export function forMicroservice(
   ticket: MicroserviceCommunication,
   step: PlannedStep,
   { data, parts }: StepInputs,
+  access: DataAccess,
   returnAddress: string,
   correlationId: string,
+  attempt = 1,
 ): Uint8Array {
   const jobId = ticket.requestMetadata?.jobId ?? "";
   const message = {
@@ -96,6 +99,8 @@ export function forMicroservice(
       service: step.service,
       role: step.role,
       grant: ticket.metadata.grant ?? "",
+      access: JSON.stringify(access),
+      ...(attempt === 1 ? {} : { attempt: String(attempt) }),
     },
     originalRequest: ticket.originalRequest ?? {},
     requestMetadata: { correlationId, destinationQueue: "", jobName: jobId, returnAddress, jobId },

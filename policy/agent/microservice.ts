@@ -50,17 +50,20 @@ export class MicroserviceOfJob {
   /**
    * One step (an encoded `microserviceCommunication`): its answer, whatever the microservice says, and how long it waited for a start.
    *
+   * @param limitMs - of the step, where it is shorter than the agent's own
    * @throws CodedError `JOB-ENTRY`, `JOB-START`, `JOB-DIED`, `JOB-TIMEOUT`, `JOB-GARBAGE`
    */
   async work(
     body: Uint8Array,
     correlationId: string,
+    limitMs = Number.POSITIVE_INFINITY,
   ): Promise<{ readonly answer: MicroserviceCommunication; readonly startMs: number }> {
     const begin = performance.now();
     this.#started ??= this.#start();
     const { send = this.#toQueue } = await this.#started;
     const startMs = performance.now() - begin;
-    const answer = await this.#ask(send, body, correlationId, Math.max(0, this.#options.stepMs - startMs));
+    const milliseconds = Math.min(limitMs, Math.max(0, this.#options.stepMs - startMs));
+    const answer = await this.#ask(send, body, correlationId, milliseconds);
     return { answer, startMs: startMs < NO_START_MS ? 0 : startMs };
   }
 

@@ -1,4 +1,5 @@
-import type { Microservice, RequestType } from "../contract/documents.js";
+import type { Archetype, Microservice, RequestType } from "../contract/documents.js";
+import { brokenFlows } from "../contract/flows.js";
 import type { GrantClaims } from "../contract/grants.js";
 import { KEY } from "../contract/names.js";
 import { CodedError } from "../contract/problem.js";
@@ -10,9 +11,15 @@ import { planWorkflow, type WorkflowPlan } from "../rounds/plan.js";
 export class Plans {
   readonly #requestTypes: Mirror<RequestType>;
   readonly #microservices: Mirror<Microservice>;
+  readonly #archetypes: Mirror<Archetype>;
   readonly #known = new WeakMap<RequestType, { readonly at: number; readonly plan: WorkflowPlan }>();
 
-  constructor(requestTypes: Mirror<RequestType>, microservices: Mirror<Microservice>) {
+  constructor(
+    requestTypes: Mirror<RequestType>,
+    microservices: Mirror<Microservice>,
+    archetypes: Mirror<Archetype>,
+  ) {
+    this.#archetypes = archetypes;
     this.#requestTypes = requestTypes;
     this.#microservices = microservices;
   }
@@ -25,7 +32,7 @@ export class Plans {
     return this.#microservices.get(KEY.microservice(name))?.value;
   }
 
-  /** @throws CodedError `AGT-TYPE-UNKNOWN`, `ORC-WORKFLOW-*` */
+  /** @throws CodedError `AGT-TYPE-UNKNOWN`, `AGT-ARCHETYPE`, `ORC-WORKFLOW-*` */
   of(claims: GrantClaims): { readonly plan: WorkflowPlan; readonly composition: Composition } {
     const { requestType: name, archetype, dataProviders, computeProviders } = claims;
     const requestType = this.requestType(name);
@@ -36,10 +43,27 @@ export class Plans {
         message: `there is no request type ${name}`,
         remedy: "add its document to the experiment",
       });
+    this.#checkFlows(requestType, archetype);
     return {
       plan: this.#plan(requestType),
       composition: compositionOf(archetype, dataProviders, computeProviders),
     };
+  }
+
+  /** The orchestrator has looked at this too; an agent does not take its word for where its answers may go. */
+  #checkFlows({ name, workflow }: RequestType, archetype: string): void {
+    const document = this.#archetypes.get(KEY.archetype(archetype))?.value;
+    const [broken] = document === undefined || workflow === undefined ? [] : brokenFlows(workflow, document);
+    if (document !== undefined && broken === undefined) return;
+    throw new CodedError({
+      code: "AGT-ARCHETYPE",
+      path: `archetypes/${archetype}`,
+      message:
+        broken === undefined
+          ? `there is no archetype ${archetype}`
+          : `${archetype} lets no answer go from ${broken.from} to ${broken.to}, as step ${broken.step} of ${name} needs`,
+      remedy: "run orchestrator and agent with the same documents",
+    });
   }
 
   #plan(requestType: RequestType): WorkflowPlan {

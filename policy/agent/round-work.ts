@@ -14,7 +14,7 @@ export interface Worked extends StepAnswer {
 /** What an agent's work in a round needs of the world. */
 export interface RoundPorts {
   /** Asks the step's microservice. */
-  work(step: PlannedStep, inputs: StepInputs): Promise<Worked>;
+  work(step: PlannedStep, inputs: StepInputs, signal: AbortSignal): Promise<Worked>;
   /** Another agent's answer, waited for. */
   take(step: string, from: string, signal: AbortSignal): Promise<StepAnswer>;
   /** Gives an answer to another agent; resolves when it has it. */
@@ -67,7 +67,7 @@ export async function workRound(
       if (from_ !== undefined) byAgent.set(from, from_);
     }
     stop.signal.throwIfAborted();
-    const worked = await ports.work(task.step, inputsOf(task.step, agent, inputs, composition));
+    const worked = await ports.work(task.step, inputsOf(task.step, agent, inputs, composition), stop.signal);
     const { computeMs, startMs } = worked;
     spans.push({ step: task.step.name, doneMs: performance.now() - begin, startMs, computeMs });
     answers.set(task.step.name, worked);

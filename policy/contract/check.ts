@@ -1,11 +1,5 @@
 import { agreementProblems, columnsOfListed, unknown } from "./agreement-check.js";
-import {
-  DOCUMENT_KINDS,
-  type DocumentKind,
-  type DocumentOf,
-  type Microservice,
-  type RequestType,
-} from "./documents.js";
+import { DOCUMENT_KINDS, type DocumentKind, type DocumentOf, type RequestType } from "./documents.js";
 import { documentPath } from "./paths.js";
 import type { Problem } from "./problem.js";
 import { validateDocument } from "./validate.js";
@@ -74,7 +68,7 @@ export function checkDocuments(all: Documents, parties?: Iterable<string>): Docu
     problems.push(...found.map((problem) => ({ kind: "agreement" as const, name, ...problem })));
   }
   for (const [name, type] of documents.requestType)
-    checkRequestType(type, names, documents.microservice, reporter("requestType", name));
+    checkRequestType(type, names, documents, reporter("requestType", name));
   for (const [name, service] of documents.microservice) {
     unknown(
       service.invalidArchetypes,
@@ -97,7 +91,7 @@ interface Names {
 function checkRequestType(
   type: RequestType,
   names: Names,
-  services: ReadonlyMap<string, Microservice>,
+  { microservice, archetype }: Pick<Valid, "microservice" | "archetype">,
   report: Report,
 ): void {
   unknown(
@@ -122,6 +116,8 @@ function checkRequestType(
     report,
   );
   columnsOfListed({ ...type, dataSets: type.dataSets ?? [] }, [], names.dataset, report);
-  for (const { path, code, message, remedy } of workflowProblems(type, names.microservice, services))
+  for (const { path, code, message, remedy } of workflowProblems(type, names.microservice, microservice, [
+    ...archetype.values(),
+  ]))
     report(path, code, message, remedy);
 }

@@ -35,10 +35,22 @@ export interface Agreement extends Validity {
   readonly archetypes: readonly string[];
 }
 
+/** Answers of parties in one role that parties in another (or the same) role may get. */
+export interface Flow {
+  readonly from: Role;
+  readonly to: Role;
+}
+
+/** How data and computation meet. The data of others are seen only by a compute provider, and by whom `flows` lets see answers. */
 export interface Archetype {
   readonly name: string;
-  /** Who computes: each data provider on its own data, or another party. */
-  readonly computeProvider: "dataProvider" | "other";
+  /** Who computes: each data provider on its own data, another party (it may give data as well), or a party that gives none. */
+  readonly computeProvider: "dataProvider" | "other" | "thirdParty";
+  /**
+   * Between which roles answers go from one party to another. Absent: from data providers to the compute provider and back. A request type whose
+   * workflow needs more cannot be composed in this archetype. Where the data providers compute, nothing goes anywhere.
+   */
+  readonly flows?: readonly Flow[];
   readonly resultRecipient: "requestor";
   /** The lowest weight that every party allows is chosen; equal weights by name. */
   readonly weight: number;
@@ -51,6 +63,8 @@ export interface StepInput {
   readonly step: string;
   /** Give each agent only the part that bears its name, not all of them. */
   readonly scatter?: boolean;
+  /** Only the agent's own answer to that step, not the other agents': both steps have one role, and nothing leaves the agent. */
+  readonly own?: boolean;
 }
 
 /** One microservice call at every agent of a role. Steps run when all their inputs are there. */
@@ -60,6 +74,13 @@ export interface WorkflowStep {
   readonly service: string;
   readonly role: Role;
   readonly inputs?: readonly StepInput[];
+  /**
+   * How often it is asked again when its microservice reports a failure, within the round's time. Only for a step that may be asked twice: one that
+   * learns from round to round may not. A microservice that died or hung is not asked again. Default 0, at most 5.
+   */
+  readonly retries?: number;
+  /** Limit of one attempt in seconds, where it is shorter than the agent's own (25 s). */
+  readonly seconds?: number;
 }
 
 /** A directed acyclic graph of steps, done once or in rounds. */

@@ -35,6 +35,8 @@ const relation = object(["ID", "requestTypes", "allowedArchetypes", "allowedComp
   notAfter: time,
 });
 
+const role = { enum: ["dataProvider", "computeProvider"] } as const;
+
 const workflow = object(["steps", "result"], {
   rounds: text,
   result: name,
@@ -45,11 +47,13 @@ const workflow = object(["steps", "result"], {
     items: object(["name", "service", "role"], {
       name,
       service: name,
-      role: { enum: ["dataProvider", "computeProvider"] },
+      role,
+      retries: { type: "integer", minimum: 0, maximum: 5 },
+      seconds: { type: "number", exclusiveMinimum: 0, maximum: 3_600 },
       inputs: {
         type: "array",
         maxItems: 256,
-        items: object(["step"], { step: name, scatter: { type: "boolean" } }),
+        items: object(["step"], { step: name, scatter: { type: "boolean" }, own: { type: "boolean" } }),
       },
     }),
   },
@@ -72,7 +76,8 @@ export const DOCUMENT_SCHEMAS: Readonly<Record<DocumentKind, object>> = {
   }),
   archetype: object(["name", "computeProvider", "resultRecipient", "weight"], {
     name,
-    computeProvider: { enum: ["dataProvider", "other"] },
+    computeProvider: { enum: ["dataProvider", "other", "thirdParty"] },
+    flows: { type: "array", maxItems: 4, items: object(["from", "to"], { from: role, to: role }) },
     resultRecipient: { enum: ["requestor"] },
     weight: { type: "number" },
   }),

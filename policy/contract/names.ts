@@ -26,6 +26,9 @@ export const MESSAGE = {
 } as const;
 export type MessageType = (typeof MESSAGE)[keyof typeof MESSAGE];
 
+/** `requestType` of the gateway's `microserviceCommunication` that cancels a job: `job_id`, and `metadata.user`, whose job it must be. */
+export const CANCEL = "cancelRequest";
+
 /** Keys in etcd. Values are JSON. A `Prefix` ends with a slash. */
 export const KEY = {
   /** Never written: read to see whether the store answers, and which revision it has. */

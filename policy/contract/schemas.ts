@@ -4,3 +4,4 @@ export { checkDocuments, type DocumentProblem, type Documents } from "./check.js
 export { DOCUMENT_SCHEMAS, REQUEST_BODY_SCHEMA, type RequestBody } from "./json-schemas.js";
 export { documentPath } from "./paths.js";
 export { dataValidator, validateDocument, validateRequestBody } from "./validate.js";
+export { type WorkflowProblem, workflowProblems } from "./workflow-check.js";

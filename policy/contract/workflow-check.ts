@@ -1,4 +1,5 @@
-import type { Microservice, RequestType, WorkflowStep } from "./documents.js";
+import type { Archetype, Microservice, RequestType, WorkflowStep } from "./documents.js";
+import { brokenFlows } from "./flows.js";
 import { suggestion } from "./suggest.js";
 
 /** A problem in a request type's workflow; `path` in parts. */
@@ -11,12 +12,16 @@ export interface WorkflowProblem {
 
 /**
  * Why a request type's workflow could not run: steps or services that nothing bears, steps that wait for each other in a circle, a service in
- * a role that it is not made for, a number of rounds that no request can say. Pure.
+ * a role that it is not made for, an answer that goes to a service it may not go to, a number of rounds that no request can say, inputs that every
+ * archetype forbids. Pure.
+ *
+ * @param archetypes - those of the marketplace. None: not known, so nothing is said of them
  */
 export function workflowProblems(
   type: RequestType,
   known: ReadonlySet<string>,
   services: ReadonlyMap<string, Microservice>,
+  archetypes: readonly Archetype[] = [],
 ): WorkflowProblem[] {
   const { workflow } = type;
   if (workflow === undefined) return [];
@@ -65,6 +70,21 @@ export function workflowProblems(
           `no step ${input.step}`,
           suggestion(input.step, steps.keys()),
         );
+      else if (input.own === true && steps.get(input.step)?.role !== step.role)
+        report(
+          ["steps", i, "inputs", j, "own"],
+          "DOC-STEP-OWN",
+          `${input.step} is a ${steps.get(input.step)?.role}'s step and ${step.name} a ${step.role}'s, so an agent has no own answer to it`,
+          "leave own out, or give both steps one role",
+        );
+      const source = services.get(steps.get(input.step)?.service ?? "");
+      if (source !== undefined && !source.allowedOutputs.includes(step.service))
+        report(
+          ["steps", i, "inputs", j, "step"],
+          "DOC-STEP-OUTPUT",
+          `${source.name} may not give its output to ${step.service} (allowed: ${source.allowedOutputs.join(", ") || "none"})`,
+          `add ${step.service} to allowedOutputs of ${source.name}, or change the workflow`,
+        );
     }
   }
   if (!steps.has(workflow.result))
@@ -84,6 +104,17 @@ export function workflowProblems(
     );
   }
   problems.push(...roundsProblems(type));
+  const broken = archetypes.map((archetype) => ({ archetype, flows: brokenFlows(workflow, archetype) }));
+  const [first] = broken;
+  // What waits for itself goes nowhere: that is told already.
+  if (circle === undefined && first !== undefined && broken.every(({ flows }) => flows.length > 0))
+    for (const { path, from, to, step, input } of first.flows)
+      report(
+        path,
+        "DOC-WORKFLOW-ARCHETYPE",
+        `no archetype lets the answers to ${input} go from ${from} to ${to} (${step})`,
+        `use own: true where ${step} needs its own party's answer only, or define an archetype with this flow`,
+      );
   return problems;
 }
 

@@ -19,17 +19,20 @@ export function refusalOf(answer: RequestApprovalResponse): HttpAnswer | undefin
 }
 
 export function approvedBody(answer: RequestApprovalResponse): object {
-  const { jobId, archetypeId, computeProviders, authorizedProviders, revision } = answer;
-  return { jobId, archetype: archetypeId, computeProviders, authorizedProviders, revision };
+  const { jobId, archetypeId, computeProviders, authorizedProviders, revision, explanation } = answer;
+  return { jobId, archetype: archetypeId, computeProviders, authorizedProviders, revision, explanation };
 }
 
 /** What a job's end becomes for the one who waited for it. */
-export function endAnswer(jobId: string, archetype: string, end: JobEnd): HttpAnswer {
+export function endAnswer(
+  { jobId, archetypeId: archetype, explanation }: RequestApprovalResponse,
+  end: JobEnd,
+): HttpAnswer {
   const { status, rounds, result, reasons, revision, problem } = end;
   if (status === "completed")
     return {
       status: 200,
-      body: { status, jobId, archetype, rounds, ...(result === undefined ? {} : { result }) },
+      body: { status, jobId, archetype, rounds, explanation, ...(result === undefined ? {} : { result }) },
     };
   if (status === "refused")
     return { status: 403, body: { status, jobId, rounds, reasons: reasons ?? [], revision: revision ?? 0 } };
@@ -45,7 +48,7 @@ const NOT_THERE =
 /** HTTP status of a breakdown: bad input 400, what is not there 503, what is late 504, and what broke behind us 502. */
 export function httpStatusOf({ code }: Problem): number {
   if (BAD_INPUT.test(code)) return 400;
-  if (code === "ORC-JOB-EXISTS") return 409;
+  if (code === "ORC-JOB-EXISTS" || code === "ORC-CANCELLED") return 409;
   if (/-(SILENT|TIMEOUT|NO-ANSWER|TOO-LONG)$/.test(code)) return 504;
   return NOT_THERE.test(code) ? 503 : 502;
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { JobEnd, JobRevoked, RoundReport } from "../contract/job.js";
-import { GATEWAY_QUEUE, MESSAGE, ORCHESTRATOR_QUEUE } from "../contract/names.js";
+import { CANCEL, GATEWAY_QUEUE, MESSAGE, ORCHESTRATOR_QUEUE } from "../contract/names.js";
 import { CodedError } from "../contract/problem.js";
 import type { RequestBody } from "../contract/schemas.js";
 import {
@@ -160,6 +160,27 @@ export class Conversation {
         throw unsent(error, jobId);
       });
     return { job, sent };
+  }
+
+  /**
+   * Asks the orchestrator to end a job. Its end comes as a report, as every end does.
+   *
+   * @param user - whose job it must be
+   * @throws {@link CodedError} `GW-BROKER-DOWN`, `GW-NO-ORCHESTRATOR`
+   */
+  async cancel(jobId: string, user: string): Promise<void> {
+    const correlationId = randomUUID();
+    const message = encode.microserviceCommunication({
+      type: MESSAGE.microserviceCommunication,
+      requestType: CANCEL,
+      metadata: { user },
+      requestMetadata: { jobId, correlationId, destinationQueue: ORCHESTRATOR_QUEUE },
+    });
+    await this.#options.bus
+      .publish(ORCHESTRATOR_QUEUE, MESSAGE.microserviceCommunication, message, { correlationId })
+      .catch((error: unknown) => {
+        throw unsent(error, jobId);
+      });
   }
 
   /** A job that did not go out from here: those who ask for it now shall see how it goes on. */

@@ -110,19 +110,19 @@ function requestRoute(app: FastifyInstance, options: RouteOptions): void {
     const unsent = new AbortController();
     sent.catch((error: unknown) => unsent.abort(error));
     const end = await untilEnd(job.log, limits, AbortSignal.any([signal, unsent.signal]));
-    const answer = endAnswer(approval.jobId, approval.archetypeId, end);
+    const answer = endAnswer(approval, end);
     return reply.code(answer.status).header("location", location).send(answer.body);
   });
 }
 
 function jobRoutes(app: FastifyInstance, { conversation, archived }: RouteOptions): void {
-  const logOf = async (id: string, principal: Principal) => {
+  const jobOf = async (id: string, principal: Principal) => {
     const known: KnownJob | undefined = conversation.jobs.get(id);
     const stored = known?.user === undefined ? await archived(id) : undefined;
     const owner = known?.user ?? stored?.user;
     // Another's job is as one that is not there: its id tells nothing.
     const log = owner !== undefined && maySeeJob(principal, owner) ? (known ?? stored)?.log : undefined;
-    if (log !== undefined) return log;
+    if (log !== undefined && owner !== undefined) return { log, owner };
     throw new CodedError({
       code: "GW-JOB-NOT-FOUND",
       path: id,
@@ -132,11 +132,19 @@ function jobRoutes(app: FastifyInstance, { conversation, archived }: RouteOption
   };
 
   app.get<{ Params: { id: string } }>("/api/v1/jobs/:id", async (request) =>
-    (await logOf(request.params.id, principalIn(request))).snapshot(),
+    (await jobOf(request.params.id, principalIn(request))).log.snapshot(),
   );
 
+  // The end comes as every other: in the job's events, and to who waits for its answer.
+  app.delete<{ Params: { id: string } }>("/api/v1/jobs/:id", async (request, reply) => {
+    const { id } = request.params;
+    const { log, owner } = await jobOf(id, principalIn(request));
+    if (log.end === undefined) await conversation.cancel(id, owner);
+    return reply.code(log.end === undefined ? 202 : 200).send({ ...log.snapshot(), reports: [] });
+  });
+
   app.get<{ Params: { id: string } }>("/api/v1/jobs/:id/events", async (request, reply) => {
-    streamJob(request, reply, await logOf(request.params.id, principalIn(request)), EVENTS);
+    streamJob(request, reply, (await jobOf(request.params.id, principalIn(request))).log, EVENTS);
   });
 }
 

@@ -18,6 +18,8 @@ export interface ApiOptions extends AccessOptions {
   readonly jobs: JobTable<Job>;
   /** A job in memory or in the store. */
   readonly find: (jobId: string) => Promise<Job | undefined>;
+  /** Ends a job at the operator's word. */
+  readonly cancel: (jobId: string) => Promise<Job | undefined>;
   /** Agents online, by name. */
   readonly agents: () => readonly OnlineAgent[];
   readonly ready: () => true | string;
@@ -66,6 +68,11 @@ export function createApi(options: ApiOptions): FastifyInstance {
   });
 
   app.get<WithId>("/api/v1/jobs/:id", async (request) => (await jobOf(request.params.id)).log.snapshot());
+
+  app.delete<WithId>("/api/v1/jobs/:id", async (request, reply) => {
+    const job = (await options.cancel(request.params.id)) ?? (await jobOf(request.params.id));
+    return reply.code(202).send({ ...job.log.snapshot(), reports: [] });
+  });
 
   app.get<WithId>("/api/v1/jobs/:id/events", async (request, reply) => {
     streamJob(request, reply, (await jobOf(request.params.id)).log, EVENTS);

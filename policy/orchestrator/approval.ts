@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import type { JobRecord } from "../contract/documents.js";
+import type { JobRecord, Microservice, RequestType } from "../contract/documents.js";
 import type { RefusalReason } from "../contract/job.js";
 import { agentQueue, KEY, MESSAGE } from "../contract/names.js";
 import { CodedError, type Problem } from "../contract/problem.js";
@@ -15,9 +15,11 @@ import type { Bus } from "../platform/bus.js";
 import type { Logger } from "../platform/log.js";
 import type { Store } from "../platform/store.js";
 import type { Composition } from "../rounds/composition.js";
+import { planWorkflow, type WorkflowPlan } from "../rounds/plan.js";
 import type { Catalogue } from "./catalogue.js";
-import { compose } from "./compose.js";
+import { type CompositionInput, compose } from "./compose.js";
 import { checkDecided, type EnforcerClient } from "./enforcer-client.js";
+import { explain } from "./explain.js";
 import { type Job, newJob } from "./job-archive.js";
 import { problemFor, reasonsOf } from "./round.js";
 
@@ -27,6 +29,8 @@ export interface ApprovalTools {
   readonly catalogue: Catalogue;
   readonly enforcer: EnforcerClient;
   readonly jobs: JobTable<Job>;
+  /** Jobs that run, by who computes in them. */
+  readonly load: () => ReadonlyMap<string, number>;
   readonly log: Logger;
   /** Approvals at the same time. Default 4000. */
   readonly most?: number;
@@ -75,7 +79,7 @@ export class Approvals {
   }
 
   async #approve(request: RequestApproval, correlationId: string): Promise<Answer> {
-    const { catalogue, enforcer, most = DEFAULT_MOST } = this.#tools;
+    const { catalogue, enforcer, load, most = DEFAULT_MOST } = this.#tools;
     if (this.#working > most) {
       throw new CodedError({
         code: "ORC-BUSY",
@@ -103,16 +107,27 @@ export class Approvals {
     if (!decision.requestApproved) return refused(request, reasonsOf(decision), decision.revision);
 
     const services = catalogue.microservices();
-    const outcome = compose({
+    const { workflow } = type.value;
+    const input: CompositionInput = {
       user: user.userName,
       providers: decision.validDataproviders,
       archetypes: catalogue.archetypes(),
       services: type.value.requiredServices.flatMap((name) => services.get(name) ?? []),
+      ...(workflow === undefined ? {} : { workflow }),
       online: new Set(catalogue.agents().map((agent) => agent.name)),
-    });
+      load: load(),
+    };
+    const outcome = compose(input);
     if (outcome.kind === "refused") return refused(request, outcome.reasons, decision.revision);
     if (outcome.kind === "failed") return failed(request, outcome.problem, decision.revision);
-    return this.#record(request, user, outcome.composition, decision);
+    const { composition } = outcome;
+    return this.#record(
+      request,
+      user,
+      composition,
+      decision,
+      explain(input, composition, planOf(type.value, services)),
+    );
   }
 
   /** One write, then the agents are told. The write is the job: what is not in the store was never approved. */
@@ -121,6 +136,7 @@ export class Approvals {
     user: { readonly id: string; readonly userName: string },
     composition: Composition,
     decision: ValidationResponse,
+    explanation: readonly string[],
   ): Promise<Answer> {
     const { store, jobs, catalogue } = this.#tools;
     const record: JobRecord = {
@@ -148,6 +164,7 @@ export class Approvals {
       revision: decision.revision,
       archetypeId: composition.archetype,
       computeProviders: composition.computeProviders,
+      explanation,
     };
   }
 
@@ -180,6 +197,15 @@ export class Approvals {
           log.warn({ error, agent, job: record.job }, "a composition request did not reach its agent"),
         );
     }
+  }
+}
+
+/** A workflow that cannot be planned is told when the job begins, with its path. */
+function planOf(type: RequestType, services: ReadonlyMap<string, Microservice>): WorkflowPlan | undefined {
+  try {
+    return planWorkflow(type, services);
+  } catch {
+    return undefined;
   }
 }
 

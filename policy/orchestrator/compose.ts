@@ -1,4 +1,5 @@
-import type { Archetype, Microservice } from "../contract/documents.js";
+import type { Archetype, Microservice, Workflow } from "../contract/documents.js";
+import { brokenFlows } from "../contract/flows.js";
 import type { RefusalReason } from "../contract/job.js";
 import type { Problem } from "../contract/problem.js";
 import { type Composition, compositionOf } from "../rounds/composition.js";
@@ -16,8 +17,12 @@ export interface CompositionInput {
   readonly archetypes: readonly Archetype[];
   /** The microservices the request type needs: one that does not work in an archetype rules it out. */
   readonly services?: readonly Microservice[];
+  /** The request type's workflow: an archetype that forbids one of its inputs is ruled out. */
+  readonly workflow?: Workflow;
   /** Agents that are there to work. */
   readonly online: ReadonlySet<string>;
+  /** Jobs that run at a compute provider. Default 0. */
+  readonly load?: ReadonlyMap<string, number>;
 }
 
 /** A composition, a "no" by policy, or a breakdown. */
@@ -28,8 +33,8 @@ export type CompositionOutcome =
 
 /**
  * Decides who works in a job. The same rights and the same agents give the same answer, in whatever order they come:
- * the archetype that all data providers allow with the lowest weight, then by name; where another party computes, the
- * first by name of those that all data providers allow and that are online.
+ * the archetype that all data providers allow with the lowest weight, then by name; where another party computes, of those that all data providers
+ * allow and that are online one that gives no data of its own, with the fewest jobs, then by name.
  *
  * An archetype for which no compute provider is allowed by all gives way to the next one. An allowed party that is
  * offline does not: who sees the data must not depend on who happens to be up.
@@ -60,13 +65,15 @@ export function compose(input: CompositionInput): CompositionOutcome {
     });
   }
   const usable = defined.filter(
-    (a) => !(input.services ?? []).some((s) => s.invalidArchetypes.includes(a.name)),
+    (a) =>
+      !(input.services ?? []).some((s) => s.invalidArchetypes.includes(a.name)) &&
+      (input.workflow === undefined || brokenFlows(input.workflow, a).length === 0),
   );
   if (usable.length === 0) {
     return failed({
       code: "ORC-ARCHETYPE-UNUSABLE",
       path: "requiredServices",
-      message: `the request type's microservices do not work in ${defined.map((a) => a.name).join(", ")}`,
+      message: `the request type's microservices or workflow do not work in ${defined.map((a) => a.name).join(", ")}`,
       remedy: "allow another archetype in the agreements, or use other microservices",
     });
   }
@@ -83,11 +90,18 @@ function choose(
     if (archetype.computeProvider === "dataProvider") {
       return composed(compositionOf(archetype.name, dataProviders, dataProviders));
     }
-    if (allowed.length === 0) continue;
-    const online = allowed.filter((p) => input.online.has(p));
-    // A party that gives no data of its own comes first: that is what the archetype is for.
-    const chosen = online.find((p) => !dataProviders.includes(p)) ?? online[0];
-    if (chosen === undefined) return failed(agentsOffline(allowed, "compute provider"));
+    const candidates = candidatesFor(archetype, allowed, dataProviders);
+    if (candidates.length === 0) continue;
+    const load = (party: string): number => input.load?.get(party) ?? 0;
+    const [chosen] = candidates
+      .filter((p) => input.online.has(p))
+      .sort(
+        (a, b) =>
+          Number(dataProviders.includes(a)) - Number(dataProviders.includes(b)) ||
+          load(a) - load(b) ||
+          byName(a, b),
+      );
+    if (chosen === undefined) return failed(agentsOffline(candidates, "compute provider"));
     return composed(compositionOf(archetype.name, dataProviders, [chosen]));
   }
   return refused(
@@ -99,6 +113,15 @@ function choose(
       "no compute provider",
     ),
   );
+}
+
+/** Of the parties that all data providers let compute, those that may in this archetype. */
+export function candidatesFor(
+  { computeProvider }: Archetype,
+  allowed: readonly string[],
+  dataProviders: readonly string[],
+): readonly string[] {
+  return computeProvider === "thirdParty" ? allowed.filter((p) => !dataProviders.includes(p)) : allowed;
 }
 
 function agentsOffline(parties: readonly string[], role: string): Problem {
@@ -133,7 +156,7 @@ const rightsOf = (input: CompositionInput, party: string): ProviderRights =>
   input.providers[party] ?? { archetypes: [], computeProviders: [] };
 
 /** What is in every list, by name. */
-function common(lists: readonly (readonly string[])[]): readonly string[] {
+export function common(lists: readonly (readonly string[])[]): readonly string[] {
   const [first = [], ...rest] = lists;
   return [...new Set(first)].filter((name) => rest.every((list) => list.includes(name))).sort(byName);
 }

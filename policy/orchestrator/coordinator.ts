@@ -48,7 +48,10 @@ interface Admitted {
 /** Runs jobs: for each data request its type's workflow, round by round, and tells the one who asked. */
 export class Coordinator {
   readonly #tools: CoordinatorTools;
-  readonly #running = new Map<string, { readonly abort: AbortController; readonly done: Promise<void> }>();
+  readonly #running = new Map<
+    string,
+    { readonly record: Job["record"]; readonly abort: AbortController; readonly done: Promise<void> }
+  >();
 
   constructor(tools: CoordinatorTools) {
     this.#tools = tools;
@@ -87,6 +90,14 @@ export class Coordinator {
     return "ack";
   }
 
+  /** Jobs that run, by who computes in them. */
+  load(): ReadonlyMap<string, number> {
+    const load = new Map<string, number>();
+    for (const { record } of this.#running.values())
+      for (const party of record.computeProviders) load.set(party, (load.get(party) ?? 0) + 1);
+    return load;
+  }
+
   /** A job by its id, from memory or the store. */
   async find(jobId: string): Promise<Job | undefined> {
     const known = this.#tools.jobs.get(jobId);
@@ -100,16 +111,46 @@ export class Coordinator {
     return loaded.job;
   }
 
+  /**
+   * Ends a job at its user's word, wherever it is worked on. One that has not begun never begins; one that has ended stays as it is.
+   *
+   * @param user - whose job it must be. Absent: the operator asks
+   * @returns the job; `undefined`: there is none, or it is another user's
+   */
+  async cancel(jobId: string, user?: string): Promise<Job | undefined> {
+    const job = await this.find(jobId);
+    if (job === undefined || (user !== undefined && job.record.user !== user)) return undefined;
+    const cancelled = new CodedError({
+      code: "ORC-CANCELLED",
+      path: "job",
+      message: `the job was cancelled by ${user === undefined ? "the operator" : "its user"}`,
+      remedy: "none is needed; send the request again to begin anew",
+    });
+    const running = this.#running.get(jobId);
+    if (running !== undefined) running.abort.abort(cancelled);
+    else if (job.log.status === "approved") {
+      job.log.begin();
+      job.log.add({ name: "end", data: failedEnd(cancelled.toProblem(), 0) });
+      this.#tellGateway(job);
+      await this.#afterEnd(job);
+    }
+    return job;
+  }
+
   /** Ends the jobs that an orchestrator before us left running, and tells the gateway. */
   async recover(): Promise<void> {
     for (const jobId of await this.#tools.archive.interrupted()) {
       if (this.#tools.jobs.get(jobId) !== undefined) continue;
       const job = await this.find(jobId);
-      if (job?.log.end === undefined) continue;
-      const { requestType } = job.record;
-      const to = { job: jobId, requestType, returnAddress: GATEWAY_QUEUE, correlationId: jobId };
-      new Outbox(this.#tools.bus, to, this.#tools.log).report("end", job.log.end);
+      if (job !== undefined) this.#tellGateway(job);
     }
+  }
+
+  /** A job's end to the gateway, where no data request says who asked. */
+  #tellGateway({ record: { job, requestType }, log: { end } }: Job): void {
+    if (end === undefined) return;
+    const to = { job, requestType, returnAddress: GATEWAY_QUEUE, correlationId: job };
+    new Outbox(this.#tools.bus, to, this.#tools.log).report("end", end);
   }
 
   /** Ends all jobs as failed, and waits until that is told. */
@@ -227,7 +268,7 @@ export class Coordinator {
       this.#running.delete(work.job);
       resolve();
     });
-    this.#running.set(work.job, { abort, done });
+    this.#running.set(work.job, { record: job.record, abort, done });
     await started;
   }
 

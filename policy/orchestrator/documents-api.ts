@@ -1,8 +1,8 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
-import type { Agreement, DocumentKind } from "../contract/documents.js";
+import type { Agreement, Archetype, DocumentKind, Microservice, RequestType } from "../contract/documents.js";
 import { KEY } from "../contract/names.js";
 import { CodedError, type Problem } from "../contract/problem.js";
-import { agreementProblems, validateDocument } from "../contract/schemas.js";
+import { agreementProblems, documentPath, validateDocument, workflowProblems } from "../contract/schemas.js";
 import type { Store } from "../platform/store.js";
 import { revisionMissing } from "./access.js";
 import { mergePatch } from "./merge-patch.js";
@@ -126,7 +126,7 @@ function routesOf(app: FastifyInstance, store: Store, path: string, { kind, pref
 }
 
 /**
- * What is wrong with a document by itself, and of an agreement, among the documents that the store holds. Its parties' names are not checked here: the
+ * What is wrong with a document by itself, and of an agreement or a workflow, among the documents that the store holds. An agreement's parties' names are not checked here: the
  * store does not say who the parties are, and one whose agent is away must still be able to narrow its agreement.
  */
 async function problemsOf(
@@ -136,13 +136,34 @@ async function problemsOf(
   store: Store,
 ): Promise<readonly Problem[]> {
   const problems = validateDocument(kind, name, value);
-  if (kind !== "agreement" || problems.length > 0) return problems;
+  if (problems.length > 0) return problems;
+  if (kind === "requestType") return await workflowProblemsOf(value as RequestType, store);
+  if (kind !== "agreement") return problems;
   const [archetypes, requestTypes, dataSets] = await Promise.all([
     namesBelow(store, KEY.archetypePrefix),
     namesBelow(store, KEY.requestTypePrefix),
     namesBelow(store, KEY.datasetPrefix),
   ]);
   return agreementProblems(value as Agreement, { archetypes, requestTypes, dataSets });
+}
+
+/** What has no workflow is a chain of its services, which may come later. */
+async function workflowProblemsOf(type: RequestType, store: Store): Promise<readonly Problem[]> {
+  if (type.workflow === undefined) return [];
+  const [services, archetypes] = await Promise.all([
+    store.list<Microservice>(KEY.microservicePrefix, AT_ONCE),
+    store.list<Archetype>(KEY.archetypePrefix, AT_ONCE),
+  ]);
+  const known = new Map(
+    services.entries.flatMap(({ key, value }) =>
+      key === KEY.microservice(value.name) ? [[value.name, value] as const] : [],
+    ),
+  );
+  const defined = archetypes.entries.map(({ value }) => value);
+  return workflowProblems(type, new Set(known.keys()), known, defined).map(({ path, ...problem }) => ({
+    ...problem,
+    path: documentPath(path),
+  }));
 }
 
 async function namesBelow(store: Store, prefix: string): Promise<ReadonlySet<string>> {

@@ -27,6 +27,7 @@ runService("orchestrator", async ({ log }) => {
     store,
     jobs: orchestrator.jobs,
     find: (id) => orchestrator.coordinator.find(id),
+    cancel: (id) => orchestrator.coordinator.cancel(id),
     agents: () => orchestrator.catalogue.agents(),
     operatorToken: config.OPERATOR_TOKEN_FILE,
     users: usersFrom(config),

@@ -1,4 +1,4 @@
-import { GATEWAY_QUEUE, MESSAGE, ORCHESTRATOR_QUEUE } from "../contract/names.js";
+import { CANCEL, GATEWAY_QUEUE, MESSAGE, ORCHESTRATOR_QUEUE } from "../contract/names.js";
 import { CodedError } from "../contract/problem.js";
 import { decode, encode, messageType } from "../contract/wire.js";
 import { JobTable } from "../jobs/job-log.js";
@@ -48,7 +48,15 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
   const jobs = new JobTable<Job>();
   const archive = new JobArchive(store, log);
   const checker = new RequestDataChecker();
-  const approvals = new Approvals({ bus, store, catalogue, enforcer, jobs, log });
+  const approvals = new Approvals({
+    bus,
+    store,
+    catalogue,
+    enforcer,
+    jobs,
+    log,
+    load: () => coordinator.load(),
+  });
   const coordinator = new Coordinator({
     ...{ bus, store, catalogue, enforcer, agents, revocations, jobs, archive, checker, log },
     ...(options.stepDeadline === undefined ? {} : { stepDeadline: options.stepDeadline }),
@@ -66,8 +74,12 @@ export async function startOrchestrator(options: OrchestratorOptions): Promise<O
       return "drop";
     }
     switch (type) {
-      case "microserviceCommunication":
-        return late(agents.answered(correlationId, decode(type, message.body)), message);
+      case "microserviceCommunication": {
+        const told = decode(type, message.body);
+        if (told.requestType !== CANCEL) return late(agents.answered(correlationId, told), message);
+        await coordinator.cancel(told.requestMetadata?.jobId ?? "", told.metadata.user ?? "");
+        return "ack";
+      }
       case "validationResponse":
         return late(enforcer.answered(correlationId, decode(type, message.body)), message);
       case "requestApproval":

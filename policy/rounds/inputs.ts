@@ -40,7 +40,7 @@ export function inputsOf(
     const json: Record<string, unknown> = Object.create(null);
     data[input.step] = json;
     for (const [agent, answer] of answers.get(input.step) ?? []) {
-      if (composition.local && agent !== receiver) continue;
+      if ((composition.local || input.own === true) && agent !== receiver) continue;
       if (answer.data !== undefined) json[agent] = answer.data;
       const base = step.inputs.length === 1 ? agent : `${input.step}/${agent}`;
       if (input.scatter === true) parts[base] = partFor(receiver, input.step, agent, answer.parts);

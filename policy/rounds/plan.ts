@@ -14,6 +14,10 @@ export interface PlannedStep {
   readonly service: string;
   readonly role: Role;
   readonly inputs: readonly StepInput[];
+  /** How often it is asked again when its microservice reports a failure. */
+  readonly retries?: number;
+  /** Limit of one attempt. Absent: the agent's own. */
+  readonly seconds?: number;
 }
 
 /** A workflow in the order of its work: a level's steps need only steps of earlier levels and run side by side. */
@@ -102,13 +106,13 @@ export function tasksOf(plan: WorkflowPlan, composition: Composition, agent: str
     .map((step) => {
       const waitsFor = step.inputs.flatMap((input) =>
         (doers.get(input.step) ?? [])
-          .filter((from) => !composition.local || from === agent)
+          .filter((from) => !(composition.local || input.own === true) || from === agent)
           .map((from) => ({ step: input.step, from })),
       );
       const gives = new Map<string, boolean>();
       for (const taker of composition.local ? [] : steps)
-        for (const { step: source, scatter = false } of taker.inputs)
-          for (const to of source === step.name ? (doers.get(taker.name) ?? []) : [])
+        for (const { step: source, scatter = false, own = false } of taker.inputs)
+          for (const to of source === step.name && !own ? (doers.get(taker.name) ?? []) : [])
             if (to !== agent) gives.set(to, scatter && (gives.get(to) ?? true));
       return { step, waitsFor, givesTo: [...gives].map(([to, scatter]) => ({ agent: to, scatter })) };
     });
@@ -173,8 +177,12 @@ function levelsOf(steps: ReadonlyMap<string, WorkflowStep>): readonly (readonly 
   return levels;
 }
 
-function planned({ name, service, role, inputs }: WorkflowStep): PlannedStep {
-  return { name, service, role, inputs: inputs ?? [] };
+function planned({ name, service, role, inputs, retries, seconds }: WorkflowStep): PlannedStep {
+  return {
+    ...{ name, service, role, inputs: inputs ?? [] },
+    ...(retries === undefined ? {} : { retries }),
+    ...(seconds === undefined ? {} : { seconds }),
+  };
 }
 
 /** Names the cycle itself, not the steps that merely wait for it. */

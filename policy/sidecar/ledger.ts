@@ -13,7 +13,7 @@ export interface StepResult {
 const ROUNDS_KEPT = 2;
 
 /**
- * Does each step of each round once. A message that the broker hands out again gets the answer that was given before,
+ * Does each attempt of each step of each round once. A message that the broker hands out again gets the answer that was given before,
  * because a second training step on the same round would change the result.
  */
 export class Ledger {
@@ -28,8 +28,8 @@ export class Ledger {
 
   /** The step's result, worked out now or before. Never rejects. */
   work(input: StepInput): Promise<StepResult> {
-    const { round, step } = input;
-    const known = this.#results.get(round)?.get(step);
+    const { round, step, attempt } = input;
+    const known = this.#results.get(round)?.get(`${step}/${attempt}`);
     if (known !== undefined) return known;
     const handler = Object.hasOwn(this.#handlers, step) ? this.#handlers[step] : undefined;
     if (handler === undefined) {
@@ -40,14 +40,14 @@ export class Ledger {
       return refused("JOB-ROUND-PAST", `round ${round} is past; round ${this.#newest} was asked for already`);
     const result = this.#last.then(() => timed(handler, input));
     this.#last = result;
-    this.#keep(round, step, result);
+    this.#keep(round, `${step}/${attempt}`, result);
     return result;
   }
 
-  #keep(round: number, step: string, result: Promise<StepResult>): void {
+  #keep(round: number, attempt: string, result: Promise<StepResult>): void {
     this.#newest = Math.max(this.#newest, round);
     const steps = this.#results.get(round) ?? new Map<string, Promise<StepResult>>();
-    this.#results.set(round, steps.set(step, result));
+    this.#results.set(round, steps.set(attempt, result));
     for (const kept of this.#results.keys())
       if (kept <= this.#newest - ROUNDS_KEPT) this.#results.delete(kept);
   }

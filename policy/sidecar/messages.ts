@@ -1,3 +1,4 @@
+import type { DataAccess } from "../contract/data-access.js";
 import { packParts, unpackParts } from "../contract/parts.js";
 import { CodedError, type Problem } from "../contract/problem.js";
 import { type Draft, type MicroserviceCommunication, unpackRequest } from "../contract/wire.js";
@@ -22,24 +23,39 @@ export function readStep(
 ): Omit<StepInput, "dataSets" | "columns"> {
   const { step = "", role = "" } = message.metadata;
   const round = Number(message.metadata.round ?? "1");
-  if (step === "" || !Number.isSafeInteger(round) || round < 1)
+  const attempt = Number(message.metadata.attempt ?? "1");
+  if (step === "" || ![round, attempt].every((n) => Number.isSafeInteger(n) && n >= 1))
     throw new CodedError({
       code: "BUS-MALFORMED",
       path: "metadata",
       message: `step ${JSON.stringify(step)}, round ${message.metadata.round}: no step of a round`,
-      remedy: "metadata needs step, and round counted from 1",
+      remedy: "metadata needs step, and round (and attempt) counted from 1",
     });
   return {
     round,
     step,
+    attempt,
     request: unpackRequest(message.originalRequest).data,
     data: message.data ?? {},
     parts: unpackParts(message.result),
     steward,
     dataFolder,
+    access: readAccess(message.metadata.access),
     job,
     role,
   };
+}
+
+/** An agent that says nothing of it lets nothing be read. */
+function readAccess(text = "{}"): DataAccess {
+  try {
+    return JSON.parse(text) as DataAccess;
+  } catch (cause) {
+    throw new CodedError(
+      { code: "BUS-MALFORMED", path: "metadata.access", message: "is no JSON" },
+      { cause },
+    );
+  }
 }
 
 /** The answer to a step. Parts or JSON that cannot travel make it the handler's failure. */

@@ -29,10 +29,12 @@ const PREFETCH = 16;
  * serve({ count: ({ parts }) => ({ data: { parties: Object.keys(parts).length } }) });
  * ```
  */
-export function serve(handlers: Readonly<Record<string, Handler>>): void {
+export function serve<Request extends object = Readonly<Record<string, unknown>>>(
+  handlers: Readonly<Record<string, Handler<Request>>>,
+): void {
   endWithParent();
   const log = createLogger(process.env.SERVICE_NAME ?? "microservice");
-  start(handlers, log).catch((error: unknown) => {
+  start(handlers as Readonly<Record<string, Handler>>, log).catch((error: unknown) => {
     log.fatal({ error }, `cannot start: ${problemOf(error).message}`);
     process.exit(1);
   });

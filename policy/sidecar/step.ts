@@ -1,10 +1,14 @@
+import type { DataAccess } from "../contract/data-access.js";
+
 /** What a microservice's handler is given for one step of one round. */
-export interface StepInput {
+export interface StepInput<Request extends object = Readonly<Record<string, unknown>>> {
   /** Counted from 1. A request without rounds has one. */
   readonly round: number;
   readonly step: string;
+  /** Counted from 1: how often this step of this round has been asked for, where the workflow lets it be asked again. */
+  readonly attempt: number;
   /** The `data` of the data request, as its request type's schema allows it. */
-  readonly request: Readonly<Record<string, unknown>>;
+  readonly request: Readonly<Request>;
   /** The JSON answers of the step's input steps, by step and then by agent. Empty for a step without inputs. */
   readonly data: Readonly<Record<string, unknown>>;
   /** The binary parts of the step's inputs, named by the agent that sent them. */
@@ -17,6 +21,8 @@ export interface StepInput {
   readonly dataSets: readonly string[];
   /** Of these data sets only these columns. Of a data set that is not here: all. */
   readonly columns: Readonly<Record<string, readonly string[]>>;
+  /** What of that party's data this request may read, as its agreement and the data sets' documents say: by data set, table and column. */
+  readonly access: DataAccess;
   readonly job: string;
   /** As what the party does this step: `dataProvider` or `computeProvider`. */
   readonly role: string;
@@ -33,5 +39,9 @@ export interface StepOutput {
 /**
  * Does one step. State that lasts from round to round lives where the handlers close over it: a microservice's process serves one job.
  * Steps are handled one after the other. An error it throws becomes the step's answer: a `CodedError` as it is, another as `JOB-FAILED`.
+ *
+ * @typeParam Request - the request's data, e.g. of the types that `dynamos-fabric types` writes: what comes has passed that schema
  */
-export type Handler = (input: StepInput) => Promise<StepOutput> | StepOutput;
+export type Handler<Request extends object = Readonly<Record<string, unknown>>> = (
+  input: StepInput<Request>,
+) => Promise<StepOutput> | StepOutput;

@@ -3,8 +3,8 @@ import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { Agent, fetch, setGlobalDispatcher } from "undici";
+import { GatewayClient } from "../../dynamos/client/gateway-client.js";
 import { readExperiment } from "../../dynamos/experiment.js";
-import { follow, submit } from "../../dynamos/runs/request.js";
 import { parseSettings } from "../../dynamos/runs/settings.js";
 import type { RoundReport } from "../../policy/contract/job.js";
 import { decisionLines } from "./decision.js";
@@ -134,7 +134,8 @@ async function roundLine(market: Market, settings: Settings): Promise<Line> {
 
 async function train(market: Market, settings: Settings, rounds: number): Promise<RoundReport[]> {
   const token = await market.token(settings.user.userName);
-  const accepted = await submit(market.gateway, token, {
+  const client = new GatewayClient({ url: market.gateway, token });
+  const accepted = await client.submit({
     type: settings.request,
     user: settings.user,
     dataProviders: settings.dataProviders,
@@ -142,7 +143,7 @@ async function train(market: Market, settings: Settings, rounds: number): Promis
   });
   if (accepted.status === "refused") throw new Error(`refused: ${JSON.stringify(accepted.reasons)}`);
   const reports: RoundReport[] = [];
-  const end = await follow(market.gateway, token, accepted.jobId, (report) => reports.push(report));
+  const end = await client.job(accepted.jobId).follow((report) => void reports.push(report));
   if (end.status !== "completed") throw new Error(`the training ${end.status}: ${JSON.stringify(end)}`);
   return reports;
 }

@@ -92,7 +92,9 @@ describe("the TypeScript programs of README.md and docs/", () => {
     const paths = {
       "dynamos-fabric/infra": [join(root, "infra/index.ts")],
       "dynamos-fabric/dynamos": [join(root, "dynamos/index.ts")],
+      "dynamos-fabric/client": [join(root, "dynamos/client/index.ts")],
       "dynamos-fabric/microservice": [join(root, "policy/sidecar/index.ts")],
+      "dynamos-fabric/microservices": [join(root, "policy/microservices/index.ts")],
     };
     const host = ts.createCompilerHost({ ...options, paths });
     const { fileExists, readFile, getSourceFile } = host;

@@ -133,6 +133,8 @@ export interface RequestApprovalResponse {
   revision: number;
   archetypeId: string;
   computeProviders: string[];
+  /** Why it was composed so, and who sees what: a line each, for people. */
+  explanation: string[];
 }
 
 export interface RequestApprovalResponse_AuthorizedProvidersEntry {
@@ -1640,6 +1642,7 @@ function createBaseRequestApprovalResponse(): RequestApprovalResponse {
     revision: 0,
     archetypeId: "",
     computeProviders: [],
+    explanation: [],
   };
 }
 
@@ -1678,6 +1681,9 @@ export const RequestApprovalResponse: MessageFns<RequestApprovalResponse> = {
     }
     for (const v of message.computeProviders) {
       writer.uint32(826).string(v!);
+    }
+    for (const v of message.explanation) {
+      writer.uint32(882).string(v!);
     }
     return writer;
   },
@@ -1786,6 +1792,14 @@ export const RequestApprovalResponse: MessageFns<RequestApprovalResponse> = {
             message.computeProviders.push(reader.string());
             continue;
           }
+          case 110: {
+            if (tag !== 882) {
+              break;
+            }
+
+            message.explanation.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1822,6 +1836,7 @@ export const RequestApprovalResponse: MessageFns<RequestApprovalResponse> = {
     message.revision = object.revision ?? 0;
     message.archetypeId = object.archetypeId ?? "";
     message.computeProviders = object.computeProviders?.map((e) => e) || [];
+    message.explanation = object.explanation?.map((e) => e) || [];
     return message;
   },
 };

@@ -141,6 +141,24 @@ describe("a microservice", () => {
     });
   });
 
+  it("is asked again where the workflow lets it, and no more often", async () => {
+    const opened = await begin();
+    const step = { step: "flaky" };
+    expect(await work(market, AGENT, opened, { do: "flaky", until: 3 }, step)).toMatchObject({
+      problem: undefined,
+    });
+    const never = await work(market, AGENT, await begin(), { do: "flaky", until: 4 }, step);
+    expect(never).toMatchObject({
+      step: "flaky",
+      problem: { code: "JOB-FAILED", message: expect.stringContaining("attempt 3 of 3") },
+    });
+  });
+
+  it("has the time that the workflow gives its step", async () => {
+    const late = await work(market, AGENT, await begin(), { do: "sleep", ms: 20_000 }, { step: "brief" });
+    expect(late).toMatchObject({ step: "brief", problem: { code: "JOB-TIMEOUT" } });
+  });
+
   it("that answers garbage is told as such", async () => {
     const opened = await begin();
     expect((await work(market, AGENT, opened, { do: "garbage" })).problem?.code).toBe("JOB-GARBAGE");

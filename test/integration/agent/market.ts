@@ -73,6 +73,8 @@ export interface TicketSpec {
   readonly correlationId?: string;
   readonly request?: Record<string, unknown>;
   readonly requestType?: string;
+  /** Who asks. Default ada. */
+  readonly user?: string;
 }
 
 /** A step's answer as an agent hands it over, or as one never would. */
@@ -132,6 +134,12 @@ export class Market {
     );
     writeFileSync(join(market.folder, "password"), "guest", { mode: 0o600 });
     await market.signer.publish(market.store);
+    await market.store.put(KEY.archetype("trainThroughClients"), {
+      name: "trainThroughClients",
+      computeProvider: "other",
+      resultRecipient: "requestor",
+      weight: 50,
+    });
     await bus.consume(ORCHESTRATOR_QUEUE, async (incoming) => {
       const id = incoming.correlationId ?? "";
       market.answers.push(id);
@@ -282,11 +290,11 @@ export class Market {
   }
 
   async send(agent: string, { job, round, token, grant }: OpenRound, spec: TicketSpec): Promise<void> {
-    const { correlationId = randomUUID(), requestType = "vflTrainRequest", request = {}, steps } = spec;
+    const { correlationId = randomUUID(), requestType = "vflTrainRequest", request = {}, steps, user } = spec;
     const packed = packRequest({
       type: requestType,
       data: request,
-      user: USER,
+      user: user === undefined ? USER : { id: user, userName: user },
       requestMetadata: { jobId: job },
     });
     const body = encodeTicket(correlationId, {

@@ -20,6 +20,8 @@ export async function openProbeMarket(): Promise<Market> {
         { name: "nowhere", service: "missing", role: "dataProvider" },
         { name: "forbidden", service: "barred", role: "dataProvider" },
         { name: "compute", service: "probe", role: "computeProvider" },
+        { name: "flaky", service: "probe", role: "dataProvider", retries: 2 },
+        { name: "brief", service: "probe", role: "dataProvider", seconds: 1 },
       ],
       result: "work",
     },

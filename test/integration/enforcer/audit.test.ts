@@ -175,6 +175,7 @@ beforeAll(async () => {
     store,
     jobs: new JobTable(),
     find: async () => undefined,
+    cancel: async () => undefined,
     agents: () => [],
     operatorToken: state.secret(OPERATOR_TOKEN),
     ready: () => true,

@@ -141,6 +141,25 @@ describe("the operator's API", () => {
     expect((await market.api("GET", "policyEnforcer/agreements/one")).body.revision).toBe(revision);
   });
 
+  it("refuses a workflow that could not run when it is registered, and knows the archetypes for that", async () => {
+    const workflow = {
+      steps: [
+        { name: "read", service: "reader", role: "dataProvider", inputs: [{ step: "add" }] },
+        { name: "add", service: "adder", role: "computeProvider", inputs: [{ step: "read" }] },
+      ],
+      result: "add",
+    };
+    const round = { ...TYPES[0], name: "round", workflow };
+    expect(await market.api("PUT", "requestTypes/round", round)).toMatchObject({
+      status: 400,
+      body: { problems: [{ code: "DOC-WORKFLOW-CYCLE", path: "workflow.steps" }] },
+    });
+    expect((await market.api("GET", "requestTypes/round")).status).toBe(404);
+    const unknown = { ...round, workflow: { ...workflow, result: "sum" } };
+    const { body } = await market.api("PUT", "requestTypes/round", unknown);
+    expect(body.problems.map(({ code }: { code: string }) => code)).toContain("DOC-STEP-UNKNOWN");
+  });
+
   it("refuses an agreement that contradicts itself or the other documents, with each place", async () => {
     const path = "policyEnforcer/agreements/one";
     const before = (await market.api("GET", path)).body;

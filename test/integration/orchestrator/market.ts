@@ -122,12 +122,17 @@ export class Market {
       ...TYPES.map((t) => store.put(KEY.requestType(t.name), t)),
       ...[...PROVIDERS, "hub"].map((p) => store.put(KEY.agreement(p), agreement(p))),
     ]);
-    const [requestTypes, services, grants] = await Promise.all([
+    const [requestTypes, services, archetypes, grants] = await Promise.all([
       store.mirror<RequestType>(KEY.requestTypePrefix),
       store.mirror<Microservice>(KEY.microservicePrefix),
+      store.mirror<Archetype>(KEY.archetypePrefix),
       GrantVerifier.open(store),
     ]);
-    const neighbourhood = { agents: market.agents, plans: new Plans(requestTypes, services), grants };
+    const neighbourhood = {
+      agents: market.agents,
+      plans: new Plans(requestTypes, services, archetypes),
+      grants,
+    };
     for (const name of [...PROVIDERS, "hub"]) {
       const agent = new ScriptedAgent(name, market.bus, neighbourhood);
       market.agents.set(name, agent);
@@ -180,6 +185,7 @@ export class Market {
       store,
       jobs: orchestrator.jobs,
       find: (id) => orchestrator.coordinator.find(id),
+      cancel: (id) => orchestrator.coordinator.cancel(id),
       agents: () => orchestrator.catalogue.agents(),
       operatorToken: TOKEN,
       users: this.issuer.verifier(),

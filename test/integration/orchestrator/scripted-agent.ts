@@ -164,7 +164,7 @@ export class ScriptedAgent {
     const tasks = tasksOf(plan, composition, this.name).filter(({ step }) => asked.has(step.name));
     const ports: RoundPorts = {
       work: async (step, given) => {
-        const body = forMicroservice(message, step, given, agentQueue(this.name), "script");
+        const body = forMicroservice(message, step, given, {}, agentQueue(this.name), "script");
         const asksFor = decode("microserviceCommunication", body);
         this.steps.push({ step: step.name, ...claim, message: asksFor });
         const answer = await this.script(step.name, asksFor, unpackParts(asksFor.result));

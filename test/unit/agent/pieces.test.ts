@@ -136,7 +136,14 @@ describe("messages", () => {
   it("reach the microservice with the grant, with the role of the plan and the step's inputs", () => {
     const step = { name: "embed", service: "vflClient", role: "dataProvider", inputs: [] } as const;
     const parts = viewParts(packParts({ beta: Float64Array.of(1, 2) }));
-    const body = forMicroservice(asked, step, { data: { a: { beta: { n: 1 } } }, parts }, "alpha-in", "c2");
+    const body = forMicroservice(
+      asked,
+      step,
+      { data: { a: { beta: { n: 1 } } }, parts },
+      {},
+      "alpha-in",
+      "c2",
+    );
     const passed = decode(MESSAGE.microserviceCommunication, body);
     expect(passed.metadata).toEqual({
       round: "3",
@@ -144,6 +151,7 @@ describe("messages", () => {
       service: "vflClient",
       role: "dataProvider",
       grant: asked.metadata.grant,
+      access: "{}",
     });
     expect(passed.requestMetadata).toMatchObject({
       returnAddress: "alpha-in",

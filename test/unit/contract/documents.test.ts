@@ -35,7 +35,12 @@ const requestType = (more: object = {}) => ({
   },
   ...more,
 });
-const service = (name: string, label: string) => ({ name, label, allowedOutputs: [], invalidArchetypes: [] });
+const service = (name: string, label: string) => ({
+  name,
+  label,
+  allowedOutputs: ["client", "server"],
+  invalidArchetypes: [],
+});
 
 function documents(more: Partial<Record<keyof Documents, object>> = {}): Documents {
   return {
@@ -326,9 +331,56 @@ describe("checkDocuments", () => {
       },
       ["workflow.steps DOC-WORKFLOW-CYCLE"],
     ],
+    [
+      "an own answer to a step of the other role",
+      {
+        steps: [
+          { name: "a", service: "client", role: "dataProvider" },
+          { name: "b", service: "server", role: "computeProvider", inputs: [{ step: "a", own: true }] },
+        ],
+        result: "b",
+      },
+      ["workflow.steps[1].inputs[0].own DOC-STEP-OWN"],
+    ],
+    [
+      "10,000 steps",
+      {
+        steps: Array.from({ length: 10_000 }, (_, i) => ({
+          name: `s${i}`,
+          service: "client",
+          role: "dataProvider",
+        })),
+        result: "s0",
+      },
+      ["workflow.steps DOC-SCHEMA"],
+    ],
   ])("refuses a workflow with %s", (_what, workflow, expected) => {
     expect(found(documents({ requestType: { train: requestType({ workflow }) } }))).toEqual(
       expected.map((e) => `train ${e}`),
+    );
+  });
+
+  it("refuses an output that a microservice may not give, and answers that no archetype lets go", () => {
+    const steps = [
+      { name: "a", service: "client", role: "dataProvider" },
+      { name: "b", service: "client", role: "dataProvider", inputs: [{ step: "a" }] },
+    ];
+    const requestTypes = { train: requestType({ workflow: { steps, result: "b" } }) };
+    const silent = { ...service("client", "dataProvider"), allowedOutputs: [] };
+    expect(
+      found(
+        documents({
+          requestType: requestTypes,
+          microservice: { client: silent, server: service("server", "computeProvider") },
+        }),
+      ),
+    ).toContain("train workflow.steps[1].inputs[0].step DOC-STEP-OUTPUT");
+    const through = { name: "toData", computeProvider: "other", resultRecipient: "requestor", weight: 1 };
+    const broken = "train workflow.steps[1].inputs[0] DOC-WORKFLOW-ARCHETYPE";
+    expect(found(documents({ requestType: requestTypes, archetype: { toData: through } }))).toContain(broken);
+    const open = { ...through, flows: [{ from: "dataProvider", to: "dataProvider" }] };
+    expect(found(documents({ requestType: requestTypes, archetype: { toData: open } }))).not.toContain(
+      broken,
     );
   });
 

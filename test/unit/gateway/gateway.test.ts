@@ -24,6 +24,7 @@ describe("an approval's answer over HTTP", () => {
       computeProviders: ["c"],
       authorizedProviders: { p: "p:1" },
       revision: 7,
+      explanation: [],
     });
     const reasons = [{ code: "POL-NO-AGREEMENT", party: "p", path: "x", message: "m" }];
     expect(refusalOf(answer({ error: "no", reasons, revision: 9 }))).toEqual({
@@ -48,17 +49,26 @@ describe("an approval's answer over HTTP", () => {
 });
 
 describe("a job's end over HTTP", () => {
+  const approved = answer({ jobId: "j", archetypeId: "a", explanation: ["why"] });
+
   it("keeps the three words apart", () => {
-    expect(endAnswer("j", "a", { status: "completed", rounds: 3, result: { x: 1 } })).toEqual({
+    expect(endAnswer(approved, { status: "completed", rounds: 3, result: { x: 1 } })).toEqual({
       status: 200,
-      body: { status: "completed", jobId: "j", archetype: "a", rounds: 3, result: { x: 1 } },
+      body: {
+        status: "completed",
+        jobId: "j",
+        archetype: "a",
+        rounds: 3,
+        explanation: ["why"],
+        result: { x: 1 },
+      },
     });
-    expect(endAnswer("j", "a", { status: "refused", rounds: 2, reasons: [], revision: 5 })).toEqual({
+    expect(endAnswer(approved, { status: "refused", rounds: 2, reasons: [], revision: 5 })).toEqual({
       status: 403,
       body: { status: "refused", jobId: "j", rounds: 2, reasons: [], revision: 5 },
     });
     expect(
-      endAnswer("j", "a", { status: "failed", rounds: 2, problem: { code: "JOB-DIED", message: "m" } }),
+      endAnswer(approved, { status: "failed", rounds: 2, problem: { code: "JOB-DIED", message: "m" } }),
     ).toEqual({
       status: 502,
       body: { status: "failed", code: "JOB-DIED", message: "m", jobId: "j", rounds: 2 },

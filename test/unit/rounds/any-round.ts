@@ -18,10 +18,10 @@ export const anyRound: fc.Arbitrary<AnyRound> = fc
     steps: fc.array(
       fc.record({
         role: fc.constantFrom(...ROLES),
-        inputs: fc.uniqueArray(fc.record({ back: fc.integer({ min: 1, max: 6 }), scatter: fc.boolean() }), {
-          selector: ({ back }) => back,
-          maxLength: 4,
-        }),
+        inputs: fc.uniqueArray(
+          fc.record({ back: fc.integer({ min: 1, max: 6 }), scatter: fc.boolean(), own: fc.boolean() }),
+          { selector: ({ back }) => back, maxLength: 4 },
+        ),
       }),
       { minLength: 1, maxLength: 7 },
     ),
@@ -36,7 +36,11 @@ export const anyRound: fc.Arbitrary<AnyRound> = fc
       role,
       inputs: inputs
         .filter(({ back }) => back <= i)
-        .map(({ back, scatter }) => ({ step: `s${i - back}`, scatter })),
+        .map(({ back, scatter, own }) => ({
+          step: `s${i - back}`,
+          scatter,
+          own: own && steps[i - back]?.role === role,
+        })),
     }));
     const plan = planWorkflow(
       {

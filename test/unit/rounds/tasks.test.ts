@@ -59,6 +59,22 @@ describe("tasksOf", () => {
     );
   });
 
+  it("lets an input that is an agent's own neither wait for another agent nor go to one", () => {
+    fc.assert(
+      fc.property(anyRound, ({ plan, composition, agents }) => {
+        for (const agent of agents)
+          for (const { step, waitsFor, givesTo } of tasksOf(plan, composition, agent)) {
+            const own = step.inputs.flatMap((input) => (input.own === true ? [input.step] : []));
+            for (const { step: source, from } of waitsFor) if (own.includes(source)) expect(from).toBe(agent);
+            const takers = plan.levels
+              .flat()
+              .flatMap(({ inputs }) => inputs.filter((i) => i.step === step.name));
+            if (takers.every((taker) => taker.own === true)) expect(givesTo).toEqual([]);
+          }
+      }),
+    );
+  });
+
   it("keeps everything at home where the data providers compute", () => {
     fc.assert(
       fc.property(

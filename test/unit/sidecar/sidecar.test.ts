@@ -16,6 +16,7 @@ import type { Handler, StepInput } from "../../../policy/sidecar/step.js";
 const input = (round: number, step = "count"): StepInput => ({
   round,
   step,
+  attempt: 1,
   request: {},
   data: {},
   parts: {},
@@ -23,6 +24,7 @@ const input = (round: number, step = "count"): StepInput => ({
   dataFolder: "/data",
   dataSets: [],
   columns: {},
+  access: {},
   job: "job-1",
   role: "dataProvider",
 });

@@ -10,7 +10,7 @@ process.on("message", (message: { correlationId: string }) => {
   correlationId = message.correlationId;
 });
 
-const work: Handler = async ({ round, request, data, parts, role, steward, job }) => {
+const work: Handler = async ({ round, attempt, request, data, parts, role, steward, job }) => {
   worked += 1;
   const { do: what = "count", file = "" } = request as { do?: string; file?: string };
   if (file !== "") appendFileSync(file, `${process.pid} ${round}\n`);
@@ -23,6 +23,9 @@ const work: Handler = async ({ round, request, data, parts, role, steward, job }
       break;
     case "spin":
       for (;;) Math.sqrt(2);
+    case "flaky":
+      if (attempt < Number(request.until)) throw new Error(`attempt ${attempt} is too early`);
+      break;
     case "throw":
       throw new Error("the columns do not fit");
     case "code":
@@ -44,4 +47,4 @@ const work: Handler = async ({ round, request, data, parts, role, steward, job }
   return { data: { worked, round, role, steward, job, got: data } };
 };
 
-serve({ work, give: work, pass: work, back: work });
+serve({ work, give: work, pass: work, back: work, flaky: work, brief: work });
