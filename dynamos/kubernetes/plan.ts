@@ -35,7 +35,7 @@ export function planKubernetes({ placement, options }: KubernetesInput): Kuberne
   checkNamespaces(options.namespacePrefix ?? DEFAULT_PREFIX, parties);
   const core = corePlace(placement.core, options);
   return {
-    coreNamespace: [...namespaceObjects("core", core), ...networkPolicies("core", core)],
+    coreNamespace: coreNamespaceObjects(core),
     broker: brokerObjects(parties, core),
     store: storeObjects(core),
     services: coreObjects(core, options),
@@ -105,8 +105,14 @@ function placeOf(type: Place["type"], node: string, namespace: string, options: 
 const servicesOfCore = (): readonly ServiceSpec[] =>
   coreServices({ placement: { core: "core", agents: [] } });
 
+/** The core's namespace, and who may speak to whom in it. */
+export const coreNamespaceObjects = (place: Place): readonly KubeObject[] => [
+  ...namespaceObjects("core", place),
+  ...networkPolicies("core", place),
+];
+
 /** The core's services that are neither broker nor store, and the gateway's way out. */
-function coreObjects(place: Place, options: KubernetesOptions): readonly KubeObject[] {
+export function coreObjects(place: Place, options: KubernetesOptions): readonly KubeObject[] {
   const apart = [EPMD, BROKER, STORE];
   return [
     ...servicesOfCore()
