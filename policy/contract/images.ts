@@ -1,0 +1,7 @@
+/** What images and those who run them must agree on. */
+
+/** The folder in an image that its programs lie below. */
+export const IMAGE_FOLDER = "/app";
+
+/** Where a microservice's entry is in the image of its experiment: `microservices/a.mts` is bundled into `microservices/a.js`. */
+export const programOf = (entry: string): string => entry.replace(/\.[^./]*$/, "").concat(".js");
