@@ -6,7 +6,7 @@ import { label } from "./names.js";
 import { namespaceObjects, networkPolicies } from "./namespace.js";
 import { needsOf } from "./needs.js";
 import type { KubeObject, ObjectOf } from "./objects.js";
-import { hostOf, type Place, portOf, renderFor, SECRETS, secretFilesOf } from "./place.js";
+import { FOLDER, hostOf, type Place, portOf, renderFor, SECRETS, secretFilesOf } from "./place.js";
 import { containerOf, imageOf, KEPT, labelsOf, podOf, projected, secretSource } from "./pod.js";
 import { volumeOf } from "./volumes.js";
 import { metadataOf, serviceObjects } from "./workload.js";
@@ -15,6 +15,9 @@ import { metadataOf, serviceObjects } from "./workload.js";
 const DATA_FOLDER = "/data";
 const DATA_CLAIM = "data";
 const DATA_SIZE = "10Gi";
+/** Where the agent writes the keys that its jobs verify grants by: a folder of its volume, which they see read-only. */
+const WORK_NAME = "work";
+const WORK = `${FOLDER}/${WORK_NAME}`;
 /** The file that tells an agent what its jobs look like. */
 const JOB_FILE = "job.json";
 /** Longer than a job may live by its agent's own guard (LIFESPAN_MINUTES): this one is for a job whose agent is gone. */
@@ -44,7 +47,7 @@ export function agentObjects({ party, node, role }: AgentPlace, place: Place): r
 function clusterAgent(agent: AgentPlace, place: Place): ServiceSpec {
   const { env: local = {}, ...spec } = agentServiceSpec(agent, ".");
   // Folders of this machine: on a cluster, programs are in the jobs' image and data in their volume.
-  const { EXPERIMENT_FOLDER: _programs, DATA_FOLDER: _data, WORK_FOLDER: _work, ...env } = local;
+  const { EXPERIMENT_FOLDER: _programs, DATA_FOLDER: _data, ...env } = local;
   return {
     ...spec,
     env: {
@@ -92,6 +95,7 @@ export function jobTemplate(agent: AgentPlace, place: Place): ObjectOf<"Job"> {
                 ...Object.entries(renderFor(spec, place).env).map(([key, value]) => ({ name: key, value })),
                 { name: "DATA_STEWARD_NAME", value: agent.party },
                 { name: "DATA_FOLDER", value: DATA_FOLDER },
+                { name: "GRANT_KEYS_FILE", value: `${WORK}/grant-keys.json` },
                 { name: "HOME", value: "/tmp" },
               ],
               resources: needsOf("microservice").resources,
@@ -99,6 +103,7 @@ export function jobTemplate(agent: AgentPlace, place: Place): ObjectOf<"Job"> {
                 { name: "tmp", mountPath: "/tmp" },
                 { name: "secrets", mountPath: SECRETS, readOnly: true },
                 { name: KEPT, mountPath: DATA_FOLDER, readOnly: true },
+                { name: "agent", mountPath: WORK, subPath: WORK_NAME, readOnly: true },
               ],
             }),
           ],
@@ -106,6 +111,7 @@ export function jobTemplate(agent: AgentPlace, place: Place): ObjectOf<"Job"> {
             { name: "tmp", emptyDir: {} },
             projected("secrets", secretFilesOf(spec).map(secretSource)),
             { name: KEPT, persistentVolumeClaim: { claimName: DATA_CLAIM, readOnly: true } },
+            { name: "agent", persistentVolumeClaim: { claimName: label(name), readOnly: true } },
           ],
         }),
       },

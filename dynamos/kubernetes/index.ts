@@ -2,6 +2,8 @@
  * A marketplace on a Kubernetes cluster, for programs: `import { Marketplace } from "dynamos-fabric/kubernetes"`. Apart from the rest, because it
  * needs `@pulumi/kubernetes`. Importing deploys nothing and reads no environment.
  */
+
+export { lockedImages } from "../images/lock.js";
 export { Agent, type AgentArgs, TrustedThirdParty } from "./agent.js";
 export { Broker, type BrokerArgs } from "./broker.js";
 export { Core, type CoreArgs } from "./core.js";

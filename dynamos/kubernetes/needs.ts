@@ -25,6 +25,8 @@ const TABLE: Readonly<Record<string, Needs>> = {
   store: needs("100m", "128Mi", "2", "2Gi", "16Gi"),
   // The audit.
   enforcer: needs("100m", "96Mi", "2", "320Mi", "5Gi"),
+  // The keys by which its jobs verify grants: they read them there.
+  agent: needs("50m", "96Mi", "1", "384Mi", "1Gi"),
   microservice: needs("100m", "96Mi", "2", "1Gi"),
 };
 const OTHERS = needs("50m", "96Mi", "1", "384Mi");

@@ -1,3 +1,5 @@
+import type { UsersInput } from "../services.js";
+
 /** How a marketplace is put on a cluster. Plain values: they decide which objects there are. */
 export interface KubernetesOptions {
   /**
@@ -19,6 +21,8 @@ export interface KubernetesOptions {
   readonly ingressHost?: string;
   /** The Kubernetes node of each of our nodes, where its name is another: `{ core: "worker-2" }`. */
   readonly hosts?: Readonly<Record<string, string>>;
+  /** Whose tokens the gateway takes: an OpenID Connect issuer. The development issuer of a local stack believes everybody, and runs on no cluster. */
+  readonly users: UsersInput;
   /** The images, by name (`gateway`, `agent`, ...; `dynamos-fabric images` writes them down). */
   readonly images: Images;
 }

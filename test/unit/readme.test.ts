@@ -92,6 +92,7 @@ describe("the TypeScript programs of README.md and docs/", () => {
     const paths = {
       "dynamos-fabric/infra": [join(root, "infra/index.ts")],
       "dynamos-fabric/dynamos": [join(root, "dynamos/index.ts")],
+      "dynamos-fabric/kubernetes": [join(root, "dynamos/kubernetes/index.ts")],
       "dynamos-fabric/microservice": [join(root, "policy/sidecar/index.ts")],
     };
     const host = ts.createCompilerHost({ ...options, paths });

@@ -13,8 +13,8 @@ import {
 } from "../../../../dynamos/images/builder.js";
 import { type ImageLock, LOCK_FILE, lockedImages, writeLock } from "../../../../dynamos/images/lock.js";
 import { sourcesHash } from "../../../../dynamos/images/sources.js";
-import { programOf } from "../../../../policy/contract/images.js";
 import { silentProgress } from "../../../../infra/toolchain/progress.js";
+import { programOf } from "../../../../policy/contract/images.js";
 
 const project = mkdtempSync(join(tmpdir(), "images unit-"));
 const digest = (digit: string): string => `sha256:${digit.repeat(64)}`;
