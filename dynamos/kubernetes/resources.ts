@@ -1,5 +1,5 @@
 import * as k8s from "@pulumi/kubernetes";
-import * as pulumi from "@pulumi/pulumi";
+import type * as pulumi from "@pulumi/pulumi";
 import type { Kind, KubeObject } from "./objects.js";
 import { fillIn, type Secrets } from "./secrets.js";
 
@@ -43,7 +43,7 @@ const NOT_AWAITED: readonly Kind[] = ["PersistentVolumeClaim", "Service", "Ingre
  * Registers a part's objects: namespaces first, then what pods name, then what runs pods, a Job last, so that what it speaks to is there.
  * Secrets are filled in here, and nowhere else.
  *
- * @returns the resources that run pods; who depends on them depends on the part
+ * @returns the resources that came last: when they are there, so is the whole part
  */
 export function registerObjects(
   name: string,
@@ -51,26 +51,26 @@ export function registerObjects(
   secrets: Secrets,
   options: pulumi.CustomResourceOptions,
 ): readonly pulumi.CustomResource[] {
-  let after = [options.dependsOn ?? []].flat() as pulumi.Input<pulumi.Resource>[];
   let last: readonly pulumi.CustomResource[] = [];
   for (const wave of wavesOf(objects)) {
+    // Each wave on the one before: to name all before it would cost the engine their number times each other.
+    const dependsOn = last.length === 0 ? options.dependsOn : [...last];
     last = wave.map((object) =>
       MAKERS[object.kind](resourceName(name, object), withSecrets(object, secrets), {
         ...options,
-        dependsOn: after,
+        ...(dependsOn === undefined ? {} : { dependsOn }),
       }),
     );
-    if (last.length > 0) after = [...after, ...last];
   }
-  return after.filter((resource): resource is pulumi.CustomResource =>
-    pulumi.CustomResource.isInstance(resource),
-  );
+  return last;
 }
 
 function wavesOf(objects: readonly KubeObject[]): readonly (readonly KubeObject[])[] {
   const wave = ({ kind }: KubeObject): number =>
     kind === "Namespace" ? 0 : !WORKLOADS.includes(kind) ? 1 : kind === "Job" ? 3 : 2;
-  return [0, 1, 2, 3].map((n) => objects.filter((object) => wave(object) === n));
+  return [0, 1, 2, 3]
+    .map((n) => objects.filter((object) => wave(object) === n))
+    .filter((objects) => objects.length > 0);
 }
 
 /** A Job is called anew with each content: it keeps its resource's name, so that the engine sees one that is replaced. */
