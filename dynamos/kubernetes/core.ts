@@ -38,10 +38,10 @@ export class Core extends pulumi.ComponentResource {
       parent: this,
       dependsOn: [...this.ready],
     });
-    const { ingressClass, ingressHost } = args.options;
+    const { ingressClass, ingressHost, gatewayNodePort = GATEWAY_NODE_PORT } = args.options;
     this.gatewayUrl =
       ingressClass === undefined
-        ? pulumi.interpolate`http://${args.address ?? place.host}:${GATEWAY_NODE_PORT}`
+        ? pulumi.interpolate`http://${args.address ?? place.host}:${gatewayNodePort}`
         : pulumi.interpolate`http://${ingressHost ?? args.address ?? place.host}`;
     this.registerOutputs({ namespace: this.namespace, gatewayUrl: this.gatewayUrl });
   }

@@ -14,9 +14,14 @@ export interface KubernetesOptions {
   readonly storageClass?: string;
   /**
    * The class of the Ingress by which the gateway is reached.
-   * @default none: the gateway's own NodePort, 30080
+   * @default none: a NodePort of the gateway's own
    */
   readonly ingressClass?: string;
+  /**
+   * The gateway's port on every node, where no Ingress leads to it. Two marketplaces of one cluster need two.
+   * @default 30080
+   */
+  readonly gatewayNodePort?: number;
   /** The Ingress's host name. @default every name */
   readonly ingressHost?: string;
   /** The Kubernetes node of each of our nodes, where its name is another: `{ core: "worker-2" }`. */
@@ -38,7 +43,7 @@ export interface Images {
 }
 
 export const DEFAULT_PREFIX = "dynamos-";
-/** The gateway's port on every node (the paper's; NodePorts begin at 30000). */
+/** The paper's. Kubernetes gives NodePorts from 30000 to 32767. */
 export const GATEWAY_NODE_PORT = 30080;
 /** Where volumes of our own lie on their node. */
 export const NODE_FOLDER = "/var/lib/dynamos-fabric";

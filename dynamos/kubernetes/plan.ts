@@ -122,7 +122,10 @@ export function coreObjects(place: Place, options: KubernetesOptions): readonly 
   ];
 }
 
-function gatewayDoor(place: Place, { ingressClass, ingressHost }: KubernetesOptions): KubeObject {
+function gatewayDoor(
+  place: Place,
+  { ingressClass, ingressHost, gatewayNodePort = GATEWAY_NODE_PORT }: KubernetesOptions,
+): KubeObject {
   const http = portOf("http");
   if (ingressClass === undefined) {
     return {
@@ -132,7 +135,7 @@ function gatewayDoor(place: Place, { ingressClass, ingressHost }: KubernetesOpti
       spec: {
         type: "NodePort",
         selector: selectorOf({ name: GATEWAY }, place),
-        ports: [{ name: "http", port: http, targetPort: "http", nodePort: GATEWAY_NODE_PORT }],
+        ports: [{ name: "http", port: http, targetPort: "http", nodePort: gatewayNodePort }],
       },
     };
   }

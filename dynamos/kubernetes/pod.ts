@@ -1,5 +1,6 @@
 import { contentHash } from "../../infra/content-hash.js";
 import type { ServiceSpec } from "../../infra/local/service.js";
+import { InfraError } from "../../infra/problem.js";
 import { label, portName } from "./names.js";
 import { imageName, isOurs, needsOf } from "./needs.js";
 import type { Container, PodSpec, PodTemplate, Probe, Volume, VolumeMount } from "./objects.js";
@@ -51,7 +52,14 @@ export function imageOf(
 } {
   const found = images.references[name];
   const image = found?.image ?? PUBLIC_IMAGES[name];
-  if (image === undefined) throw new RangeError(`no image ${name} is named`);
+  if (image === undefined) {
+    throw new InfraError({
+      code: "K8S-IMAGES-MISSING",
+      path: `images.references.${name}`,
+      message: `no image ${name} is named`,
+      remedy: "run `dynamos-fabric images`, and give what lockedImages() reads",
+    });
+  }
   return {
     container: { image, imagePullPolicy: images.from === "archive" ? "Never" : "IfNotPresent" },
     digest: found?.digest ?? image,
