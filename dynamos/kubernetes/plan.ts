@@ -98,12 +98,12 @@ function placeOf(type: Place["type"], node: string, namespace: string, options: 
     marketplace: prefix,
     images: options.images,
     storageClass: options.storageClass,
-    services: Object.fromEntries(servicesOfCore().map(({ name }) => [name, core])),
+    services: Object.fromEntries(servicesOfCore(options.users).map(({ name }) => [name, core])),
   };
 }
 
-const servicesOfCore = (): readonly ServiceSpec[] =>
-  coreServices({ placement: { core: "core", agents: [] } });
+const servicesOfCore = (users: KubernetesOptions["users"]): readonly ServiceSpec[] =>
+  coreServices({ placement: { core: "core", agents: [] }, users });
 
 /** The core's namespace, and who may speak to whom in it. */
 export const coreNamespaceObjects = (place: Place): readonly KubeObject[] => [
@@ -115,7 +115,7 @@ export const coreNamespaceObjects = (place: Place): readonly KubeObject[] => [
 export function coreObjects(place: Place, options: KubernetesOptions): readonly KubeObject[] {
   const apart = [EPMD, BROKER, STORE];
   return [
-    ...servicesOfCore()
+    ...servicesOfCore(options.users)
       .filter(({ name }) => !apart.includes(name))
       .flatMap((spec) => serviceObjects(spec, place)),
     gatewayDoor(place, options),

@@ -9,7 +9,7 @@ import {
 } from "../../../dynamos/kubernetes/index.js";
 import type { KubeObject } from "../../../dynamos/kubernetes/objects.js";
 import { rabbitmqPasswordHash, rabbitmqSaltBytes } from "../../../infra/local/rabbitmq-hash.js";
-import { imagesOf } from "../../support/random-market.js";
+import { imagesOf, USERS } from "../../support/random-market.js";
 
 interface Registered {
   readonly type: string;
@@ -27,6 +27,7 @@ const SIGNATURE = "4dabf18193072939515e22adb298388d";
 const SECRET = "1b47061264138c4ac30d75fd1eb44270";
 
 const options = {
+  users: USERS,
   images: { from: "registry" as const, pullSecret: true, references: imagesOf() },
   hosts: { amst: "worker-2" },
 };
@@ -81,7 +82,12 @@ beforeAll(async () => {
     party: "other",
     node: "worker-9",
     options: { ...options, namespacePrefix: "b-" },
-    secrets: givenSecrets({ registry: "{}", "broker-agent-other": "word" }),
+    secrets: givenSecrets({
+      registry: "{}",
+      "broker-agent-other": "word",
+      "store-agent-other": "w",
+      "key-agent-other": "k",
+    }),
   });
   await pulumi.runtime.disconnect();
 });
@@ -158,7 +164,7 @@ describe("a marketplace component on a cluster", () => {
       }
       return seen;
     };
-    const agent = allBefore("kubernetes:apps/v1:Deployment::vfl-clientOne-deployment-agent-clientone");
+    const agent = allBefore("kubernetes:apps/v1:StatefulSet::vfl-clientOne-statefulset-agent-clientone");
     for (const earlier of [
       "kubernetes:core/v1:Namespace::vfl-clientOne-namespace-dynamos-clientone",
       "kubernetes:core/v1:Secret::vfl-clientOne-secret-broker-agent-clientone",
@@ -189,7 +195,7 @@ describe("a marketplace component on a cluster", () => {
     expect(made.find(({ type }) => type.endsWith(":Broker"))?.parent).toContain(":Core::vfl");
     const url = await new Promise((done) => void market.gatewayUrl.apply(done));
     expect(url).toBe("http://10.0.0.5:30080");
-    expect(JSON.stringify(find("Deployment dynamos-server agent-server").inputs)).toContain(
+    expect(JSON.stringify(find("StatefulSet dynamos-server agent-server").inputs)).toContain(
       '"nodeSelector":{"kubernetes.io/hostname":"worker-2"}',
     );
   });
@@ -197,7 +203,11 @@ describe("a marketplace component on a cluster", () => {
   it("lets an agent stand alone in somebody's program, with secrets of theirs", () => {
     const alone = made.filter(({ name, inputs }) => name.startsWith("alone") && inputs.kind !== undefined);
     expect(new Set(alone.map((r) => r.inputs.metadata?.namespace ?? r.inputs.metadata?.name))).toEqual(
-      new Set(["b-other", expect.stringContaining("b-other-data")]),
+      new Set([
+        "b-other",
+        expect.stringContaining("b-other-data"),
+        expect.stringContaining("b-other-agent-other"),
+      ]),
     );
     expect(JSON.stringify(find("Secret b-other broker-agent-other").inputs.stringData)).toContain("word");
     expect(() => givenSecrets({}).value("broker-agent-x")).toThrow("broker-agent-x");

@@ -13,7 +13,7 @@ import { jobName, type KubeJob, type KubePod } from "../../../policy/agent/runne
 import { createLogger } from "../../../policy/platform/log.js";
 import { type ControlPlane, startControlPlane } from "../../support/control-plane.js";
 import { ended, imageMissing, PlayedKubelet, running } from "../../support/played-kubelet.js";
-import { imagesOf, markets } from "../../support/random-market.js";
+import { imagesOf, markets, USERS } from "../../support/random-market.js";
 import { until } from "../../support/servers.js";
 
 const PATHS: Readonly<Record<string, string>> = {
@@ -112,7 +112,7 @@ describe("the API server of Kubernetes 1.34", () => {
 describe("an agent's jobs on a cluster", () => {
   const plan = planKubernetes({
     placement: { core: NODE, agents: [{ party: "one", node: NODE, role: "agent" }] },
-    options: { images: { from: "archive", references: imagesOf() } },
+    options: { users: USERS, images: { from: "archive", references: imagesOf() } },
   });
   const objects = plan.agents.one ?? [];
   const namespace = "dynamos-one";
@@ -139,6 +139,7 @@ describe("an agent's jobs on a cluster", () => {
     service: name,
     entry: "microservices/vfl-client.mts",
     queue: "q",
+    roundMs: 60_000,
   });
   const items = async (kind: "pods" | "jobs"): Promise<readonly KubePod[]> => {
     const path = kind === "pods" ? "/api/v1" : "/apis/batch/v1";

@@ -10,15 +10,17 @@ import {
   type KubeJob,
   kubeJob,
 } from "../../../policy/agent/runner-kubernetes-job.js";
-import { imagesOf } from "../../support/random-market.js";
+import { imagesOf, USERS } from "../../support/random-market.js";
 
 const service: JobService = {
   job: "0b2e9c7a5d0e4f6a9c552d7b7b1f8a1c",
   service: "vflClient",
   entry: "microservices/vfl-client.mts",
   queue: "0b2e9c7a5d0e4f6a9c552d7b7b1f8a1cclientone1",
+  roundMs: 60_000,
 };
 const place = partyPlace("clientone", "worker-2", {
+  users: USERS,
   images: { from: "registry", references: imagesOf() },
 });
 /** The very template that a deployment gives the agent. */
@@ -55,10 +57,12 @@ describe("an agent's job on a cluster", () => {
       AMQP_PASSWORD_FILE: "/etc/dynamos/secrets/broker-agent-clientone",
       DATA_FOLDER: "/data",
       DATA_STEWARD_NAME: "clientone",
+      GRANT_KEYS_FILE: "/var/lib/dynamos/work/grant-keys.json",
       HOME: "/tmp",
       JOB_NAME: service.job,
       JOB_QUEUE: service.queue,
       LOG_LEVEL: "info",
+      ROUND_SECONDS: "60",
       SERVICE_NAME: "vflClient",
     });
     expect(kubeJob(template, service, "info")).toEqual(job);

@@ -19,7 +19,7 @@ import {
 } from "../../../../dynamos/kubernetes/plan.js";
 import { agentService, placementOf } from "../../../../dynamos/placement.js";
 import { resolveSpec } from "../../../../dynamos/spec.js";
-import { imagesOf, markets } from "../../../support/random-market.js";
+import { imagesOf, markets, USERS } from "../../../support/random-market.js";
 import { paperStack } from "../paper-stack.js";
 
 interface Pods {
@@ -53,7 +53,10 @@ const prefixOf = ({ options }: KubernetesInput): string => options.namespacePref
 const paper = (): KubernetesInput => {
   const { spec } = resolveSpec(paperStack());
   if (spec === undefined) throw new Error("the paper's stack is not valid");
-  return { placement: placementOf(spec), options: { images: { from: "registry", references: imagesOf() } } };
+  return {
+    placement: placementOf(spec),
+    options: { users: USERS, images: { from: "registry", references: imagesOf() } },
+  };
 };
 
 describe("a marketplace on a cluster", () => {
