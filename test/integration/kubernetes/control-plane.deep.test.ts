@@ -64,7 +64,9 @@ describe("the API server of Kubernetes 1.34", () => {
     let count = 0;
     const refused: string[] = [];
     const ask = async (path: string, object: object, what: string, user?: string): Promise<void> => {
-      const { status, body } = await plane.call("POST", `${path}${dry}`, object, user);
+      // A Role is really made: who binds one must hold what it gives, which is checked against the Role itself.
+      const query = what.startsWith("Role ") ? "" : dry;
+      const { status, body } = await plane.call("POST", `${path}${query}`, object, user);
       count += 1;
       if (status !== 201) refused.push(`${what}: ${status} ${body.message}`);
     };
