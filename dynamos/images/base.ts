@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { InfraError } from "../../infra/problem.js";
 import type { Environment } from "../../infra/toolchain/cache.js";
 import { execute } from "../../infra/toolchain/execute.js";
-import { USER } from "../kubernetes/pod.js";
+import { IMAGE_USER } from "../../policy/contract/images.js";
 
 /** The base that every image is built on where no other is named: Node and nothing else, no shell. */
 export const DEFAULT_BASE = "gcr.io/distroless/nodejs22-debian12:nonroot";
@@ -40,9 +40,9 @@ export async function writeBase(folder: string, env: Environment): Promise<strin
   };
   text(
     "/etc/passwd",
-    `root:x:0:0:root:/:/sbin/nologin\nfabric:x:${USER}:${USER}:fabric:/tmp:/sbin/nologin\n`,
+    `root:x:0:0:root:/:/sbin/nologin\nfabric:x:${IMAGE_USER}:${IMAGE_USER}:fabric:/tmp:/sbin/nologin\n`,
   );
-  text("/etc/group", `root:x:0:\nfabric:x:${USER}:\n`);
+  text("/etc/group", `root:x:0:\nfabric:x:${IMAGE_USER}:\n`);
   text("/etc/nsswitch.conf", "hosts: files dns\n");
   mkdirSync(join(root, "tmp"), { recursive: true });
   chmodSync(join(root, "tmp"), 0o1777);

@@ -1,14 +1,13 @@
 import { contentHash } from "../../infra/content-hash.js";
 import type { ServiceSpec } from "../../infra/local/service.js";
 import { InfraError } from "../../infra/problem.js";
+import { IMAGE_USER } from "../../policy/contract/images.js";
 import { label, portName } from "./names.js";
 import { imageName, isOurs, needsOf } from "./needs.js";
 import type { Container, PodSpec, PodTemplate, Probe, Volume, VolumeMount } from "./objects.js";
 import { PUBLIC_IMAGES } from "./options.js";
 import { FILES, FOLDER, type Place, portOf, renderFor, SECRETS, secretFilesOf } from "./place.js";
 
-/** A number that no user of a system has. */
-export const USER = 10_001;
 /** The registry's pull secret in each namespace. */
 export const PULL_SECRET = "registry";
 /** A pod's volume of what its service keeps. */
@@ -17,9 +16,9 @@ export const KEPT = "kept";
 /** What makes a pod as little as it needs to be: no root, no kernel calls out of the ordinary. */
 const podSecurity: PodSpec["securityContext"] = {
   runAsNonRoot: true,
-  runAsUser: USER,
-  runAsGroup: USER,
-  fsGroup: USER,
+  runAsUser: IMAGE_USER,
+  runAsGroup: IMAGE_USER,
+  fsGroup: IMAGE_USER,
   // Not at every start: it opens files to the group that their programs want closed (etcd's data).
   fsGroupChangePolicy: "OnRootMismatch",
   seccompProfile: { type: "RuntimeDefault" },
