@@ -6,7 +6,12 @@ export default defineConfig({
   test: {
     include: ["test/{unit,component,integration,e2e}/**/*.test.ts"],
     // Minutes of the real engine and FABRIC's own libraries: `npm test -- --deep`, which .ci/run uses.
-    exclude: [...configDefaults.exclude, ...(process.env.DEEP === "1" ? [] : ["**/*.deep.test.ts"])],
+    // What builds Kubernetes or images first: `LAB=1 npm test -- integration kubernetes`.
+    exclude: [
+      ...configDefaults.exclude,
+      ...(process.env.DEEP === "1" ? [] : ["**/*.deep.test.ts"]),
+      ...(process.env.LAB === "1" ? [] : ["**/*.lab.test.ts"]),
+    ],
     testTimeout: 60_000,
     hookTimeout: 120_000,
     // Real brokers and engines run beside the tests.

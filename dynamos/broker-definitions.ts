@@ -69,9 +69,11 @@ export const QUEUE_ARGUMENTS = { "x-dead-letter-exchange": DEAD_LETTER_EXCHANGE 
 /**
  * RabbitMQ's definitions at start, as a template of a ServiceSpec's file: exchanges, the dead-letter queue, the core services' users, rights
  * and queues, and an administrator by which agents are added while the broker runs.
+ *
+ * @param agents those that are known at start. Default: none, so that an agent changes nothing at the broker's own specification
  */
-export function brokerDefinitions(): string {
-  const core = coreRights();
+export function brokerDefinitions(agents: readonly BrokerRights[] = []): string {
+  const known = [...coreRights(), ...agents];
   const bind = (source: string, queue: string, key: string) => ({
     source,
     vhost: VHOST,
@@ -104,7 +106,7 @@ export function brokerDefinitions(): string {
   });
   const definitions = {
     vhosts: [{ name: VHOST }],
-    users: [user(BROKER_ADMIN, ["administrator"]), ...core.map((r) => user(r.user, []))],
+    users: [user(BROKER_ADMIN, ["administrator"]), ...known.map((r) => user(r.user, []))],
     permissions: [
       // It declares agents' queues, so it needs their names; it has nothing to read or publish.
       {
@@ -114,7 +116,7 @@ export function brokerDefinitions(): string {
         write: `^(.+-in|${DEAD_LETTER_EXCHANGE})$`,
         read: `^(.+-in|${EXCHANGE})$`,
       },
-      ...core.map(({ user: name, configure, write, read }) => ({
+      ...known.map(({ user: name, configure, write, read }) => ({
         user: name,
         vhost: VHOST,
         configure,
@@ -122,7 +124,7 @@ export function brokerDefinitions(): string {
         read,
       })),
     ],
-    topic_permissions: core.map((r) => ({
+    topic_permissions: known.map((r) => ({
       user: r.user,
       vhost: VHOST,
       exchange: EXCHANGE,
@@ -130,20 +132,20 @@ export function brokerDefinitions(): string {
       read: r.topicRead,
     })),
     exchanges: [exchange(EXCHANGE, "topic"), exchange(DEAD_LETTER_EXCHANGE, "fanout")],
-    queues: [...core.map((r) => queue(r.queue, QUEUE_ARGUMENTS)), queue(DEAD_LETTER_QUEUE, {})],
+    queues: [...known.map((r) => queue(r.queue, QUEUE_ARGUMENTS)), queue(DEAD_LETTER_QUEUE, {})],
     bindings: [
-      ...core.map((r) => bind(EXCHANGE, r.queue, r.queue)),
+      ...known.map((r) => bind(EXCHANGE, r.queue, r.queue)),
       bind(DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE, ""),
     ],
   };
   return `${JSON.stringify(definitions, null, 1)}\n`;
 }
 
-/** rabbitmq.conf: loopback only, no guest, nothing but the definitions decides who there is. Relative paths: a folder may have spaces. */
+/** rabbitmq.conf: no guest, nothing but the definitions decides who there is. Relative paths: a folder may have spaces. */
 export function brokerConfiguration(): string {
   return [
-    "listeners.tcp.1 = 127.0.0.1:{{port:amqp}}",
-    "management.tcp.ip = 127.0.0.1",
+    "listeners.tcp.1 = {{listen}}:{{port:amqp}}",
+    "management.tcp.ip = {{listen}}",
     "management.tcp.port = {{port:management}}",
     // The management plugin is here to add users and queues; its statistics would cost every message.
     "management_agent.disable_metrics_collector = true",

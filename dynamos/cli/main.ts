@@ -26,6 +26,7 @@ const commands: Readonly<Record<string, () => Promise<Register>>> = {
   renew: async () => (await import("./renew.js")).registerRenew,
   slices: async () => (await import("./slices.js")).registerSlices,
   sites: async () => (await import("./sites.js")).registerSites,
+  images: async () => (await import("./images.js")).registerImages,
   schema: async () => (await import("./schema.js")).registerSchema,
   agreements: async () => (await import("./agreements.js")).registerAgreements,
   audit: async () => (await import("./audit.js")).registerAudit,

@@ -67,6 +67,7 @@ export function toolsLine(tools: readonly Tool[]): string {
     etcd: "store",
     ssh: "",
     sshd: "OpenSSH",
+    buildah: "",
   };
   const roads = new Map<string, string[]>();
   for (const { name, road } of tools) {

@@ -3,6 +3,9 @@ import { rabbitmqPasswordHash } from "./rabbitmq-hash.js";
 import type { ServiceRecord, StateFolder } from "./state-folder.js";
 import type { TemplateValues } from "./template.js";
 
+/** Where all services of this machine listen and are found. */
+const LOOPBACK = "127.0.0.1";
+
 /** What placeholders may stand for on this machine, apart from the service itself. */
 export interface ValueSources {
   readonly state: StateFolder;
@@ -28,6 +31,8 @@ export function serviceValues(
     package: packageFolder,
     project,
     node: process.execPath,
+    listen: LOOPBACK,
+    host: () => LOOPBACK,
     port: (service, name) => {
       const port = service === undefined ? ports[name] : given[`${service}/${name}`];
       if (port !== undefined) return port;

@@ -3,6 +3,7 @@
  *
  * Texts in `command`, `env` and `files` may hold placeholders, filled in by the supervisor when it starts the service:
  * - `{{port:NAME}}` this service's port, `{{port:SERVICE/NAME}}` another's (which must be listed in `needs`)
+ * - `{{listen}}` the address to listen on, `{{host:SERVICE}}` the address of another service (127.0.0.1, both)
  * - `{{folder}}` this service's own folder (its working folder), `{{package}}` the dynamos-fabric package's folder,
  *   `{{project}}` the folder of Pulumi.yaml
  * - `{{node}}` the Node executable, `{{tool:NAME}}` a program found by infra/toolchain (`rabbitmq-server`, `etcd`, `epmd`)

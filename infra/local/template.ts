@@ -4,7 +4,8 @@ import type { ServiceSpec } from "./service.js";
 /** What a placeholder stands for, e.g. `{{port:broker/amqp}}` is `{kind: "port", service: "broker", name: "amqp"}`. */
 export type Placeholder =
   | { readonly kind: "port"; readonly service?: string; readonly name: string }
-  | { readonly kind: "folder" | "package" | "project" | "node" }
+  | { readonly kind: "folder" | "package" | "project" | "node" | "listen" }
+  | { readonly kind: "host"; readonly service: string }
   | { readonly kind: "tool" | "secretFile" | "secret" | "rabbitmqHash"; readonly name: string };
 
 /** The values that the supervisor knows when it starts a service. Each may throw InfraError. */
@@ -13,6 +14,10 @@ export interface TemplateValues {
   readonly package: string;
   readonly project: string;
   readonly node: string;
+  /** The address that a service listens on. */
+  readonly listen: string;
+  /** The address that another service is reached at. */
+  host(service: string): string;
   port(service: string | undefined, name: string): number;
   tool(name: string): string;
   secretFile(name: string): string;
@@ -28,7 +33,7 @@ export interface TemplateText {
 }
 
 const known =
-  "port:NAME, port:SERVICE/NAME, folder, package, project, node, tool:NAME, secretFile:NAME, and in files secret:NAME, rabbitmqHash:NAME";
+  "port:NAME, port:SERVICE/NAME, host:SERVICE, listen, folder, package, project, node, tool:NAME, secretFile:NAME, and in files secret:NAME, rabbitmqHash:NAME";
 const identifier = /^[A-Za-z][A-Za-z0-9_-]{0,62}$/;
 const program = /^[A-Za-z0-9][A-Za-z0-9._+-]{0,62}$/;
 
@@ -47,9 +52,10 @@ function parsePlaceholder(source: string): Placeholder | undefined {
   const colon = source.indexOf(":");
   const kind = colon < 0 ? source : source.slice(0, colon);
   const name = colon < 0 ? undefined : source.slice(colon + 1);
-  if (kind === "folder" || kind === "package" || kind === "project" || kind === "node")
+  if (kind === "folder" || kind === "package" || kind === "project" || kind === "node" || kind === "listen")
     return name === undefined ? { kind } : undefined;
   if (name === undefined) return undefined;
+  if (kind === "host") return identifier.test(name) ? { kind, service: name } : undefined;
   if (kind === "tool") return program.test(name) ? { kind, name } : undefined;
   if (kind === "secretFile" || kind === "secret" || kind === "rabbitmqHash")
     return identifier.test(name) ? { kind, name } : undefined;
@@ -110,12 +116,12 @@ function placeholderProblem(
       "use it inside `files`, or pass its path with {{secretFile:NAME}}",
     ];
   }
-  if (placeholder.kind !== "port") return undefined;
-  if (placeholder.service === undefined) {
+  if (placeholder.kind !== "port" && placeholder.kind !== "host") return undefined;
+  if (placeholder.kind === "port" && placeholder.service === undefined) {
     if (Object.hasOwn(spec.ports ?? {}, placeholder.name)) return undefined;
     return [`no port named "${placeholder.name}"`, "add it to `ports`"];
   }
-  if (spec.needs?.includes(placeholder.service)) return undefined;
+  if (placeholder.service !== undefined && spec.needs?.includes(placeholder.service)) return undefined;
   return [`${placeholder.service} is not in \`needs\``, "add it to `needs`"];
 }
 
@@ -143,7 +149,10 @@ function textFor(placeholder: Placeholder, values: TemplateValues): string {
     case "package":
     case "project":
     case "node":
+    case "listen":
       return values[placeholder.kind];
+    case "host":
+      return values.host(placeholder.service);
     default:
       return values[placeholder.kind](placeholder.name);
   }

@@ -68,6 +68,14 @@ exec "$root/usr/sbin/sshd" "$@"`,
   },
 };
 
+/** Builds images without a daemon. */
+export const buildahPackages: PackageSet = {
+  wanted: ["buildah"],
+  label: "buildah",
+  instead: "docker, podman or buildah",
+  launchers: { buildah: 'exec "$root/usr/bin/buildah" "$@"' },
+};
+
 const preamble = `#!/bin/sh
 # Made by dynamos-fabric: runs an unpacked Debian package; nothing of it is installed on this system.
 bin=$(dirname "$(readlink -f "$0")")

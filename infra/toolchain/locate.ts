@@ -3,7 +3,7 @@ import { basename, delimiter, dirname, join } from "node:path";
 import { cacheFolder, type Environment } from "./cache.js";
 
 /** Programs a stack on this machine is run by. */
-export type ToolName = "pulumi" | "rabbitmq-server" | "epmd" | "etcd" | "ssh" | "sshd";
+export type ToolName = "pulumi" | "rabbitmq-server" | "epmd" | "etcd" | "ssh" | "sshd" | "buildah";
 
 /** Where a program was found: among the user's own, or in our cache folder. */
 export interface Located {
@@ -19,6 +19,7 @@ export const cacheUnits = {
   etcd: "servers",
   ssh: "openssh",
   sshd: "openssh",
+  buildah: "buildah",
 } as const;
 
 export function isExecutable(path: string): boolean {

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { InfraError } from "../problem.js";
 import { cacheFolder, type Environment } from "./cache.js";
 import { containerRuntime, writeLaunchers } from "./container.js";
-import { serverPackages, sshPackages, unpackPackages } from "./debian.js";
+import { buildahPackages, type PackageSet, serverPackages, sshPackages, unpackPackages } from "./debian.js";
 import { buildEngine, engineGoVersion } from "./engine-go.js";
 import { downloadEngine, engineNpmVersion } from "./engine-npm.js";
 import { execute } from "./execute.js";
@@ -105,6 +105,7 @@ const labels: Readonly<Record<Unit, string>> = {
   engine: "engine",
   servers: "broker and store",
   openssh: "OpenSSH",
+  buildah: "buildah",
 };
 
 async function install(unit: Unit, progress: Progress, env: Environment): Promise<void> {
@@ -143,7 +144,7 @@ async function install(unit: Unit, progress: Progress, env: Environment): Promis
             ? await makeEngine(work, progress, env, step)
             : unit === "servers"
               ? await makeServers(work, env, step)
-              : await makeOpenSsh(work, env, step);
+              : await makeUnpacked(work, unit === "openssh" ? sshPackages : buildahPackages, env, step);
         writeFileSync(join(work, "unit.json"), JSON.stringify(record));
         rmSync(target, { recursive: true, force: true });
         renameSync(work, target);
@@ -199,14 +200,19 @@ async function makeServers(work: string, env: Environment, step: Step): Promise<
   return { road: `containers, run by ${runtime}` };
 }
 
-async function makeOpenSsh(work: string, env: Environment, step: Step): Promise<UnitRecord> {
+async function makeUnpacked(
+  work: string,
+  packages: PackageSet,
+  env: Environment,
+  step: Step,
+): Promise<UnitRecord> {
   if (onPath("apt-get", env) === undefined || onPath("dpkg", env) === undefined) {
     throw new InfraError({
       code: "TOOL-NO-ROAD",
-      message: "no OpenSSH server (sshd) on this machine, and no apt-get to fetch one with",
-      remedy: "install your system's openssh packages",
+      message: `no ${packages.label} on this machine, and no apt-get to fetch it with`,
+      remedy: `install your system's packages of ${packages.instead}`,
     });
   }
-  await unpackPackages(work, sshPackages, env, step);
+  await unpackPackages(work, packages, env, step);
   return { road: "Debian packages, unpacked only" };
 }

@@ -21,22 +21,16 @@ import { addAnswersRoute } from "./answers-route.js";
 import { GrantKeysFile } from "./grant-keys.js";
 import { HandOvers } from "./hand-over.js";
 import { Jobs } from "./jobs.js";
+import { folder, jobRunner, openRunner } from "./open-runner.js";
 import { OwnAgreement } from "./own-agreement.js";
 import { Plans } from "./plans.js";
 import { stopsAtOnce } from "./revocation.js";
-import { ProcessRunner } from "./runner-process.js";
 import { Senders } from "./sender.js";
 
 /** Bytes of a call's headers: a grant, which names all parties of its round, comes in one. */
 const HEADER_LIMIT = 96 * 1024;
 /** Seconds after which the store forgets an agent that died. */
 const PRESENCE_SECONDS = 5;
-
-/** Made absolute: microservices run in folders of their own. */
-const folder = z
-  .string()
-  .min(1)
-  .transform((path) => resolve(path));
 
 const schema = z.object({
   ...baseConfig,
@@ -46,10 +40,15 @@ const schema = z.object({
     .regex(/^[A-Za-z][A-Za-z0-9-]{0,62}$/, "letters, digits and -, beginning with a letter"),
   /** Its key follows from this; the public half is in the store, put there by who deploys it. */
   AGENT_KEY_FILE: secretFile,
-  /** Microservices' programs lie below it. */
-  EXPERIMENT_FOLDER: folder,
-  DATA_FOLDER: folder,
+  /** What the agent writes: its microservices' working folders, and the keys that they verify grants by. */
   WORK_FOLDER: folder,
+  /** Where microservices run: as processes of this machine, or as pods of a cluster. */
+  JOB_RUNNER: jobRunner,
+  /** `host:port` by which others reach this agent, where it is not what it listens on. */
+  HTTP_ADVERTISE: z
+    .string()
+    .regex(/^[^\s/]+:\d+$/, "must be host:port")
+    .optional(),
   /**
    * Limit of one step, a start before it included. Below the orchestrator's (30 s unless said otherwise), which would else hear nothing,
    * and below the broker's 30 minutes, after which it takes an unanswered message back.
@@ -64,7 +63,7 @@ const schema = z.object({
 });
 type Config = z.infer<typeof schema>;
 
-/** A party's agent: works for the jobs its party takes part in, by microservices on this machine. */
+/** A party's agent: works for the jobs its party takes part in, by microservices. */
 runService(process.env.SERVICE_NAME ?? "agent", ({ log }) => start(readConfig(schema), log));
 
 async function start(config: Config, log: Logger): Promise<{ close(): Promise<void> }> {
@@ -87,12 +86,10 @@ async function start(config: Config, log: Logger): Promise<{ close(): Promise<vo
     store.mirror<Archetype>(KEY.archetypePrefix),
   ]);
   const answers: Answers = new Pending("the microservice's answer", "JOB-TIMEOUT");
-  const runner = new ProcessRunner({
+  const runner = await openRunner(config.JOB_RUNNER, {
     agent,
-    experimentFolder: config.EXPERIMENT_FOLDER,
-    dataFolder: config.DATA_FOLDER,
-    workFolder: config.WORK_FOLDER,
     grantKeysFile: grantKeys.path,
+    workFolder: config.WORK_FOLDER,
     amqp: amqpEnvironment(config),
     log,
     ...(config.STEP_CHANNEL === "direct"
@@ -213,6 +210,6 @@ function online(config: Config, http: FastifyInstance): OnlineAgent {
     ActiveSince: now,
     ConfigUpdated: now,
     routingKey: agentQueue(config.AGENT_NAME),
-    dns: `${config.HTTP_HOST}:${port}`,
+    dns: config.HTTP_ADVERTISE ?? `${config.HTTP_HOST}:${port}`,
   };
 }

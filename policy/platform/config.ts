@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from "node:fs";
+import { readFileSync, type Stats, statSync } from "node:fs";
 import { z } from "zod";
 import { CodedError, type Problem } from "../contract/problem.js";
 import type { BusOptions } from "./bus.js";
@@ -21,13 +21,25 @@ export class ConfigError extends CodedError {
 /** A TCP port; 0 lets the system choose. */
 export const port = z.coerce.number().int().min(0).max(65535);
 
+/**
+ * Whether others than this process could read a file. One that belongs to another user and that we read by our group is ours alone all the
+ * same: so a Kubernetes volume gives a secret to a pod that does not run as root.
+ */
+export const isOpenToOthers = (
+  { mode, uid, gid }: Pick<Stats, "mode" | "uid" | "gid">,
+  self: { readonly uid?: number | undefined; readonly gid?: number | undefined } = {
+    uid: process.getuid?.(),
+    gid: process.getgid?.(),
+  },
+): boolean => (mode & 0o007) !== 0 || ((mode & 0o070) !== 0 && (uid === self.uid || gid !== self.gid));
+
 /** A path to a file with one secret, readable by its owner only. Its value becomes the secret itself, without the final newline. */
 export const secretFile = z
   .string()
   .min(1)
   .transform((path, context) => {
     try {
-      if ((statSync(path).mode & 0o077) !== 0) {
+      if (isOpenToOthers(statSync(path))) {
         context.addIssue({ code: "custom", message: `${path} can be read by others; chmod 600 it` });
         return z.NEVER;
       }

@@ -45,26 +45,29 @@ export function runService(
   process.on("uncaughtException", fail);
   process.on("unhandledRejection", fail);
 
-  const running = start({ log, fail }).then(
-    (service) => {
-      log.info("started");
-      return service;
-    },
-    (error: unknown) => {
-      const problem = startProblem(error);
-      log.fatal(
-        {
-          ...problem,
-          ...(error instanceof ConfigError ? { problems: error.problems } : {}),
-          message: undefined,
-        },
-        `cannot start: ${problem.message}`,
-      );
-      process.exitCode = 1;
-      if (!ending) process.exit(1);
-      return undefined;
-    },
-  );
+  // Also where `start` throws before it gives a promise.
+  const running = Promise.resolve({ log, fail })
+    .then(start)
+    .then(
+      (service) => {
+        log.info("started");
+        return service;
+      },
+      (error: unknown) => {
+        const problem = startProblem(error);
+        log.fatal(
+          {
+            ...problem,
+            ...(error instanceof ConfigError ? { problems: error.problems } : {}),
+            message: undefined,
+          },
+          `cannot start: ${problem.message}`,
+        );
+        process.exitCode = 1;
+        if (!ending) process.exit(1);
+        return undefined;
+      },
+    );
 }
 
 /** A port in use is a person's to mend, not a bug: it gets a code. */

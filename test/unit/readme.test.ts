@@ -93,6 +93,7 @@ describe("the TypeScript programs of README.md and docs/", () => {
       "dynamos-fabric/infra": [join(root, "infra/index.ts")],
       "dynamos-fabric/dynamos": [join(root, "dynamos/index.ts")],
       "dynamos-fabric/client": [join(root, "dynamos/client/index.ts")],
+      "dynamos-fabric/kubernetes": [join(root, "dynamos/kubernetes/index.ts")],
       "dynamos-fabric/microservice": [join(root, "policy/sidecar/index.ts")],
       "dynamos-fabric/microservices": [join(root, "policy/microservices/index.ts")],
     };

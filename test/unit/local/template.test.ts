@@ -14,6 +14,8 @@ const values: TemplateValues = {
   package: "/package",
   project: "/a project",
   node: "/bin/node",
+  listen: "127.0.0.1",
+  host: (service) => `host of ${service}`,
   port: (service, name) => (service === undefined ? 1 : 2) * 1000 + name.length,
   tool: (name) => `/tools/${name}`,
   secretFile: (name) => `/state/secrets/${name}`,
@@ -26,6 +28,8 @@ const withoutBraces = fc.string().filter((text) => !/[{}]/.test(text));
 const placeholder = fc.constantFrom(
   "port:http",
   "port:broker/amqp",
+  "host:broker",
+  "listen",
   "folder",
   "package",
   "project",
@@ -42,6 +46,7 @@ describe("renderTemplate", () => {
     expect(render("{{folder}}|{{package}}|{{project}}|{{node}}")).toBe(
       "/state/nodes/core/broker|/package|/a project|/bin/node",
     );
+    expect(render("{{listen}}, {{host:broker}}")).toBe("127.0.0.1, host of broker");
     expect(render("{{tool:rabbitmq-server}}")).toBe("/tools/rabbitmq-server");
     expect(render("{{secretFile:x}},{{secret:x}},{{rabbitmqHash:x}}")).toBe(
       "/state/secrets/x,secret of x,hash of x",

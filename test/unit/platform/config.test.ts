@@ -3,7 +3,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
-import { baseConfig, busOptions, ConfigError, readConfig } from "../../../policy/platform/config.js";
+import {
+  baseConfig,
+  busOptions,
+  ConfigError,
+  isOpenToOthers,
+  readConfig,
+} from "../../../policy/platform/config.js";
 
 let folder: string;
 const schema = z.object(baseConfig);
@@ -82,5 +88,17 @@ describe("readConfig", () => {
     expect([problem?.path, rest]).toEqual(["AMQP_PASSWORD_FILE", []]);
     expect(problem?.message).toContain(message);
     expect(problem?.message).not.toContain("s3cret");
+  });
+});
+
+describe("a secret's file", () => {
+  it("may be read by our group only where it belongs to somebody else, as a Kubernetes volume does", () => {
+    const self = { uid: 10_001, gid: 10_001 };
+    const open = (mode: number, uid: number, gid: number) => isOpenToOthers({ mode, uid, gid }, self);
+    expect(open(0o100600, 10_001, 10_001)).toBe(false);
+    expect(open(0o100440, 0, 10_001)).toBe(false);
+    expect(open(0o100440, 10_001, 10_001)).toBe(true);
+    expect(open(0o100440, 0, 0)).toBe(true);
+    expect(open(0o100444, 0, 10_001)).toBe(true);
   });
 });
