@@ -128,7 +128,7 @@ export class Audit {
       const waiting = this.#queue.slice(0, MOST_AT_ONCE);
       try {
         const writer = await this.#open();
-        const told = this.#prologue;
+        const told = [...this.#prologue];
         await writer.append([...told, ...waiting.flatMap((w) => w.records)]);
         // A checkpoint may have found the file removed meanwhile: what it has to tell begins the new chain.
         this.#prologue = this.#prologue.slice(told.length);
