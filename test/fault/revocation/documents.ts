@@ -6,25 +6,27 @@ export const ARCHETYPES: readonly Archetype[] = [
   { name: "through", computeProvider: "other", resultRecipient: "requestor", weight: 1 },
   { name: "local", computeProvider: "dataProvider", resultRecipient: "requestor", weight: 2 },
 ];
+const probe = (name: string, label: Microservice["label"], to: string): Microservice => ({
+  name,
+  label,
+  allowedOutputs: [to],
+  invalidArchetypes: [],
+  entry: "microservices/probe.mts",
+});
 export const SERVICES: readonly Microservice[] = [
-  {
-    name: "probe",
-    label: "aggregate",
-    allowedOutputs: ["probe"],
-    invalidArchetypes: [],
-    entry: "microservices/probe.mts",
-  },
+  probe("holder", "dataProvider", "probe"),
+  probe("probe", "aggregate", "holder"),
 ];
 export const TYPES: readonly RequestType[] = [
   {
     name: "relay",
-    requiredServices: ["probe"],
+    requiredServices: ["holder", "probe"],
     workflow: {
       rounds: "rounds",
       steps: [
-        { name: "give", service: "probe", role: "dataProvider" },
+        { name: "give", service: "holder", role: "dataProvider" },
         { name: "pass", service: "probe", role: "computeProvider", inputs: [{ step: "give" }] },
-        { name: "back", service: "probe", role: "dataProvider", inputs: [{ step: "pass" }] },
+        { name: "back", service: "holder", role: "dataProvider", inputs: [{ step: "pass" }] },
       ],
       result: "pass",
     },

@@ -16,8 +16,8 @@ const revocation: Suite<RevocationOutcome> = {
     try {
       for (const [path, documents] of [
         ["archetypes", ARCHETYPES],
-        ["requestTypes", TYPES],
         ["microservices", SERVICES],
+        ["requestTypes", TYPES],
       ] as const) {
         for (const document of documents) {
           const { status, body } = await services.api("PUT", `${path}/${document.name}`, document);
