@@ -1,3 +1,4 @@
+import { randomInt } from "node:crypto";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { createServer } from "node:net";
 import { InfraError } from "../problem.js";
@@ -8,17 +9,30 @@ export async function isPortFree(port: number): Promise<boolean> {
   return (await bind(port)) !== undefined;
 }
 
-/** A free loopback port that is none of those. Throws LOC-PORT-NONE when the system offers none in 50 tries. */
+/**
+ * A free loopback port that is none of those, below the ports that the system gives to outgoing connections: one of those could take a service's port
+ * while that is started anew. Throws LOC-PORT-NONE when none is found in 50 tries.
+ */
 export async function freePort(taken: ReadonlySet<number>): Promise<number> {
+  const most = Math.max(firstOutgoing() - 1, LEAST_PORT + 1_000);
   for (let attempt = 0; attempt < 50; attempt++) {
-    const port = await bind(0);
-    if (port !== undefined && !taken.has(port)) return port;
+    const port = randomInt(LEAST_PORT, most);
+    if (!taken.has(port) && (await isPortFree(port))) return port;
   }
   throw new InfraError({
     code: "LOC-PORT-NONE",
     message: "no free port on 127.0.0.1",
     remedy: "end programs that hold ports",
   });
+}
+
+/** Above those that well-known programs listen on. */
+const LEAST_PORT = 10_000;
+
+/** The least port of outgoing connections. Source: ip(7), ip_local_port_range; 49,152 is IANA's, which other systems take. */
+function firstOutgoing(): number {
+  const least = Number(read("/proc/sys/net/ipv4/ip_local_port_range").split(/\s+/)[0]);
+  return least > 0 ? least : 49_152;
 }
 
 /** Binds and lets go; the port, or undefined when it is in use. */

@@ -46,8 +46,6 @@ const RETRY_MS = 10_000;
 const RETRY_PAUSE_MS = { least: 50, most: 500 };
 
 const NOBODY = new Metadata();
-/** Of one call. A change of the store's users while it is under way makes a token stale once, a restart once more. */
-const MOST_RENEWALS = 4;
 
 // etcd gives all of these the same status, or another in each release, so its words tell them apart.
 const NO_USER = /user name is empty/;
@@ -110,19 +108,18 @@ export class EtcdClient {
     options: { readonly retryMs?: number; readonly onRetry?: () => void } = {},
   ): Promise<A> {
     const deadline = performance.now() + (options.retryMs ?? RETRY_MS);
-    let renewals = 0;
     for (let pause = RETRY_PAUSE_MS.least; ; ) {
+      const session = this.#metadata();
       try {
-        return await this.#once(method, request, await this.#metadata());
+        return await this.#once(method, request, await session);
       } catch (error) {
-        // Refused before anything was done, so this attempt does not count.
-        if (this.#login !== undefined && isStale(error) && renewals < MOST_RENEWALS) {
-          renewals += 1;
-          this.logInAgain();
+        const late = this.#closed || performance.now() + pause > deadline;
+        // Each change of the store's users makes all tokens old. Refused before anything was done, so this attempt does not count.
+        if (this.#login !== undefined && isStale(error) && !late) {
+          if (this.#session === session) this.#session = undefined;
           continue;
         }
-        const again = (error as ServiceError).code === status.UNAVAILABLE && !this.#closed;
-        if (!again || performance.now() + pause > deadline) throw this.problem(error);
+        if (late || (error as ServiceError).code !== status.UNAVAILABLE) throw this.problem(error);
         options.onRetry?.();
         await sleep(pause);
         pause = Math.min(2 * pause, RETRY_PAUSE_MS.most);

@@ -61,7 +61,8 @@ export async function takeBroker(users: readonly BrokerUser[]): Promise<TestBrok
 }
 
 class Keeper {
-  readonly #free: OwnBroker[] = [];
+  /** Each is as new when its promise is kept. */
+  readonly #free: Promise<OwnBroker>[] = [];
   readonly #all: OwnBroker[] = [];
 
   /** Serves one test file until its connection ends. */
@@ -86,9 +87,9 @@ class Keeper {
       }
     }
     if (broker === undefined) return;
-    if (killed) await broker.restart();
-    await clear(broker);
-    this.#free.push(broker);
+    const fresh = renewed(broker, killed);
+    fresh.catch(() => undefined); // told to who gets it
+    this.#free.push(fresh);
   }
 
   async end(): Promise<void> {
@@ -96,7 +97,7 @@ class Keeper {
   }
 
   async #take(users: readonly BrokerUser[]): Promise<OwnBroker> {
-    const free = this.#free.pop();
+    const free = await this.#free.shift();
     if (free === undefined) {
       const made = await startOwnBroker({ users, management: true });
       this.#all.push(made);
@@ -108,10 +109,12 @@ class Keeper {
 }
 
 /** Takes all away that a file left: queues, exchanges, connections and users. */
-async function clear(broker: OwnBroker): Promise<void> {
+async function renewed(broker: OwnBroker, killed: boolean): Promise<OwnBroker> {
+  if (killed) await broker.restart();
   await manage(broker, "DELETE", `vhosts/${encodeURIComponent("/")}`);
   for (const { name } of (await manage(broker, "GET", "users")) as readonly { readonly name: string }[])
     if (name !== broker.management?.user) await manage(broker, "DELETE", `users/${encodeURIComponent(name)}`);
+  return broker;
 }
 
 /** Calls RabbitMQ's management interface. */
@@ -134,20 +137,15 @@ async function manage(broker: OwnBroker, method: string, path: string, body?: un
 export async function setup(): Promise<() => Promise<void>> {
   const keeper = new Keeper();
   const sockets = new Set<Socket>();
-  let ended = false;
   const server: Server = createServer((socket) => {
     sockets.add(socket.once("close", () => sockets.delete(socket)));
-    // A broker that cannot be made as new is not handed on. At the end they are killed while the last is still made so.
-    keeper.serve(socket).catch((error: unknown) => {
-      if (!ended) console.error("keeper of brokers:", error);
-    });
+    keeper.serve(socket).catch((error: unknown) => console.error("keeper of brokers:", error));
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const address = server.address();
   process.env[PORT] = typeof address === "object" ? String(address?.port) : "";
   return async () => {
-    ended = true;
     for (const socket of sockets) socket.destroy();
     server.close();
     await keeper.end();
