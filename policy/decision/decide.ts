@@ -1,5 +1,5 @@
 import { combine, type Option, whyNotAlone } from "./combine.js";
-import type { Policy } from "./policy.js";
+import { numberOf, type Policy } from "./policy.js";
 import {
   noRights,
   type ProviderDecision,
@@ -43,7 +43,14 @@ export function decide(request: DecisionRequest, policy: Policy, now: number): D
     const providers = parties.map(noRights);
     return { decision: "deny", providers, options: [], reasons: malformed, agreements: {} };
   }
-  const question: Question = { request, policy, now, type, reads: readsOfRequest(request, type) };
+  const question: Question = {
+    request,
+    user: numberOf(request.user),
+    policy,
+    now,
+    type,
+    reads: readsOfRequest(request, type),
+  };
   const all = requiresAll(request, type);
   const verdicts = parties.map((party) => {
     const verdict = verdictOf(party, question);
@@ -98,12 +105,12 @@ function addRevisions(parties: Iterable<string>, policy: Policy, to: Record<stri
 function rulesFor(
   taking: readonly Verdict[],
   computing: ReadonlySet<string>,
-  { request, policy }: Question,
+  { request, user: number, policy }: Question,
 ): readonly Reason[] {
   const { user, requestType } = request;
   const parties = new Set([...taking.map((v) => v.provider.party), ...computing]);
   return [...parties].map((party) => {
-    const place = policy.agreements.get(party)?.relations.get(user)?.requestTypes.get(requestType);
+    const place = policy.agreements.get(party)?.rules[number]?.requestTypes.get(requestType);
     return reason.allowed(party, user, requestType, place ?? 0);
   });
 }

@@ -24,6 +24,8 @@ export interface Verdict {
 /** A question, with all that is needed to answer it. */
 export interface Question {
   readonly request: DecisionRequest;
+  /** The user's number. */
+  readonly user: number;
   readonly policy: Policy;
   /** Milliseconds since 1970. */
   readonly now: number;
@@ -37,7 +39,7 @@ export function verdictOf(party: string, question: Question): Verdict {
   const { user, requestType } = request;
   const agreement = policy.agreements.get(party);
   if (agreement === undefined) return refused(party, [reason.providerUnknown(party)]);
-  const relation = agreement.relations.get(user);
+  const relation = agreement.rules[question.user];
   if (relation === undefined) return refused(party, [reason.noAgreement(party, user)]);
   const against: Reason[] = [];
   if (!holds(relation, now)) against.push(...timeReasons(agreement, user, now));
@@ -53,7 +55,7 @@ export function verdictOf(party: string, question: Question): Verdict {
   }
   if (archetypes.length === 0) against.push(reason.archetypeRefused(party, user, request.archetype));
   if (against.length > 0) return refused(party, against, relation);
-  const computeProviders = relation.computeProviders.filter((c) => hasAgreed(c, request, policy, now));
+  const computeProviders = relation.computeProviders.filter((c) => hasAgreed(c, question.user, requestType, policy, now));
   return { provider: { party, allowed: true, archetypes, computeProviders }, relation, against };
 }
 

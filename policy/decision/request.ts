@@ -61,16 +61,20 @@ export function allowsDataSet(
   return dataSets === undefined ? type.dataSets.has(name) : dataSets.has(name);
 }
 
-/** Whether a party has itself agreed to this request type for this user: without that it computes for nobody. */
+/**
+ * Whether a party has itself agreed to this request type for this user: without that it computes for nobody.
+ *
+ * @param user - the user's number
+ */
 export function hasAgreed(
   party: string,
-  { user, requestType }: DecisionRequest,
+  user: number,
+  requestType: string,
   policy: Policy,
   now: number,
 ): boolean {
-  const relation = policy.agreements.get(party)?.relations.get(user);
-  if (relation === undefined) return false;
-  return relation.requestTypes.has(requestType) && holds(relation, now);
+  const relation = policy.agreements.get(party)?.rules[user];
+  return relation !== undefined && relation.requestTypes.has(requestType) && holds(relation, now);
 }
 
 /** Each name once. Nearly always that is what was given: to see that costs less than to make a set. */
