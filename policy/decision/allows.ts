@@ -1,4 +1,10 @@
-import { type CompiledRelation, type CompiledRequestType, numberOf, type Policy, type Read } from "./policy.js";
+import {
+  type CompiledRelation,
+  type CompiledRequestType,
+  numberOf,
+  type Policy,
+  type Read,
+} from "./policy.js";
 import {
   allowsDataSet,
   type DecisionRequest,

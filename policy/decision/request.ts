@@ -74,7 +74,8 @@ export function hasAgreed(
   now: number,
 ): boolean {
   const relation = policy.agreements.get(party)?.rules[user];
-  return relation !== undefined && relation.requestTypes.has(requestType) && holds(relation, now);
+  if (relation === undefined) return false;
+  return relation.requestTypes.has(requestType) && holds(relation, now);
 }
 
 /** Each name once. Nearly always that is what was given: to see that costs less than to make a set. */
