@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { LocalProcess } from "../infra/local/index.js";
-import { agentRights } from "./broker-definitions.js";
+import { partyRights } from "./broker-definitions.js";
 import { BrokerUser } from "./broker-user.js";
 import { type AgentPlace, agentService } from "./placement.js";
 import { agentServiceSpec } from "./services.js";
@@ -23,7 +23,7 @@ export interface AgentArgs extends AgentPlace {
   readonly after?: readonly pulumi.Resource[];
 }
 
-/** A party in the marketplace: its agent's process on its node, and the agent's users at broker and store. */
+/** A party in the marketplace: its agent's process on its node, and its users at broker and store. */
 export class Agent extends pulumi.ComponentResource {
   readonly party: string;
   readonly node: string;
@@ -36,10 +36,13 @@ export class Agent extends pulumi.ComponentResource {
     this.node = node;
     const service = agentService(party);
     // A broker that is deleted takes its users with it: a dead stack can be taken down.
-    const user = new BrokerUser(
-      name,
-      { state, rights: agentRights(service, party) },
-      { parent: this, dependsOn: broker, deletedWith: broker },
+    const users = partyRights(service, party).map(
+      (rights, i) =>
+        new BrokerUser(
+          i === 0 ? name : `${name}-jobs`,
+          { state, rights },
+          { parent: this, dependsOn: broker, deletedWith: broker },
+        ),
     );
     const spec = agentServiceSpec(args, args.experiment);
     const rights = [storeRightsOf(spec) ?? []].flat();
@@ -51,7 +54,7 @@ export class Agent extends pulumi.ComponentResource {
     this.process = new LocalProcess(
       name,
       { state, spec },
-      { parent: this, dependsOn: [user, storeUser, store, ...after] },
+      { parent: this, dependsOn: [...users, storeUser, store, ...after] },
     );
     this.registerOutputs({ party, node });
   }

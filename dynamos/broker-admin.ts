@@ -35,15 +35,17 @@ export class BrokerAdmin {
       write: topicWrite,
       read: topicRead,
     });
-    await this.#call("PUT", `/queues/${vhost}/${encodeURIComponent(queue)}`, {
-      durable: true,
-      auto_delete: false,
-      arguments: QUEUE_ARGUMENTS,
-    });
-    await this.#call("POST", `/bindings/${vhost}/e/${EXCHANGE}/q/${encodeURIComponent(queue)}`, {
-      routing_key: queue,
-      arguments: {},
-    });
+    if (queue !== undefined) {
+      await this.#call("PUT", `/queues/${vhost}/${encodeURIComponent(queue)}`, {
+        durable: true,
+        auto_delete: false,
+        arguments: QUEUE_ARGUMENTS,
+      });
+      await this.#call("POST", `/bindings/${vhost}/e/${EXCHANGE}/q/${encodeURIComponent(queue)}`, {
+        routing_key: queue,
+        arguments: {},
+      });
+    }
     // Last, so that the agent can do nothing before all is in place.
     await this.#call("PUT", `/permissions/${vhost}/${encodeURIComponent(user)}`, { configure, write, read });
   }
@@ -54,7 +56,9 @@ export class BrokerAdmin {
     const [permission, topics, queue] = await Promise.all([
       this.#call("GET", `/permissions/${vhost}/${user}`),
       this.#call("GET", `/topic-permissions/${vhost}/${user}`),
-      this.#call("GET", `/queues/${vhost}/${encodeURIComponent(rights.queue)}`),
+      rights.queue === undefined
+        ? "none"
+        : this.#call("GET", `/queues/${vhost}/${encodeURIComponent(rights.queue)}`),
     ]);
     const found = permission as Partial<BrokerRights> | undefined;
     if (found === undefined || queue === undefined) return false;
@@ -67,9 +71,9 @@ export class BrokerAdmin {
   }
 
   /** Removes the user, which ends its connections, and its queue. Fine when they are gone. */
-  async remove(rights: Pick<BrokerRights, "user" | "queue">): Promise<void> {
-    await this.#call("DELETE", `/users/${encodeURIComponent(rights.user)}`);
-    await this.#call("DELETE", `/queues/${vhost}/${encodeURIComponent(rights.queue)}`);
+  async remove({ user, queue }: Pick<BrokerRights, "user" | "queue">): Promise<void> {
+    await this.#call("DELETE", `/users/${encodeURIComponent(user)}`);
+    if (queue !== undefined) await this.#call("DELETE", `/queues/${vhost}/${encodeURIComponent(queue)}`);
   }
 
   /** Waits until it answers: it listens a moment after the broker does. */

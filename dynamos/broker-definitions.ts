@@ -19,8 +19,8 @@ export const brokerSecret = (user: string): string => (user === BROKER_ADMIN ? u
 /** What a user may do at the broker: patterns of names, as RabbitMQ matches them. */
 export interface BrokerRights {
   readonly user: string;
-  /** The queue it listens on. */
-  readonly queue: string;
+  /** The queue it listens on. Absent: it has none of its own that is made for it. */
+  readonly queue?: string;
   readonly configure: string;
   readonly write: string;
   readonly read: string;
@@ -38,7 +38,12 @@ const CORE_USERS: readonly { readonly user: string; readonly queue: string; read
 ];
 
 /** The least a service needs: declare, bind and read its own queues, and publish to whom it talks. */
-function rights(user: string, queue: string, own: string, sendsTo: string): BrokerRights {
+function rights(
+  user: string,
+  queue: string,
+  own: string,
+  sendsTo: string,
+): BrokerRights & { readonly queue: string } {
   return {
     user,
     queue,
@@ -55,13 +60,38 @@ function rights(user: string, queue: string, own: string, sendsTo: string): Brok
 export const coreRights = (): readonly BrokerRights[] =>
   CORE_USERS.map(({ user, queue, sendsTo }) => rights(user, queue, queue, sendsTo));
 
-/** The rights of a party's agent, its jobs' microservices included: its own queue, the queues of its jobs, and the orchestrator's to write to. */
+/**
+ * A job's queues are its id (32 hex digits, fixed length, so that no party's name can be the end of another's), the agent in lower case, and a
+ * digit: contract, jobQueue.
+ */
+const jobQueues = (party: string): string => `[0-9a-f]{32}${party.toLowerCase()}[1-9]`;
+
+/** The rights of a party's agent: its own queue, the queues of its jobs, and the orchestrator's to write to. */
 export function agentRights(user: string, party: string): BrokerRights {
-  // A job's queues are its id (32 hex digits, fixed length, so that no party's name can be the end of another's), the agent in lower case, and a
-  // digit: contract, jobQueue.
-  const own = `${agentQueue(party)}|[0-9a-f]{32}${party.toLowerCase()}[1-9]`;
+  const own = `${agentQueue(party)}|${jobQueues(party)}`;
   return rights(user, agentQueue(party), own, `^(${ORCHESTRATOR_QUEUE}|${own})$`);
 }
+
+/** The user of a party's microservices. No service bears such a name. */
+export const jobsUser = (party: string): string => `jobs-${party.toLowerCase()}`;
+
+/** The rights of a party's microservices: to read the queues of the party's jobs and to answer its agent, and nothing else. They make no queue and bind none. */
+export const jobsRights = (party: string): BrokerRights => ({
+  user: jobsUser(party),
+  configure: NOTHING,
+  write: `^${EXCHANGE}$`,
+  read: `^${jobQueues(party)}$`,
+  topicWrite: `^${agentQueue(party)}$`,
+  topicRead: NOTHING,
+});
+/** Matches no name but the empty one, which is none. */
+const NOTHING = "^$";
+
+/** The users of a party: its agent's, and its microservices'. */
+export const partyRights = (service: string, party: string): readonly BrokerRights[] => [
+  agentRights(service, party),
+  jobsRights(party),
+];
 
 /** The arguments that DYNAMOS declares its queues with; others are refused with 406. */
 export const QUEUE_ARGUMENTS = { "x-dead-letter-exchange": DEAD_LETTER_EXCHANGE } as const;
@@ -74,6 +104,7 @@ export const QUEUE_ARGUMENTS = { "x-dead-letter-exchange": DEAD_LETTER_EXCHANGE 
  */
 export function brokerDefinitions(agents: readonly BrokerRights[] = []): string {
   const known = [...coreRights(), ...agents];
+  const listening = known.flatMap(({ queue: name }) => (name === undefined ? [] : [name]));
   const bind = (source: string, queue: string, key: string) => ({
     source,
     vhost: VHOST,
@@ -132,9 +163,9 @@ export function brokerDefinitions(agents: readonly BrokerRights[] = []): string 
       read: r.topicRead,
     })),
     exchanges: [exchange(EXCHANGE, "topic"), exchange(DEAD_LETTER_EXCHANGE, "fanout")],
-    queues: [...known.map((r) => queue(r.queue, QUEUE_ARGUMENTS)), queue(DEAD_LETTER_QUEUE, {})],
+    queues: [...listening.map((name) => queue(name, QUEUE_ARGUMENTS)), queue(DEAD_LETTER_QUEUE, {})],
     bindings: [
-      ...known.map((r) => bind(EXCHANGE, r.queue, r.queue)),
+      ...listening.map((name) => bind(EXCHANGE, name, name)),
       bind(DEAD_LETTER_EXCHANGE, DEAD_LETTER_QUEUE, ""),
     ],
   };

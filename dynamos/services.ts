@@ -1,6 +1,6 @@
 import type { ServiceSpec } from "../infra/local/service.js";
 import { AUDIT_FOLDER_NAME } from "../policy/contract/audit.js";
-import { brokerConfiguration, brokerDefinitions, brokerSecret } from "./broker-definitions.js";
+import { brokerConfiguration, brokerDefinitions, brokerSecret, jobsUser } from "./broker-definitions.js";
 import { type AgentPlace, agentService, OUTSIDE_NODE, type Placement } from "./placement.js";
 import { agentKeySecret, storeSecret } from "./store-rights.js";
 
@@ -83,6 +83,8 @@ export function agentServiceSpec({ party, node }: AgentPlace, experiment: string
     EXPERIMENT_FOLDER: folder,
     DATA_FOLDER: `${folder}/data/${party}`,
     WORK_FOLDER: "{{folder}}/work",
+    JOBS_AMQP_USER: jobsUser(party),
+    JOBS_AMQP_PASSWORD_FILE: `{{secretFile:${brokerSecret(jobsUser(party))}}}`,
   });
 }
 

@@ -65,9 +65,16 @@ function clusterAgent(agent: AgentPlace, place: Place): ServiceSpec {
 
 /** What each of an agent's jobs looks like. The agent adds its name, its program, and which job and queue it is for. */
 export function jobTemplate(agent: AgentPlace, place: Place): ObjectOf<"Job"> {
-  const { name, env } = agentServiceSpec(agent, ".");
-  const amqp = Object.entries(env ?? {}).filter(([key]) => key.startsWith("AMQP_"));
-  const spec: ServiceSpec = { ...agentServiceSpec(agent, "."), env: Object.fromEntries(amqp) };
+  const { env = {}, ...agentSpec } = agentServiceSpec(agent, ".");
+  const { name } = agentSpec;
+  const { AMQP_HOST = "", AMQP_PORT = "", JOBS_AMQP_USER = "", JOBS_AMQP_PASSWORD_FILE = "" } = env;
+  const amqp = {
+    AMQP_HOST,
+    AMQP_PORT,
+    AMQP_USER: JOBS_AMQP_USER,
+    AMQP_PASSWORD_FILE: JOBS_AMQP_PASSWORD_FILE,
+  };
+  const spec: ServiceSpec = { ...agentSpec, env: amqp };
   const { container, digest } = imageOf("microservice", place);
   const labels = { ...labelsOf(place), type: "microservice", app: label(`${name}-job`) };
   return {

@@ -1,6 +1,6 @@
 import { contentHash } from "../../infra/content-hash.js";
 import type { ServiceSpec } from "../../infra/local/service.js";
-import { agentRights, BROKER_ADMIN, brokerDefinitions, brokerSecret } from "../broker-definitions.js";
+import { BROKER_ADMIN, brokerDefinitions, brokerSecret, partyRights } from "../broker-definitions.js";
 import { agentService } from "../placement.js";
 import { BROKER, coreServices } from "../services.js";
 import { needsOf } from "./needs.js";
@@ -36,7 +36,7 @@ export function brokerObjects(parties: readonly string[], place: Place): readonl
 
 function brokerSpec(parties: readonly string[]): ServiceSpec {
   const spec = coreService(BROKER);
-  const rights = [...parties].sort().map((party) => agentRights(agentService(party), party));
+  const rights = [...parties].sort().flatMap((party) => partyRights(agentService(party), party));
   return {
     ...spec,
     // Erlang's cookie must be closed to its group, which a kept folder is not.

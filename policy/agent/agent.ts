@@ -157,6 +157,8 @@ export class Agent {
     const { plan, composition } = plans.of(claims);
     const tasks = tasksOf(plan, composition, agent).filter(({ step }) => permits.has(step.name));
     const limitMs = plan.levels.length * stepMs;
+    const access = await jobs.data(job, this.#options.access(claims));
+    job.ended.signal.throwIfAborted();
     const services = new Map(
       [...permits].map(([step, permit]) => [step, jobs.microservice(job, permit, limitMs)] as const),
     );
@@ -168,7 +170,7 @@ export class Agent {
     const jobEnded = (): void => end.abort(job.ended.signal.reason);
     job.ended.signal.addEventListener("abort", jobEnded);
     try {
-      const ports = this.#ports(message, asked, claims, job, services, late);
+      const ports = this.#ports(message, asked, access, job, services, late);
       const { answers, spans } = await workRound(agent, tasks, composition, ports, end.signal);
       return { spans, result: answers.get(plan.result.name)?.data };
     } finally {
@@ -180,13 +182,12 @@ export class Agent {
   #ports(
     message: MicroserviceCommunication,
     { round: { job: id, round }, grant }: Asked,
-    claims: GrantClaims,
+    access: DataAccess,
     job: Job,
     services: ReadonlyMap<string, Promise<MicroserviceOfJob>>,
     late: CodedError,
   ): RoundPorts {
     const { queue, handOvers } = this.#options;
-    const access = this.#options.access(claims);
     return {
       async work(step, inputs, signal) {
         const service = await services.get(step.name);

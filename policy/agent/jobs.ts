@@ -1,3 +1,4 @@
+import type { DataAccess } from "../contract/data-access.js";
 import { GRANT_SECONDS, type GrantClaims } from "../contract/grants.js";
 import { KEY } from "../contract/names.js";
 import { CodedError, type Problem } from "../contract/problem.js";
@@ -111,6 +112,11 @@ export class Jobs {
     job.microservices.set(service, made);
     made.catch(() => job.microservices.delete(service));
     return made;
+  }
+
+  /** Lets the job's microservices have what a round may read of this party's files. */
+  async data(job: Job, access: DataAccess): Promise<DataAccess> {
+    return (await this.#options.runner.provide?.(job.id, access)) ?? access;
   }
 
   /** Stops what the own agreement does not allow any more, where it says so; call it when the agreement has changed. */

@@ -42,6 +42,10 @@ const schema = z.object({
   AGENT_KEY_FILE: secretFile,
   /** What the agent writes: its microservices' working folders, and the keys that they verify grants by. */
   WORK_FOLDER: folder,
+  /** The broker's user of the microservices. Absent: the agent's own. */
+  JOBS_AMQP_USER: z.string().min(1).optional(),
+  /** A path, not read here. */
+  JOBS_AMQP_PASSWORD_FILE: folder.optional(),
   /** Where microservices run: as processes of this machine, or as pods of a cluster. */
   JOB_RUNNER: jobRunner,
   /** `host:port` by which others reach this agent, where it is not what it listens on. */
@@ -125,7 +129,7 @@ async function start(config: Config, log: Logger): Promise<{ close(): Promise<vo
   const handOvers = new HandOvers(agent, agents, senders);
   const stepMs = config.STEP_SECONDS * 1_000;
   const access = (granted: GrantClaims): DataAccess => {
-    const { relations = {} } = own.since(granted.token).now ?? {};
+    const { relations = {} } = own.at(granted.token) ?? {};
     const relation = Object.hasOwn(relations, granted.sub) ? relations[granted.sub] : undefined;
     const documents = [...dataSets.all()].map(({ value }) => value);
     return dataAccess(granted, documents, relation);
@@ -158,13 +162,15 @@ async function start(config: Config, log: Logger): Promise<{ close(): Promise<vo
   };
 }
 
-/** The broker's part of the environment, as it came: microservices connect as their agent does. */
-function amqpEnvironment({ AMQP_HOST, AMQP_PORT, AMQP_USER }: Config): Readonly<Record<string, string>> {
+/** How microservices connect to the broker: as their party's microservices, where there is such a user. */
+function amqpEnvironment(config: Config): Readonly<Record<string, string>> {
+  const { AMQP_HOST, AMQP_PORT, AMQP_USER, JOBS_AMQP_USER, JOBS_AMQP_PASSWORD_FILE } = config;
+  const own = JOBS_AMQP_USER === undefined;
   return {
     AMQP_HOST,
     AMQP_PORT: String(AMQP_PORT),
-    AMQP_USER,
-    AMQP_PASSWORD_FILE: resolve(process.env.AMQP_PASSWORD_FILE ?? ""),
+    AMQP_USER: own ? AMQP_USER : JOBS_AMQP_USER,
+    AMQP_PASSWORD_FILE: own ? resolve(process.env.AMQP_PASSWORD_FILE ?? "") : (JOBS_AMQP_PASSWORD_FILE ?? ""),
   };
 }
 

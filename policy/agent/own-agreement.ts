@@ -7,6 +7,8 @@ import type { AgreementState } from "./verify.js";
 
 /** States kept. Between a round's decision and its first step lie milliseconds, so a few would do. */
 const KEPT = 1_000;
+/** Of these the whole text. */
+const TEXTS_KEPT = 16;
 
 /** One state of the own agreement. */
 interface OwnState extends AgreementState {
@@ -30,6 +32,7 @@ export class OwnAgreement {
   readonly startedAt: number;
   readonly #mirror: Mirror<Agreement>;
   readonly #history: OwnState[] = [];
+  readonly #texts: { readonly revision: number; readonly text: Agreement | undefined }[] = [];
   readonly #listeners: (() => void)[] = [];
   #now: Agreement | undefined;
 
@@ -41,6 +44,8 @@ export class OwnAgreement {
       this.#now = valid(agent, value);
       const stop = this.#now?.onRevocation === "stop";
       this.#history.push({ revision, present: value !== undefined, stop });
+      this.#texts.push({ revision, text: this.#now });
+      if (this.#texts.length > TEXTS_KEPT) this.#texts.shift();
     };
     take(entry?.revision ?? mirror.revision, entry?.value);
     mirror.onChange((change) => {
@@ -74,6 +79,14 @@ export class OwnAgreement {
       now: this.#now,
       revision: this.#history.at(-1)?.revision ?? 0,
     };
+  }
+
+  /**
+   * The agreement as it was at a revision: that of a round's token is what the round was granted on, and a round that is open may end by it.
+   * `undefined`: there was none. Of one long ago, the oldest that is known.
+   */
+  at(revision: number): Agreement | undefined {
+    return (this.#texts.findLast((state) => state.revision <= revision) ?? this.#texts[0])?.text;
   }
 
   /** Tells of each change, after it is in. */

@@ -5,10 +5,12 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { DataAccess } from "../contract/data-access.js";
 import { CodedError } from "../contract/problem.js";
 import type { Logger } from "../platform/log.js";
 import type { ChannelMessage } from "../sidecar/parent.js";
 import { resolveEntry } from "./entry.js";
+import { grantData } from "./granted-data.js";
 import { type LeftOver, removeLeftOvers, startTicks } from "./left-overs.js";
 import type { JobRunner, JobService, Running } from "./runner.js";
 
@@ -17,6 +19,7 @@ export interface ProcessRunnerOptions {
   readonly agent: string;
   /** Microservices' programs lie below it. */
   readonly experimentFolder: string;
+  /** The party's own. Microservices get a folder of what they may read of it. */
   readonly dataFolder: string;
   /** File of the enforcers' public keys, by which microservices verify grants. */
   readonly grantKeysFile: string;
@@ -35,6 +38,8 @@ interface Child extends Running {
   readonly process: ChildProcess;
 }
 
+/** What a job's microservices may read of the party's files. No microservice bears such a name. */
+const DATA = ".data";
 const GRACE_MS = 2_000;
 /** How long a dead child's last words are waited for. */
 const LAST_WORDS_MS = 200;
@@ -47,6 +52,7 @@ const LONGEST_LINE = 4_000;
 export class ProcessRunner implements JobRunner {
   readonly #options: ProcessRunnerOptions;
   readonly #jobs = new Map<string, Map<string, Child>>();
+  readonly #data = new Map<string, { readonly access: string; readonly told: Promise<DataAccess> }>();
 
   /** Ends and removes what an agent before this one left in the working folder. */
   constructor(options: ProcessRunnerOptions) {
@@ -65,15 +71,32 @@ export class ProcessRunner implements JobRunner {
     return child;
   }
 
+  readonly provide = (job: string, access: DataAccess): Promise<DataAccess> => {
+    const known = this.#data.get(job);
+    const text = JSON.stringify(access);
+    if (known?.access === text) return known.told;
+    const { dataFolder, workFolder } = this.#options;
+    const before = known?.told.catch(() => {}) ?? Promise.resolve();
+    const told = before.then(() => grantData(dataFolder, join(workFolder, job, DATA), access));
+    const given = { access: text, told };
+    this.#data.set(job, given);
+    // The next round tries again.
+    told.catch(() => this.#data.get(job) === given && this.#data.delete(job));
+    return told;
+  };
+
   async stop(job: string): Promise<void> {
     const children = [...(this.#jobs.get(job)?.values() ?? [])];
     await Promise.all(children.map((child) => this.#end(child)));
     this.#jobs.delete(job);
+    await this.#data.get(job)?.told.catch(() => {}); // what is being written would come after its removal
+    this.#data.delete(job);
     rmSync(join(this.#options.workFolder, job), { recursive: true, force: true });
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#jobs.keys()].map((job) => this.stop(job)));
+    const jobs = new Set([...this.#jobs.keys(), ...this.#data.keys()]);
+    await Promise.all(Array.from(jobs, (job) => this.stop(job)));
   }
 
   #start(service: JobService, file: string): Child {
@@ -127,7 +150,7 @@ export class ProcessRunner implements JobRunner {
 
   /** Only what a microservice needs: nothing of the agent's own environment but the search path. */
   #environment({ job, service, queue, roundMs }: JobService, folder: string): NodeJS.ProcessEnv {
-    const { agent, dataFolder, grantKeysFile, amqp, log } = this.#options;
+    const { agent, workFolder, grantKeysFile, amqp, log } = this.#options;
     return {
       PATH: process.env.PATH ?? "",
       LANG: "C.UTF-8",
@@ -139,7 +162,7 @@ export class ProcessRunner implements JobRunner {
       JOB_NAME: job,
       JOB_QUEUE: queue,
       DATA_STEWARD_NAME: agent,
-      DATA_FOLDER: dataFolder,
+      DATA_FOLDER: join(workFolder, job, DATA),
       GRANT_KEYS_FILE: grantKeysFile,
       ROUND_SECONDS: String(roundMs / 1_000),
     };

@@ -1,3 +1,4 @@
+import type { DataAccess } from "../contract/data-access.js";
 import type { Problem } from "../contract/problem.js";
 
 /** One microservice of one job, as its agent wants it run. */
@@ -32,6 +33,14 @@ export interface JobRunner {
    * @throws CodedError `JOB-ENTRY` when its program is not in the experiment's folder, `JOB-START` when it cannot be started
    */
   ensure(service: JobService): Promise<Running>;
+  /**
+   * Lets a job's microservices have those files of the party that may be read, and no others, until the job ends or other access is given. Absent:
+   * they see the party's folder as it is.
+   *
+   * @returns the access, with what was left out
+   * @throws CodedError `AGT-DATA`
+   */
+  readonly provide?: (job: string, access: DataAccess) => Promise<DataAccess>;
   /** Ends all microservices of a job and removes what they left. Nothing to end is no error. */
   stop(job: string): Promise<void>;
   /** Ends everything. */

@@ -6,6 +6,8 @@ export interface TableAccess {
   readonly columns?: readonly string[];
   /** Sensitive columns that the agreement does not name: they must not be read. */
   readonly withheld: readonly string[];
+  /** Columns of the steward's file that are not in the copy that the microservice got. Absent: it got the whole file, or none. */
+  readonly left?: readonly string[];
 }
 
 /** What a step may read of one data set. */

@@ -2,7 +2,6 @@ import type { Columns } from "./documents.js";
 
 /**
  * What the policy enforcer signs: a short-lived right of one user for one round of one job (JWT, EdDSA). An agent works only with a valid one.
- * A grant that answers a first approval has job "" and round 0: it opens nothing, it only tells what was decided.
  */
 export interface GrantClaims {
   /** The user's name. */

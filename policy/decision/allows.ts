@@ -1,4 +1,10 @@
-import type { CompiledRelation, CompiledRequestType, Policy, Read } from "./policy.js";
+import {
+  type CompiledRelation,
+  type CompiledRequestType,
+  numberOf,
+  type Policy,
+  type Read,
+} from "./policy.js";
 import {
   allowsDataSet,
   type DecisionRequest,
@@ -17,26 +23,27 @@ import {
  */
 export function allows(request: DecisionRequest, policy: Policy, now: number): boolean {
   const type = policy.requestTypes.get(request.requestType);
-  const { user, archetype } = request;
-  if (type === undefined || user === "") return false;
+  const { archetype } = request;
+  if (type === undefined || request.user === "") return false;
   if (archetype !== undefined && !policy.archetypes.has(archetype)) return false;
+  const user = numberOf(request.user);
   const needAll = requiresAll(request, type);
   const reads = readsOfRequest(request, type);
   const asked = distinct(request.dataProviders);
   const parties: string[] = [];
   const relations: CompiledRelation[] = [];
   for (const party of asked) {
-    const relation = policy.agreements.get(party)?.relations.get(user);
+    const relation = policy.agreements.get(party)?.rules[user];
     if (
       relation !== undefined &&
       permits(relation, request, type, reads, now) &&
-      (needAll || isPossible([relation], asked, request, policy, now))
+      (needAll || isPossible([relation], asked, user, request, policy, now))
     ) {
       parties.push(party);
       relations.push(relation);
     } else if (needAll) return false;
   }
-  return isPossible(relations, parties, request, policy, now);
+  return isPossible(relations, parties, user, request, policy, now);
 }
 
 /** Whether a rule allows what is read, now, to this type of request. */
@@ -62,6 +69,7 @@ export function permits(
 function isPossible(
   relations: readonly CompiledRelation[],
   parties: readonly string[],
+  user: number,
   request: DecisionRequest,
   policy: Policy,
   now: number,
@@ -69,17 +77,19 @@ function isPossible(
   const [first] = relations;
   if (first === undefined) return false;
   const { archetype, computeProvider: wanted } = request;
-  for (const { name, computeProvider } of policy.archetypes.values()) {
-    if ((archetype !== undefined && archetype !== name) || !all(relations, (r) => r.archetypes.has(name)))
-      continue;
-    if (computeProvider === "dataProvider") {
-      if (wanted === undefined || parties.includes(wanted)) return true;
-    } else {
+  for (const here of AT_THE_DATA_FIRST) {
+    for (const { name, computeProvider } of policy.archetypes.values()) {
+      if ((computeProvider === "dataProvider") !== here) continue;
+      if ((archetype ?? name) !== name || !all(relations, (r) => r.archetypes.has(name))) continue;
+      if (here) {
+        if (wanted === undefined || parties.includes(wanted)) return true;
+        continue;
+      }
       for (const party of first.computeProviders) {
-        if (wanted !== undefined && wanted !== party) continue;
         if (
+          (wanted ?? party) === party &&
           all(relations, (r) => r.computeProviders.includes(party)) &&
-          hasAgreed(party, request, policy, now)
+          hasAgreed(party, user, request.requestType, policy, now)
         )
           return true;
       }
@@ -87,6 +97,9 @@ function isPossible(
   }
   return false;
 }
+
+/** Where the data providers compute nobody else's agreement has to be looked at. */
+const AT_THE_DATA_FIRST = [true, false];
 
 /** `Array.every` as a loop: this is where the time goes. */
 function all<T>(values: readonly T[], test: (value: T) => boolean): boolean {

@@ -110,10 +110,10 @@ function whyNobodyIn(
 }
 
 /** Why a party may not compute that the data providers would let. */
-function unagreed(party: string, { request, policy, now }: Question): readonly Reason[] {
+function unagreed(party: string, { request, user: number, policy, now }: Question): readonly Reason[] {
   const { user, requestType } = request;
   const agreement = policy.agreements.get(party);
-  const relation = agreement?.relations.get(user);
+  const relation = agreement?.rules[number];
   if (agreement === undefined || relation === undefined)
     return [reason.computeProviderUnagreed(party, user, agreement === undefined ? "none" : "user")];
   if (!relation.requestTypes.has(requestType))

@@ -1,5 +1,5 @@
 import { combine, type Option, whyNotAlone } from "./combine.js";
-import type { Policy } from "./policy.js";
+import { type CompiledRelation, numberOf, type Policy } from "./policy.js";
 import {
   noRights,
   type ProviderDecision,
@@ -43,17 +43,26 @@ export function decide(request: DecisionRequest, policy: Policy, now: number): D
     const providers = parties.map(noRights);
     return { decision: "deny", providers, options: [], reasons: malformed, agreements: {} };
   }
-  const question: Question = { request, policy, now, type, reads: readsOfRequest(request, type) };
+  const question: Question = {
+    request,
+    user: numberOf(request.user),
+    policy,
+    now,
+    type,
+    reads: readsOfRequest(request, type),
+    agreed: new Map(),
+  };
   const all = requiresAll(request, type);
   const verdicts = parties.map((party) => {
     const verdict = verdictOf(party, question);
     if (all || !verdict.provider.allowed) return verdict;
     const against = whyNotAlone(verdict, parties, question);
-    return against.length === 0 ? verdict : refused(party, against, verdict.relation);
+    return against.length === 0 ? verdict : refused(party, against, verdict.agreement, verdict.relation);
   });
   const providers = verdicts.map((v) => v.provider);
   const agreements: Record<string, number> = {};
-  addRevisions(parties, policy, agreements);
+  for (const { provider, agreement } of verdicts)
+    if (agreement !== undefined) agreements[provider.party] = agreement.revision;
   const against = verdicts.flatMap((v) => v.against);
   const taking = verdicts.filter((v) => v.provider.allowed);
   if (taking.length === 0 || (all && against.length > 0))
@@ -64,15 +73,14 @@ export function decide(request: DecisionRequest, policy: Policy, now: number): D
     return { decision: "deny", providers, options: [], reasons, agreements };
   }
   const { options } = combination;
-  const computing = new Set(options.flatMap((o) => o.computeProviders));
-  addRevisions(computing, policy, agreements);
-  return {
-    decision: "allow",
-    providers,
-    options,
-    reasons: [...rulesFor(taking, computing, question), ...against],
-    agreements,
-  };
+  const reasons = taking.map(({ provider, relation }) => ruleFor(provider.party, relation, question));
+  for (const party of othersOf(options, taking)) {
+    const agreement = policy.agreements.get(party);
+    if (agreement !== undefined) agreements[party] = agreement.revision;
+    reasons.push(ruleFor(party, agreement?.rules[question.user], question));
+  }
+  reasons.push(...against);
+  return { decision: "allow", providers, options, reasons, agreements };
 }
 
 function malformedReasons(request: DecisionRequest, policy: Policy): readonly Reason[] {
@@ -87,23 +95,17 @@ function malformedReasons(request: DecisionRequest, policy: Policy): readonly Re
   ];
 }
 
-function addRevisions(parties: Iterable<string>, policy: Policy, to: Record<string, number>): void {
-  for (const party of parties) {
-    const agreement = policy.agreements.get(party);
-    if (agreement !== undefined) to[party] = agreement.revision;
-  }
+/** Parties that may compute, and are not data providers that take part. */
+function othersOf(options: readonly Option[], taking: readonly Verdict[]): readonly string[] {
+  const others: string[] = [];
+  for (const { computeProviders } of options)
+    for (const party of computeProviders)
+      if (!others.includes(party) && !taking.some((v) => v.provider.party === party)) others.push(party);
+  return others;
 }
 
-/** What allows it: the rule in each data provider's agreement, then in that of each other party that may compute. */
-function rulesFor(
-  taking: readonly Verdict[],
-  computing: ReadonlySet<string>,
-  { request, policy }: Question,
-): readonly Reason[] {
+/** What allows it: the rule in the agreement of a data provider, or of another party that may compute. */
+function ruleFor(party: string, rule: CompiledRelation | undefined, { request }: Question): Reason {
   const { user, requestType } = request;
-  const parties = new Set([...taking.map((v) => v.provider.party), ...computing]);
-  return [...parties].map((party) => {
-    const place = policy.agreements.get(party)?.relations.get(user)?.requestTypes.get(requestType);
-    return reason.allowed(party, user, requestType, place ?? 0);
-  });
+  return reason.allowed(party, user, requestType, rule?.requestTypes.get(requestType) ?? 0);
 }

@@ -1,5 +1,5 @@
 import { permits } from "./allows.js";
-import type { CompiledAgreement, CompiledRequestType } from "./policy.js";
+import { type CompiledAgreement, type CompiledRequestType, numberOf } from "./policy.js";
 import { type DecisionRequest, holds, readsOfRequest } from "./request.js";
 
 /** What was allowed, with archetype and compute provider. */
@@ -22,7 +22,7 @@ export function ownPartAllowed(
   type: CompiledRequestType | undefined,
   now: number,
 ): boolean {
-  const relation = agreement?.relations.get(work.user);
+  const relation = agreement?.rules[numberOf(work.user)];
   if (agreement === undefined || relation === undefined || type === undefined) return false;
   const { archetype, computeProvider } = work;
   if (work.dataProviders.includes(party)) {

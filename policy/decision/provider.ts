@@ -16,6 +16,7 @@ export interface ProviderDecision {
 /** What one data provider says, before the parties are taken together. */
 export interface Verdict {
   readonly provider: ProviderDecision;
+  readonly agreement: CompiledAgreement | undefined;
   readonly relation: CompiledRelation | undefined;
   /** Why not. Empty where allowed. */
   readonly against: readonly Reason[];
@@ -24,11 +25,15 @@ export interface Verdict {
 /** A question, with all that is needed to answer it. */
 export interface Question {
   readonly request: DecisionRequest;
+  /** The user's number. */
+  readonly user: number;
   readonly policy: Policy;
   /** Milliseconds since 1970. */
   readonly now: number;
   readonly type: CompiledRequestType;
   readonly reads: readonly Read[];
+  /** Of each list of compute providers, those that have agreed: stewards whose rules say the same share one list. */
+  readonly agreed: Map<readonly string[], readonly string[]>;
 }
 
 /** One data provider's answer by itself. */
@@ -37,8 +42,8 @@ export function verdictOf(party: string, question: Question): Verdict {
   const { user, requestType } = request;
   const agreement = policy.agreements.get(party);
   if (agreement === undefined) return refused(party, [reason.providerUnknown(party)]);
-  const relation = agreement.relations.get(user);
-  if (relation === undefined) return refused(party, [reason.noAgreement(party, user)]);
+  const relation = agreement.rules[question.user];
+  if (relation === undefined) return refused(party, [reason.noAgreement(party, user)], agreement);
   const against: Reason[] = [];
   if (!holds(relation, now)) against.push(...timeReasons(agreement, user, now));
   if (!relation.requestTypes.has(requestType))
@@ -52,13 +57,28 @@ export function verdictOf(party: string, question: Question): Verdict {
     if (relation.archetypes.has(name) && (request.archetype ?? name) === name) archetypes.push(name);
   }
   if (archetypes.length === 0) against.push(reason.archetypeRefused(party, user, request.archetype));
-  if (against.length > 0) return refused(party, against, relation);
-  const computeProviders = relation.computeProviders.filter((c) => hasAgreed(c, request, policy, now));
-  return { provider: { party, allowed: true, archetypes, computeProviders }, relation, against };
+  if (against.length > 0) return refused(party, against, agreement, relation);
+  const computeProviders = agreedOf(relation.computeProviders, question);
+  return { provider: { party, allowed: true, archetypes, computeProviders }, agreement, relation, against };
 }
 
-export function refused(party: string, against: readonly Reason[], relation?: CompiledRelation): Verdict {
-  return { provider: noRights(party), relation, against };
+function agreedOf(parties: readonly string[], question: Question): readonly string[] {
+  const { request, user, policy, now, agreed } = question;
+  let found = agreed.get(parties);
+  if (found === undefined) {
+    found = parties.filter((party) => hasAgreed(party, user, request.requestType, policy, now));
+    agreed.set(parties, found);
+  }
+  return found;
+}
+
+export function refused(
+  party: string,
+  against: readonly Reason[],
+  agreement?: CompiledAgreement,
+  relation?: CompiledRelation,
+): Verdict {
+  return { provider: noRights(party), agreement, relation, against };
 }
 
 /** What a data provider allows that does not allow. */

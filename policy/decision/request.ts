@@ -61,14 +61,19 @@ export function allowsDataSet(
   return dataSets === undefined ? type.dataSets.has(name) : dataSets.has(name);
 }
 
-/** Whether a party has itself agreed to this request type for this user: without that it computes for nobody. */
+/**
+ * Whether a party has itself agreed to this request type for this user: without that it computes for nobody.
+ *
+ * @param user - the user's number
+ */
 export function hasAgreed(
   party: string,
-  { user, requestType }: DecisionRequest,
+  user: number,
+  requestType: string,
   policy: Policy,
   now: number,
 ): boolean {
-  const relation = policy.agreements.get(party)?.relations.get(user);
+  const relation = policy.agreements.get(party)?.rules[user];
   if (relation === undefined) return false;
   return relation.requestTypes.has(requestType) && holds(relation, now);
 }

@@ -19,7 +19,7 @@ export function answer(
 ): {
   readonly decision: Decision;
   readonly response: Draft<ValidationResponse>;
-  /** Of an allowance that gives something new. */
+  /** Of an allowance that opens a round. */
   readonly claims?: Omit<GrantClaims, "token">;
 } {
   const question = questionOf(request);
@@ -48,8 +48,8 @@ export function answer(
     jobId: request.jobId,
     round: request.round,
   };
-  // A running job that is decided again keeps the grant of its open round, and gets no other.
-  const grants = approved && !request.again;
+  // A first approval opens nothing, so nothing is signed for it. A running job that is decided again keeps the grant of its open round, and gets no other.
+  const grants = approved && request.round > 0 && !request.again;
   return { decision, response, ...(grants ? { claims: claimsOf(request, decision, policy) } : {}) };
 }
 
@@ -87,13 +87,11 @@ function unbound(request: RequestApproval, policy: Policy): Decision | undefined
   return { decision: "deny", providers, options: [], reasons: missing.map(roundUnbound), agreements: {} };
 }
 
-/** What a grant says of an allowance: of a first approval, what would be composed first. */
+/** What a grant says of an allowance. */
 function claimsOf(request: RequestApproval, decision: Decision, policy: Policy): Omit<GrantClaims, "token"> {
   const reads = policy.requestTypes.get(request.type)?.reads ?? [];
   const [option] = decision.options;
   const dataProviders = decision.providers.filter((p) => p.allowed).map((p) => p.party);
-  // Of those that were left out nothing need stay as it is.
-  const taking = new Set([...dataProviders, ...decision.options.flatMap((o) => o.computeProviders)]);
   return {
     sub: request.user?.userName ?? "",
     job: request.jobId,
@@ -106,8 +104,6 @@ function claimsOf(request: RequestApproval, decision: Decision, policy: Policy):
     columns: Object.fromEntries(
       reads.flatMap(({ dataSet, columns }) => (columns === undefined ? [] : [[dataSet, columns]])),
     ),
-    agreements: Object.fromEntries(
-      Object.entries(decision.agreements).filter(([party]) => taking.has(party)),
-    ),
+    agreements: decision.agreements,
   };
 }

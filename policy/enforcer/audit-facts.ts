@@ -61,7 +61,7 @@ export function decisionEntries(
       agreements: claims.agreements,
     },
   };
-  return request.round === 0 ? [decision, granted] : [decision, round, granted];
+  return [decision, round, granted];
 }
 
 /** Why it was decided so, and on what. */

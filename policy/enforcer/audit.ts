@@ -39,7 +39,8 @@ export interface AuditEntry {
 type Timed = Omit<AuditRecord, "seq" | "prev">;
 
 interface Waiting {
-  readonly records: readonly Timed[];
+  readonly time: string;
+  readonly entries: readonly AuditEntry[];
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
 }
@@ -96,8 +97,7 @@ export class Audit {
   append(...entries: readonly AuditEntry[]): Promise<void> {
     const time = new Date().toISOString();
     const done = new Promise<void>((resolve, reject) => {
-      const records = entries.map(({ kind, facts }) => ({ time, kind, facts }));
-      this.#queue.push({ records, resolve, reject });
+      this.#queue.push({ time, entries, resolve, reject });
     });
     // In the next turn, so that what comes in this one is written with it.
     this.#working ??= Promise.resolve().then(() => this.#work());
@@ -129,7 +129,7 @@ export class Audit {
       try {
         const writer = await this.#open();
         const told = [...this.#prologue];
-        await writer.append([...told, ...waiting.flatMap((w) => w.records)]);
+        await writer.append([...told, ...waiting.flatMap(recordsOf)]);
         // A checkpoint may have found the file removed meanwhile: what it has to tell begins the new chain.
         this.#prologue = this.#prologue.slice(told.length);
       } catch (error) {
@@ -251,6 +251,9 @@ export class Audit {
     this.#trouble = problem;
   }
 }
+
+const recordsOf = ({ time, entries }: Waiting): readonly Timed[] =>
+  entries.map(({ kind, facts }) => ({ time, kind, facts }));
 
 function unwritable(folder: string, error: unknown): Problem {
   const reason = error instanceof Error ? error.message : String(error);

@@ -188,7 +188,6 @@ export class Enforcer {
     for (let attempt = 1; ; attempt += 1) {
       const { decision, response, claims } = answer(request, this.#view.now());
       if (claims === undefined) return { decision, response };
-      if (request.round === 0) return { decision, ...this.#granted(response, { ...claims, token: 0 }) };
       const begin = performance.now();
       const patience = Math.max(0, deadline - begin);
       const outcome = await openRound(this.#parts.store, claims, patience).catch(problemOf);

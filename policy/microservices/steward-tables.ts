@@ -56,7 +56,7 @@ function readTable(
   file: string,
   name: string,
   delimiter: string,
-  { columns: only, withheld }: TableAccess,
+  { columns: only, withheld, left = [] }: TableAccess,
   refused: RefusedColumn[],
 ): Table {
   let header: string[] = [];
@@ -68,7 +68,7 @@ function readTable(
     return columns.map((column) => (keep(column) ? column : false));
   });
   const columns = header.filter(keep);
-  for (const column of header)
+  for (const column of new Set([...left, ...header]))
     if (!keep(column)) refused.push({ table: name, column, sensitive: withheld.includes(column) });
   const missing = only?.filter((column) => !header.includes(column)) ?? [];
   if (missing.length > 0) throw wrong(name, `it has no column ${missing.join(", ")}`);

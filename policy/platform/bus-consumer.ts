@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Channel, ConsumeMessage } from "amqplib";
 import { CodedError } from "../contract/problem.js";
+import { Acks } from "./bus-acks.js";
 import { type BusLink, NOT_FOUND } from "./bus-link.js";
 import type { Logger } from "./log.js";
 
@@ -52,6 +53,7 @@ export class Subscription implements Consumer {
   readonly #log: Logger;
   readonly #onStop: () => void;
   #channel: Channel | undefined;
+  #acks: Acks | undefined;
   #tag = "";
   #stopped = false;
   readonly #running = new Set<Promise<void>>();
@@ -77,9 +79,13 @@ export class Subscription implements Consumer {
     });
     await channel.prefetch(this.#prefetch);
     this.#channel = channel;
+    const acks = new Acks(channel, () =>
+      this.#log.debug({ queue: this.queue }, "the connection was lost before a message was acknowledged"),
+    );
+    this.#acks = acks;
     const { consumerTag } = await channel.consume(this.queue, (message) => {
       if (message === null) this.#cancelled(link, channel);
-      else this.#take(channel, message);
+      else this.#take(acks, message);
     });
     this.#tag = consumerTag;
     // stop() may have come while we waited.
@@ -104,18 +110,20 @@ export class Subscription implements Consumer {
       await this.#channel?.cancel(this.#tag).catch(() => {});
     }
     while (this.#running.size > 0) await Promise.all(this.#running);
+    this.#acks?.flush();
     const channel = this.#channel;
     this.#channel = undefined;
     await channel?.close().catch(() => {});
   }
 
-  #take(channel: Channel, message: ConsumeMessage): void {
-    const work = this.#handle(channel, message);
+  #take(acks: Acks, message: ConsumeMessage): void {
+    acks.take(message);
+    const work = this.#handle(acks, message);
     this.#running.add(work);
     void work.finally(() => this.#running.delete(work));
   }
 
-  async #handle(channel: Channel, message: ConsumeMessage): Promise<void> {
+  async #handle(acks: Acks, message: ConsumeMessage): Promise<void> {
     const incoming = asIncoming(message);
     let verdict: Verdict;
     try {
@@ -128,13 +136,8 @@ export class Subscription implements Consumer {
       verdict = "drop";
     }
     if (verdict === "requeue" && incoming.redelivered) await sleep(REQUEUE_DELAY_MS);
-    try {
-      if (verdict === "ack") channel.ack(message);
-      else channel.nack(message, false, verdict === "requeue");
-    } catch {
-      // The channel is gone, and with it the delivery: the broker hands the message out again.
-      this.#log.debug({ queue: this.queue }, "the connection was lost before a message was acknowledged");
-    }
+    if (verdict === "ack") acks.ack(message);
+    else acks.nack(message, verdict === "requeue");
   }
 
   /** The broker ended the consumer: its queue was deleted. */

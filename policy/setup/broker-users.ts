@@ -23,8 +23,8 @@ export interface Removed {
   readonly queues: readonly string[];
 }
 
-/** Agents are the only users and listeners that come and go. */
-const AGENT = /^agent-/;
+/** Agents and their microservices are the only users that come and go, and agents the only listeners. */
+const AGENT = /^(agent|jobs)-/;
 const AGENT_QUEUE = /-in$/;
 const VHOST = encodeURIComponent("/");
 const PATIENCE_MS = 60_000;

@@ -34,7 +34,7 @@ const folder = resolve("examples/titanic");
 async function main(): Promise<void> {
   setGlobalDispatcher(new Agent({ connections: 128, pipelining: 1 }));
   const lines: Line[] = [];
-  if (wanted.has("decision")) lines.push(...decisionLines(values.short));
+  if (wanted.has("decision")) lines.push(...(await decisionLines(values.short)));
   if (wanted.has("token")) lines.push(...(await tokenLines(scale)));
   if (wanted.has("approval") || wanted.has("round")) lines.push(...(await marketLines()));
   if (wanted.has("enforcer")) lines.push(...(await enforcerLines(scale)));

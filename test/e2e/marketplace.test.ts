@@ -131,6 +131,7 @@ describe("the paper's marketplace on this machine", { timeout: 180_000 }, () => 
     const made = [
       "dynamos:Agent e2e-clientfour",
       "dynamos:BrokerUser e2e-clientfour",
+      "dynamos:BrokerUser e2e-clientfour-jobs",
       "dynamos:StoreUsers e2e-clientfour",
       "fabric:Network e2e-hawi",
       "fabric:Node e2e-clientfour",
@@ -152,7 +153,7 @@ describe("the paper's marketplace on this machine", { timeout: 180_000 }, () => 
       pids = services.map((s) => market.pidOf(s));
       const up = await market.engine.up();
       expect(up.code, up.text).toBe(0);
-      expect(up.text).toMatch(/\+ 6 created\n\s+~ 1 updated\n/);
+      expect(up.text).toMatch(/\+ 7 created\n\s+~ 1 updated\n/);
       expect(names()).toEqual([...services, "agent-clientfour"].sort());
       expect(market.down()).toEqual([]);
       expect(await market.online()).toEqual(["clientfour", ...parties]);
@@ -164,7 +165,7 @@ describe("the paper's marketplace on this machine", { timeout: 180_000 }, () => 
       market.configure(paperConfig());
       const up = await market.engine.up();
       expect(up.code, up.text).toBe(0);
-      expect(up.text).toMatch(/~ 1 updated\n\s+- 6 deleted\n/);
+      expect(up.text).toMatch(/~ 1 updated\n\s+- 7 deleted\n/);
       expect(names()).toEqual(services);
       expect(services.map((s) => market.pidOf(s))).toEqual(pids);
       expect(

@@ -112,6 +112,7 @@ describe("the program", () => {
     const agent = named(PROCESS, "dev-clienttwo");
     expect(agent.dependencies).toEqual([
       "pulumi-nodejs:dynamic/dynamos:BrokerUser::dev-clienttwo",
+      "pulumi-nodejs:dynamic/dynamos:BrokerUser::dev-clienttwo-jobs",
       "pulumi-nodejs:dynamic/dynamos:StoreUsers::dev-clienttwo",
       "pulumi-nodejs:dynamic/fabric:Node::dev-clienttwo",
       `${PROCESS}::dev-store`,

@@ -90,7 +90,8 @@ export interface AnswerSpec {
   readonly headers?: Record<string, string>;
 }
 
-type Claims = Pick<GrantClaims, "requestType" | "dataProviders" | "computeProviders">;
+type Claims = Pick<GrantClaims, "requestType" | "dataProviders" | "computeProviders"> &
+  Partial<Pick<GrantClaims, "dataSets" | "columns">>;
 
 export class Market {
   readonly broker: TestBroker;

@@ -8,6 +8,9 @@ import {
   agentRights,
   BROKER_ADMIN,
   brokerSecret,
+  jobsRights,
+  jobsUser,
+  partyRights,
   QUEUE_ARGUMENTS,
 } from "../../../dynamos/broker-definitions.js";
 import { coreServices } from "../../../dynamos/services.js";
@@ -15,10 +18,13 @@ import { ensureSupervisor, type ServiceStatus, shutdownStack } from "../../../in
 import { rabbitmqPasswordHash } from "../../../infra/local/rabbitmq-hash.js";
 import { StateFolder } from "../../../infra/local/state-folder.js";
 import { DEAD_LETTER_QUEUE, EXCHANGE, jobQueue } from "../../../policy/contract/names.js";
+import { Bus } from "../../../policy/platform/bus.js";
 import { until } from "../../support/servers.js";
 
 const JOB = "0b2e9c7a5d0e4f6a9c552d7b7b1f8a1c";
 const rights = agentRights("agent-clientone", "clientone");
+const ofJobs = jobsRights("clientone");
+const JOBS = jobsUser("clientone");
 
 /** The broker as the supervisor runs it from our specification, in a folder with a blank in its name. */
 describe("the broker of a stack", () => {
@@ -69,6 +75,7 @@ describe("the broker of a stack", () => {
       broker = await supervisor.put(spec);
     admin = new BrokerAdmin(broker.ports.management ?? 0, secret(BROKER_ADMIN));
     await admin.put(rights, rabbitmqPasswordHash(secret("agent-clientone")));
+    await admin.put(ofJobs, rabbitmqPasswordHash(secret(JOBS)));
   }, 120_000);
 
   afterAll(async () => {
@@ -170,6 +177,100 @@ describe("the broker of a stack", () => {
     ).toBe("refused");
   });
 
+  it("lets a party's microservices read their job's queue and answer their agent, as they do it", async () => {
+    // A party whose queue nobody else here listens on.
+    const users = partyRights("agent-uva", "UVA");
+    for (const one of users) await admin.put(one, rabbitmqPasswordHash(secret(one.user)));
+    const [asAgent, asJob] = await Promise.all(
+      users.map(({ user }) =>
+        Bus.connect({
+          host: "127.0.0.1",
+          port: broker.ports.amqp ?? 0,
+          user,
+          password: secret(user),
+          service: user,
+        }),
+      ),
+    );
+    if (asAgent === undefined || asJob === undefined) throw new Error("not connected");
+    const queue = jobQueue(JOB, "UVA");
+    await asAgent.declareQueue(queue);
+    const answered = new Promise<string>((done) => {
+      void asAgent.consume("UVA-in", async ({ body }) => {
+        done(Buffer.from(body).toString());
+        return "ack";
+      });
+    });
+    await asJob.consume(
+      queue,
+      async ({ body }) => {
+        await asJob.publish("UVA-in", "x", Buffer.from(`answer to ${Buffer.from(body).toString()}`));
+        return "ack";
+      },
+      { queue: "existing" },
+    );
+    await asAgent.publish(queue, "x", Buffer.from("a step"));
+    expect(await answered).toBe("answer to a step");
+    await asJob.close();
+    await asAgent.deleteQueue(queue);
+    await asAgent.close();
+    for (const one of users) await admin.remove(one);
+  });
+
+  it("refuses microservices every other queue, and all that is not reading and answering", async () => {
+    const [agent, orchestrator, jobs] = await Promise.all([
+      as("agent-clientone"),
+      as("orchestrator"),
+      as(JOBS),
+    ]);
+    expect(await admin.has(ofJobs)).toBe(true);
+    expect(await admin.has(jobsRights("another"))).toBe(false);
+    const [own, others] = [jobQueue(JOB, "clientone"), jobQueue(JOB, "clienttwo")];
+    // So that what is refused is there: a queue that is not gives another error.
+    const second = agentRights("agent-clienttwo", "clienttwo");
+    await admin.put(second, rabbitmqPasswordHash(secret("agent-clienttwo")));
+    await (await (await as("agent-clienttwo")).createChannel()).assertQueue(others, {
+      arguments: QUEUE_ARGUMENTS,
+    });
+    await (await agent.createChannel()).assertQueue(own, { arguments: QUEUE_ARGUMENTS });
+    await (await orchestrator.createChannel()).checkQueue("orchestrator-in");
+    for (const queue of [
+      "clientone-in",
+      "clienttwo-in",
+      others,
+      "orchestrator-in",
+      "policyEnforcer-in",
+      DEAD_LETTER_QUEUE,
+    ])
+      expect(await refusal(jobs, (c) => c.get(queue)), queue).toBe("refused");
+    expect(await refusal(jobs, (c) => c.get(own))).toBe("done");
+    expect(await refusal(jobs, (c) => c.assertQueue("", {})), "a queue of its own").toBe("refused");
+    expect(await refusal(jobs, (c) => c.assertQueue(jobQueue(JOB.replace("0", "1"), "clientone")))).toBe(
+      "refused",
+    );
+    expect(await refusal(jobs, (c) => c.deleteQueue(own))).toBe("refused");
+    expect(await refusal(jobs, (c) => c.purgeQueue(others))).toBe("refused");
+    expect(await refusal(jobs, (c) => c.bindQueue(own, EXCHANGE, "orchestrator-in"))).toBe("refused");
+    for (const [exchange, key] of [
+      [EXCHANGE, "orchestrator-in"],
+      [EXCHANGE, "policyEnforcer-in"],
+      [EXCHANGE, "clienttwo-in"],
+      [EXCHANGE, own],
+      ["", own],
+      ["", "policyEnforcer-in"],
+    ] as const)
+      expect(
+        await refusal(jobs, async (c) => {
+          c.publish(exchange, key, Buffer.from("x"));
+          await c.waitForConfirms();
+        }),
+        `${exchange} ${key}`,
+      ).toBe("refused");
+    const cleaner = await agent.createChannel();
+    await cleaner.deleteQueue(own);
+    await admin.remove(second);
+  });
+
   it("forgets an agent that leaves, and ends its connections", async () => {
     const agent = await as("agent-clientone");
     const closed = new Promise((done) => agent.once("close", done));
@@ -178,5 +279,8 @@ describe("the broker of a stack", () => {
     expect(await admin.has(rights)).toBe(false);
     await expect(as("agent-clientone")).rejects.toThrow(/ACCESS_REFUSED|403/);
     await admin.remove(rights);
+    await admin.remove(ofJobs);
+    expect(await admin.has(ofJobs)).toBe(false);
+    await expect(as(JOBS)).rejects.toThrow(/ACCESS_REFUSED|403/);
   });
 });

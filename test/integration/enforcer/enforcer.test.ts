@@ -305,7 +305,13 @@ describe("the policy enforcer", () => {
   }, 120_000);
 
   it("answers after a restart of its own what was asked while it was away, and ends cleanly", async () => {
-    const old = await ask();
+    const round = (n: number) => ({
+      jobId: "restarted",
+      round: n,
+      archetypeId: "through",
+      computeProvider: "server",
+    });
+    const old = await ask(round(1));
     enforcer.kill("SIGTERM");
     expect(await once(enforcer, "exit")).toEqual([0, null]);
     const waiting = Array.from({ length: 20 }, () => ask());
@@ -313,7 +319,7 @@ describe("the policy enforcer", () => {
     expect((await Promise.all(waiting)).every((r) => r.requestApproved)).toBe(true);
     // A grant of the old process holds until it expires.
     const verifier = await GrantVerifier.open(store);
-    const now = await ask();
+    const now = await ask(round(2));
     for (const { auth } of [old, now])
       expect(await verifier.verify(auth?.accessToken ?? "")).toMatchObject({ sub: "ada@uva.nl" });
     await verifier.close();

@@ -235,8 +235,12 @@ describe("the opening of a round", () => {
   it("never happens for a first approval, a denial or a round that leaves open what it is", async () => {
     const { revision } = await store.list(KEY.jobPrefix);
     const approval = await client.ask(question);
-    expect(approval).toMatchObject({ requestApproved: true, token: 0, openMs: 0 });
-    expect(await claimsOf(approval)).toMatchObject({ job: "", round: 0, token: 0 });
+    expect(approval).toMatchObject({
+      requestApproved: true,
+      token: 0,
+      openMs: 0,
+      auth: { accessToken: "" },
+    });
     const bound = { job, round: 1, archetype: "through", computeProvider: "server" };
     const denied = await Promise.all([
       client.ask({ ...question, dataProviders: ["one", "nope"], round: bound }),

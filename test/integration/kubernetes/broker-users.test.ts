@@ -4,10 +4,10 @@ import { join } from "node:path";
 import { type ChannelModel, connect } from "amqplib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
-  agentRights,
   BROKER_ADMIN,
   brokerDefinitions,
   brokerSecret,
+  partyRights,
 } from "../../../dynamos/broker-definitions.js";
 import { coreServices } from "../../../dynamos/services.js";
 import { ensureSupervisor, type ServiceStatus, shutdownStack } from "../../../infra/local/index.js";
@@ -26,7 +26,7 @@ describe("the Job that tells a running broker who its users are", () => {
     readFileSync(new StateFolder(state).ensureSecret(brokerSecret(user)), "utf8");
   /** The definitions of a marketplace with these parties, filled in as its component does. */
   const definitions = (...parties: readonly string[]): string =>
-    brokerDefinitions(parties.map((party) => agentRights(`agent-${party.toLowerCase()}`, party))).replace(
+    brokerDefinitions(parties.flatMap((party) => partyRights(`agent-${party.toLowerCase()}`, party))).replace(
       /\{\{rabbitmqHash:([^{}]+)\}\}/g,
       (_, name: string) =>
         rabbitmqPasswordHash(readFileSync(new StateFolder(state).ensureSecret(name), "utf8")),
@@ -72,12 +72,13 @@ describe("the Job that tells a running broker who its users are", () => {
     const closed = new Promise<string>((done) => leaves.once("close", () => done("closed")));
 
     expect(await applyDefinitions(management(), definitions("ClientOne", "clientthree"))).toEqual({
-      users: ["agent-clienttwo"],
+      users: ["agent-clienttwo", "jobs-clienttwo"],
       queues: ["clienttwo-in"],
     });
     expect(await closed).toBe("closed");
     await expect(as("agent-clienttwo")).rejects.toThrow(/ACCESS_REFUSED|403/);
     await as("agent-clientthree");
+    await as("jobs-clientthree");
     // The same connection and channel as before.
     expect(await channel.checkQueue("ClientOne-in")).toMatchObject({ queue: "ClientOne-in" });
     expect(await (await stays.createChannel()).checkExchange("topic_exchange")).toBeDefined();

@@ -53,8 +53,8 @@ describe("an agent's job on a cluster", () => {
     expect(Object.fromEntries((container?.env ?? []).map(({ name, value }) => [name, value]))).toEqual({
       AMQP_HOST: "broker.dynamos-core.svc",
       AMQP_PORT: "5672",
-      AMQP_USER: "agent-clientone",
-      AMQP_PASSWORD_FILE: "/etc/dynamos/secrets/broker-agent-clientone",
+      AMQP_USER: "jobs-clientone",
+      AMQP_PASSWORD_FILE: "/etc/dynamos/secrets/broker-jobs-clientone",
       DATA_FOLDER: "/data",
       DATA_STEWARD_NAME: "clientone",
       GRANT_KEYS_FILE: "/var/lib/dynamos/work/grant-keys.json",

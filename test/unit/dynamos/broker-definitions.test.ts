@@ -75,7 +75,7 @@ describe("the broker's definitions", () => {
     });
     for (const r of coreRights())
       for (const other of coreRights())
-        expect(new RegExp(r.read).test(other.queue)).toBe(r === other || r.user === other.user);
+        expect(new RegExp(r.read).test(other.queue ?? "")).toBe(r === other || r.user === other.user);
   });
 });
 
