@@ -13,6 +13,7 @@ import { type Answers, garbage, settleAnswer } from "./answer.js";
 import { type HandOvers, unreachable } from "./hand-over.js";
 import { Handled } from "./handled.js";
 import type { Job } from "./job.js";
+import { apart } from "./job-files.js";
 import type { Jobs } from "./jobs.js";
 import { type Asked, forMicroservice, readAsked } from "./messages.js";
 import type { MicroserviceOfJob } from "./microservice.js";
@@ -153,6 +154,7 @@ export class Agent {
     // It may have ended meanwhile: nothing must be started for it that nobody would end.
     job.ended.signal.throwIfAborted();
     job.inputs.forgetBefore(asked.round.round);
+    job.files.forgetBefore(asked.round.round);
     const permits = new Map(asked.steps.map((claim) => [claim.step, this.#permit(claim, claims)]));
     const { plan, composition } = plans.of(claims);
     const tasks = tasksOf(plan, composition, agent).filter(({ step }) => permits.has(step.name));
@@ -192,12 +194,14 @@ export class Agent {
         const service = await services.get(step.name);
         if (service === undefined) throw new Error(`no microservice for ${step.name}`);
         const limitMs = step.seconds === undefined ? undefined : step.seconds * 1_000;
-        return await retrying(step, signal, async (attempt) => {
+        const [file] = Object.keys(inputs.files ?? {});
+        if (file !== undefined && (await service.folder()) === undefined) throw apart(file);
+        const worked = await retrying(step, signal, async (attempt) => {
           const correlationId = randomUUID();
           const body = forMicroservice(message, step, inputs, access, queue, correlationId, attempt);
-          const { answer, startMs } = await service.work(body, correlationId, limitMs);
-          return { answer, startMs };
+          return await service.work(body, correlationId, limitMs);
         });
+        return { ...worked, files: job.files.take(round, await service.folder(), worked.paths) };
       },
       async take(step, from, signal) {
         try {

@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { GRANT_SECONDS, type GrantClaims } from "../contract/grants.js";
 import { KEY } from "../contract/names.js";
 import { CodedError, type Problem } from "../contract/problem.js";
@@ -7,6 +8,7 @@ import type { Logger } from "../platform/log.js";
 import type { Store } from "../platform/store.js";
 import { Admission, type GrantReader } from "./admission.js";
 import { type Job, MOST_SERVICES, nextQueue, queueOf } from "./job.js";
+import { JobFiles } from "./job-files.js";
 import { JobWatch } from "./job-watch.js";
 import { safeName } from "./messages.js";
 import { MicroserviceOfJob, type MicroserviceOptions } from "./microservice.js";
@@ -23,6 +25,8 @@ export interface JobsOptions {
   readonly grants: GrantReader;
   readonly runner: JobRunner;
   readonly microservice: MicroserviceOptions;
+  /** Each job has a folder below it, removed with the job. */
+  readonly workFolder: string;
   /** How long a job may live, whatever happens. */
   readonly lifespanMs: number;
   /** Why this agent stops at once what was granted, if it does. */
@@ -162,13 +166,14 @@ export class Jobs {
       microservices.map((made) => (made.status === "fulfilled" ? made.value.shutdown(stopped) : undefined)),
     );
     await runner.stop(job.id);
+    job.files.close();
     await job.closeWatch();
     await this.#deleteQueues(job.id, microservices.length, bus);
     await store.delete(this.#key(job.composition));
   }
 
   #make(id: string, composition: CompositionRequest, guard: NodeJS.Timeout): Job {
-    const { agent, grants, own, store, revoked } = this.#options;
+    const { agent, grants, own, store, revoked, workFolder } = this.#options;
     const ended = new AbortController();
     let watch: Promise<JobWatch> | undefined;
     const open = (): Promise<JobWatch> => {
@@ -195,6 +200,7 @@ export class Jobs {
       admission: new Admission(agent, grants, own, open, revoked),
       microservices: new Map(),
       inputs: new RoundInputs(),
+      files: new JobFiles(join(workFolder, id)),
       ended,
       closeWatch,
     };

@@ -104,6 +104,7 @@ async function start(config: Config, log: Logger): Promise<{ close(): Promise<vo
     own,
     grants,
     runner,
+    workFolder: config.WORK_FOLDER,
     lifespanMs: config.LIFESPAN_MINUTES * 60_000,
     revoked: (claims) =>
       stopsAtOnce(agent, claims, own.since(claims.token), plans.requestType(claims.requestType), Date.now()),
@@ -194,6 +195,7 @@ async function listen(
 const STATUS: Readonly<Record<string, number>> = {
   "AGT-HTTP": 501,
   "AGT-JOB-UNKNOWN": 404,
+  "AGT-FILE-TOO-LARGE": 413,
   "BUS-MALFORMED": 400,
 };
 

@@ -109,7 +109,7 @@ export class ProcessRunner implements JobRunner {
         remedy: "look at the agent's log; its state is lost, so start the job anew",
       };
     });
-    return { process: child, ended, ...this.#channel(child) };
+    return { process: child, folder, ended, ...this.#channel(child) };
   }
 
   #channel(child: ChildProcess): Pick<Running, "send"> {
