@@ -115,7 +115,7 @@ export interface Microservice {
   readonly label: "dataProvider" | "computeProvider" | "aggregate";
   readonly allowedOutputs: readonly string[];
   readonly invalidArchetypes: readonly string[];
-  /** How an agent that runs processes starts it, relative to the experiment's folder. `.mts` and `.js` run on Node. */
+  /** How an agent that runs processes starts it, relative to the experiment's folder. `.mts` and `.js` run on Node, `.py` on python3. */
   readonly entry?: string;
 }
 
