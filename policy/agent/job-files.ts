@@ -16,11 +16,11 @@ export interface FileName {
   readonly file: string;
 }
 
-/** No microservice's working folder has this name. */
-const FOLDER = ".files";
+/** Below an agent's working folder: no job has this name. */
+export const FILES_FOLDER = ".files";
 
 /**
- * The files of one job at this agent: those its microservices gave and those other agents handed over. They lie in the job's own folder, each
+ * The files of one job at this agent: those its microservices gave and those other agents handed over. They lie in a folder of the job, each
  * until its round is over, all at most until the job ends.
  */
 export class JobFiles {
@@ -33,7 +33,7 @@ export class JobFiles {
 
   /** @param folder - of the job; it need not be there yet */
   constructor(folder: string) {
-    this.#folder = join(folder, FOLDER);
+    this.#folder = folder;
   }
 
   /**

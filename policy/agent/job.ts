@@ -26,6 +26,10 @@ export interface Job {
   /** Ends the job's work when the job ends. */
   readonly ended: AbortController;
   readonly microservices: Map<string, Promise<MicroserviceOfJob>>;
+  /** Tickets at work at this moment. */
+  atWork: number;
+  /** Resolves when what an ephemeral round left is gone. */
+  rested: Promise<void>;
   /** Ends its watch of the store, if it had one. */
   readonly closeWatch: () => Promise<void>;
   readonly guard: NodeJS.Timeout;

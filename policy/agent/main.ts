@@ -4,7 +4,14 @@ import type { FastifyInstance } from "fastify";
 import { z } from "zod";
 import type { AgentKey } from "../contract/agent-key.js";
 import { type DataAccess, dataAccess } from "../contract/data-access.js";
-import type { Archetype, Dataset, Microservice, OnlineAgent, RequestType } from "../contract/documents.js";
+import type {
+  Archetype,
+  Dataset,
+  Microservice,
+  OnlineAgent,
+  Relation,
+  RequestType,
+} from "../contract/documents.js";
 import type { GrantClaims } from "../contract/grants.js";
 import { agentQueue, KEY, MESSAGE } from "../contract/names.js";
 import { CodedError } from "../contract/problem.js";
@@ -125,13 +132,20 @@ async function start(config: Config, log: Logger): Promise<{ close(): Promise<vo
   const senders = new Senders(agent, config.AGENT_KEY_FILE, keys);
   const handOvers = new HandOvers(agent, agents, senders);
   const stepMs = config.STEP_SECONDS * 1_000;
-  const access = (granted: GrantClaims): DataAccess => {
+  const relationOf = (granted: GrantClaims): Relation | undefined => {
     const { relations = {} } = own.since(granted.token).now ?? {};
-    const relation = Object.hasOwn(relations, granted.sub) ? relations[granted.sub] : undefined;
-    const documents = [...dataSets.all()].map(({ value }) => value);
-    return dataAccess(granted, documents, relation);
+    return Object.hasOwn(relations, granted.sub) ? relations[granted.sub] : undefined;
   };
-  const handler = new Agent({ agent, queue, bus, jobs, answers, plans, handOvers, access, stepMs, log });
+  const access = (granted: GrantClaims): DataAccess => {
+    const documents = [...dataSets.all()].map(({ value }) => value);
+    return dataAccess(granted, documents, relationOf(granted));
+  };
+  // A rule that was taken away after the round was opened: then the round may end, and that is the job's end.
+  const allowsPersistence = (granted: GrantClaims): boolean =>
+    (relationOf(granted) ?? { persistence: "job" }).persistence === "job";
+  const handler = new Agent({
+    ...{ agent, queue, bus, jobs, answers, plans, handOvers, access, allowsPersistence, stepMs, log },
+  });
   // Before the queue: whoever gets a ticket with us may hand something over at once.
   let consuming = false;
   const isConsuming = (): boolean => consuming;

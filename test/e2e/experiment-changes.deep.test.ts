@@ -1,7 +1,7 @@
 // Parties that join and that replace their agreements, and an experiment that is repeated from its record: on one stack, by the command.
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
 import { readAgreement } from "../../dynamos/runs/agreements-api.js";
@@ -48,6 +48,11 @@ describe("an experiment's changes", { timeout: 180_000 }, () => {
     out = mkdtempSync(join(tmpdir(), "dynamos-fabric changes "));
     folder = join(market.engine.folder, "titanic");
     cpSync("examples/titanic", folder, { recursive: true });
+    // What `npm install` puts beside the package, as the microservices find it.
+    for (const name of ["ml-matrix", "csv-parse"]) {
+      const link = join(market.engine.folder, "node_modules", name);
+      if (!existsSync(link)) symlinkSync(resolve("node_modules", name), link);
+    }
     const narrower = { ...original, relations: {} };
     const wider = {
       ...original,

@@ -23,6 +23,7 @@ beforeAll(async () => {
     });
   await market.store.put(KEY.requestType("snake"), {
     name: "snake",
+    persistence: "job",
     requiredServices: ["python", "mute"],
     workflow: {
       steps: [

@@ -26,7 +26,7 @@ beforeEach(() => {
   job = mkdtempSync(join(tmpdir(), "job-files-"));
   own = join(job, "probe");
   mkdirSync(own);
-  files = new JobFiles(job);
+  files = new JobFiles(join(job, "files"));
 });
 afterEach(() => rmSync(job, { recursive: true, force: true }));
 

@@ -56,6 +56,14 @@ const work: Handler = async ({ round, step, attempt, request, data, parts, files
       process.send?.({ correlationId, body: new Uint8Array([255, 255, 255]) });
       await sleep(60_000);
       break;
+    case "twice":
+      process.send?.({ correlationId, body: new Uint8Array(0) });
+      break;
+    case "large":
+      return { data: { text: "x".repeat(Number(request.bytes)) } };
+    case "keep":
+      appendFileSync("kept.txt", `${round}\n`);
+      break;
     case "environment":
       return {
         data: { names: Object.keys(process.env).sort(), cwd: process.cwd(), files: readdirSync(".") },
