@@ -18,10 +18,10 @@ beforeAll(async () => {
 afterAll(() => market?.close());
 
 /** The agent's agreement in its form, with a change of ada's rule. */
-function allowing(change: object): unknown {
+function allowing(change: { readonly persistence?: string }): unknown {
   const { note: _not_in_its_form, relations, ...rest } = agreement(AGENT);
   const [[user, rule] = []] = Object.entries(relations);
-  return { ...rest, relations: { [String(user)]: { ...rule, ...change } } };
+  return { ...rest, relations: { [String(user)]: { ...rule, persistence: undefined, ...change } } };
 }
 
 /** A request type like `probe` with a name of its own, whether or not it asks for persistence. */

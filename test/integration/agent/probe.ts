@@ -67,6 +67,7 @@ export const agreement = (name: string, note = "") => ({
     [USER.userName]: {
       ID: USER.id,
       requestTypes: ["probe"],
+      persistence: "job",
       allowedArchetypes: ["trainThroughClients"],
       allowedComputeProviders: [name],
     },
