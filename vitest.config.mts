@@ -12,6 +12,7 @@ export default defineConfig({
       ...(process.env.DEEP === "1" ? [] : ["**/*.deep.test.ts"]),
       ...(process.env.LAB === "1" ? [] : ["**/*.lab.test.ts"]),
     ],
+    globalSetup: ["test/support/shared-brokers.ts"],
     testTimeout: 60_000,
     hookTimeout: 120_000,
     // Real brokers and engines run beside the tests.

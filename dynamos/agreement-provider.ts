@@ -1,13 +1,12 @@
 /** The code behind Agreement and Document; run in the engine's provider process (see infra/dynamic.ts). */
-import { join } from "node:path";
 import type { dynamic } from "@pulumi/pulumi";
 import { contentHash } from "../infra/content-hash.js";
-import { endWithParent, hasUnknown, stripUndefined, withoutStack } from "../infra/dynamic.js";
+import { endWithParent, hasUnknown, plainErrors, stripUndefined } from "../infra/dynamic.js";
+import { stateFolder } from "../infra/local/package-folder.js";
 import { InfraError } from "../infra/problem.js";
 import type { DocumentKind } from "../policy/contract/documents.js";
 import { type DriftVerdict, driftOf, type Version } from "./document-drift.js";
 import { type DocumentsApi, documentsApi } from "./documents-api.js";
-import { findProject } from "./stack-folder.js";
 
 endWithParent();
 
@@ -25,44 +24,27 @@ interface DocumentOutputs extends DocumentProps {
   readonly sha256: string;
 }
 
-export const provider: dynamic.ResourceProvider<DocumentProps, DocumentOutputs> = {
+export const provider = plainErrors<dynamic.ResourceProvider<DocumentProps, DocumentOutputs>>({
   async check(_olds, news) {
     return { inputs: news, failures: [] };
   },
 
   async diff(_id, olds, news) {
-    try {
-      if (
-        hasUnknown(news) ||
-        olds.kind !== news.kind ||
-        olds.name !== news.name ||
-        olds.state !== news.state
-      ) {
-        return {
-          changes: true,
-          replaces: olds.kind !== news.kind || olds.name !== news.name ? ["name"] : [],
-        };
-      }
-      return { changes: await hasChanges(olds, news) };
-    } catch (error) {
-      throw withoutStack(error);
+    if (hasUnknown(news) || olds.kind !== news.kind || olds.name !== news.name || olds.state !== news.state) {
+      return {
+        changes: true,
+        replaces: olds.kind !== news.kind || olds.name !== news.name ? ["name"] : [],
+      };
     }
+    return { changes: await hasChanges(olds, news) };
   },
 
   async create(props) {
-    try {
-      return { id: `${props.kind}/${props.name}`, outs: await bring(needed(props), undefined, props) };
-    } catch (error) {
-      throw withoutStack(error);
-    }
+    return { id: `${props.kind}/${props.name}`, outs: await bring(needed(props), undefined, props) };
   },
 
   async update(_id, olds, news) {
-    try {
-      return { outs: await bring(needed(news), olds, news) };
-    } catch (error) {
-      throw withoutStack(error);
-    }
+    return { outs: await bring(needed(news), olds, news) };
   },
 
   /** A document that the API changed or took away is still the stack's: what the stack wrote stays on record, so that drift can be told. */
@@ -78,16 +60,12 @@ export const provider: dynamic.ResourceProvider<DocumentProps, DocumentOutputs> 
   },
 
   async delete(_id, props) {
-    try {
-      await needed(props).remove(props.kind, props.name);
-    } catch (error) {
-      throw withoutStack(error);
-    }
+    await needed(props).remove(props.kind, props.name);
   },
-};
+});
 
 async function hasChanges(olds: DocumentOutputs, news: DocumentProps): Promise<boolean> {
-  const api = documentsApi(folderOf(news));
+  const api = documentsApi(stateFolder(news));
   // Not running, so nobody can be asked: the file alone counts now, and `update` decides again with the live document at hand.
   if (api === undefined) return contentHash(news.document) !== olds.sha256;
   let verdict: DriftVerdict;
@@ -159,7 +137,7 @@ function outputs(props: DocumentProps, { sha256, revision }: Version): DocumentO
 }
 
 function needed(props: DocumentProps): DocumentsApi {
-  const api = documentsApi(folderOf(props));
+  const api = documentsApi(stateFolder(props));
   if (api !== undefined) return api;
   throw new InfraError({
     code: "ORC-UNREACHABLE",
@@ -168,5 +146,3 @@ function needed(props: DocumentProps): DocumentsApi {
     remedy: "run `up`, which starts it; see `dynamos-fabric status`",
   });
 }
-
-const folderOf = (props: DocumentProps): string => join(findProject(), props.state);

@@ -1,9 +1,9 @@
 /** The code behind BrokerUser; run in the engine's provider process (see infra/dynamic.ts). */
 import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import type { dynamic } from "@pulumi/pulumi";
-import { endWithParent, hasUnknown, stripUndefined, withoutStack } from "../infra/dynamic.js";
+import { endWithParent, hasUnknown, plainErrors, stripUndefined } from "../infra/dynamic.js";
+import { stateFolder } from "../infra/local/package-folder.js";
 import { rabbitmqPasswordHash } from "../infra/local/rabbitmq-hash.js";
 import { statusOf } from "../infra/local/stack.js";
 import { StateFolder } from "../infra/local/state-folder.js";
@@ -11,7 +11,6 @@ import { InfraError } from "../infra/problem.js";
 import { BrokerAdmin } from "./broker-admin.js";
 import { BROKER_ADMIN, type BrokerRights, brokerSecret } from "./broker-definitions.js";
 import { BROKER } from "./services.js";
-import { findProject } from "./stack-folder.js";
 
 endWithParent();
 
@@ -25,50 +24,35 @@ interface UserOutputs extends UserProps {
   readonly user: string;
 }
 
-export const provider: dynamic.ResourceProvider<UserProps, UserOutputs> = {
+export const provider = plainErrors<dynamic.ResourceProvider<UserProps, UserOutputs>>({
   async check(_olds, news) {
     return { inputs: news, failures: [] };
   },
 
   async diff(_id, olds, news) {
-    try {
-      return { changes: !(await isAsWanted(olds, news)) };
-    } catch (error) {
-      throw withoutStack(error);
-    }
+    return { changes: !(await isAsWanted(olds, news)) };
   },
 
   async create(props) {
-    try {
-      return { id: props.rights.user, outs: await put(props) };
-    } catch (error) {
-      throw withoutStack(error);
-    }
+    return { id: props.rights.user, outs: await put(props) };
   },
 
   async update(_id, olds, news) {
-    try {
-      if (olds.rights.user !== news.rights.user) await connect(olds)?.remove(olds.rights);
-      return { outs: await put(news) };
-    } catch (error) {
-      throw withoutStack(error);
-    }
+    if (olds.rights.user !== news.rights.user) await connect(olds)?.remove(olds.rights);
+    return { outs: await put(news) };
   },
 
   async delete(_id, props) {
-    try {
-      await needed(props).remove(props.rights);
-    } catch (error) {
-      throw withoutStack(error);
-    }
+    await needed(props).remove(props.rights);
   },
-};
+});
 
 /** A broker that is down cannot be asked; it keeps its users, so that alone is no change. */
 async function isAsWanted(olds: UserProps, news: UserProps): Promise<boolean> {
   if (hasUnknown(news) || olds.state !== news.state || !isDeepStrictEqual(olds.rights, news.rights))
     return false;
-  if (!existsSync(new StateFolder(folderOf(news)).secretFile(brokerSecret(news.rights.user)))) return false;
+  if (!existsSync(new StateFolder(stateFolder(news)).secretFile(brokerSecret(news.rights.user))))
+    return false;
   const admin = connect(news);
   if (admin === undefined) return true;
   try {
@@ -80,14 +64,14 @@ async function isAsWanted(olds: UserProps, news: UserProps): Promise<boolean> {
 }
 
 async function put(props: UserProps): Promise<UserOutputs> {
-  const secret = new StateFolder(folderOf(props)).ensureSecret(brokerSecret(props.rights.user));
+  const secret = new StateFolder(stateFolder(props)).ensureSecret(brokerSecret(props.rights.user));
   await needed(props).put(props.rights, rabbitmqPasswordHash(readFileSync(secret, "utf8")));
   return stripUndefined({ state: props.state, rights: props.rights, user: props.rights.user });
 }
 
 /** The broker of the stack, as the supervisor's records have it; undefined when it is not running. */
 function connect(props: UserProps): BrokerAdmin | undefined {
-  const folder = folderOf(props);
+  const folder = stateFolder(props);
   const broker = statusOf(folder).services.find((service) => service.name === BROKER);
   const port = broker?.state === "ready" ? broker.ports.management : undefined;
   const secret = new StateFolder(folder).secretFile(brokerSecret(BROKER_ADMIN));
@@ -106,5 +90,3 @@ function needed(props: UserProps): BrokerAdmin {
     remedy: "run `up`, which starts it; see `dynamos-fabric status`",
   });
 }
-
-const folderOf = (props: UserProps): string => join(findProject(), props.state);

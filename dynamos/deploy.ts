@@ -3,13 +3,14 @@ import * as pulumi from "@pulumi/pulumi";
 import { withoutStack } from "../infra/dynamic.js";
 import { FabricSlice } from "../infra/fabric/slice.js";
 import { connect, LocalProcess, statusOf } from "../infra/local/index.js";
+import { findProject } from "../infra/local/package-folder.js";
 import { InfraError, problemLine } from "../infra/problem.js";
 import { Marketplace } from "./marketplace.js";
 import { preflightOrThrow } from "./preflight.js";
 import { problemTable } from "./problem-table.js";
 import { EMULATOR, emulatorService } from "./services.js";
 import type { MarketplaceSpec } from "./spec.js";
-import { findProject, stateFolderOf } from "./stack-folder.js";
+import { stateFolderOf } from "./stack-folder.js";
 
 /** What `pulumi stack output` shows. */
 export interface DeployOutputs {

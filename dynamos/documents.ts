@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { contentHash } from "../infra/content-hash.js";
+import { findProject } from "../infra/local/package-folder.js";
 import { problemLine } from "../infra/problem.js";
 import type { Agreement as AgreementDocument, DocumentOf } from "../policy/contract/documents.js";
 import { Agreement } from "./agreement.js";
@@ -8,7 +9,6 @@ import { Document, type PlainDocumentKind } from "./document.js";
 import { driftOf } from "./document-drift.js";
 import { documentsApi } from "./documents-api.js";
 import type { ExperimentDocument } from "./experiment.js";
-import { findProject } from "./stack-folder.js";
 
 /** What {@link MarketplaceDocuments} is made of. */
 export interface MarketplaceDocumentsArgs {

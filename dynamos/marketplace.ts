@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { LocalProcess } from "../infra/local/index.js";
+import { findProject } from "../infra/local/package-folder.js";
 import { InfraError } from "../infra/problem.js";
 import { TOKEN_DEFAULTS } from "../policy/contract/users.js";
 import { Agent } from "./agent.js";
@@ -8,7 +9,7 @@ import { MarketplaceDocuments } from "./documents.js";
 import { type Experiment, readExperiment } from "./experiment.js";
 import type { AgentPlace, Placement } from "./placement.js";
 import { BROKER, coreServices, GATEWAY, ORCHESTRATOR, STORE } from "./services.js";
-import { findProject, stateFolderOf } from "./stack-folder.js";
+import { stateFolderOf } from "./stack-folder.js";
 import { readerRights, storeRightsOf } from "./store-rights.js";
 import { StoreUsers } from "./store-users.js";
 

@@ -2,6 +2,7 @@ import { isAbsolute, join } from "node:path";
 import { lookAt } from "../infra/fabric/endpoint-look.js";
 import { projectRights } from "../infra/fabric/site-data.js";
 import { unobtainable } from "../infra/fabric/slice-preflight.js";
+import { findProject } from "../infra/local/package-folder.js";
 import { InfraError, type Problem } from "../infra/problem.js";
 import { type Experiment, readExperiment } from "./experiment.js";
 import { documentProblems, partiesWithoutAgreement } from "./experiment-checks.js";
@@ -11,7 +12,7 @@ import { portProblems } from "./port-check.js";
 import { EMULATOR } from "./services.js";
 import { siteData } from "./site-data.js";
 import { type MarketplaceSpec, resolveSpec, type Target } from "./spec.js";
-import { findProject, projectName, stateFolderOf } from "./stack-folder.js";
+import { projectName, stateFolderOf } from "./stack-folder.js";
 
 /** What is checked. */
 export interface CheckInput {

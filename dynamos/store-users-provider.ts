@@ -1,14 +1,13 @@
 /** The code behind StoreUsers; run in the engine's provider process (see infra/dynamic.ts). */
 import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import type { dynamic } from "@pulumi/pulumi";
-import { endWithParent, hasUnknown, stripUndefined, withoutStack } from "../infra/dynamic.js";
+import { endWithParent, hasUnknown, plainErrors, stripUndefined } from "../infra/dynamic.js";
+import { stateFolder } from "../infra/local/package-folder.js";
 import { statusOf } from "../infra/local/stack.js";
 import { StateFolder } from "../infra/local/state-folder.js";
 import { InfraError } from "../infra/problem.js";
 import { STORE } from "./services.js";
-import { findProject } from "./stack-folder.js";
 import { StoreAdmin } from "./store-admin.js";
 import { STORE_ROOT, type StoreRights, secretsOf, storeSecret } from "./store-rights.js";
 
@@ -20,47 +19,30 @@ interface UsersProps {
   readonly __provider?: string;
 }
 
-export const provider: dynamic.ResourceProvider<UsersProps, UsersProps> = {
+export const provider = plainErrors<dynamic.ResourceProvider<UsersProps, UsersProps>>({
   async check(_olds, news) {
     return { inputs: news, failures: [] };
   },
 
   async diff(_id, olds, news) {
-    try {
-      return { changes: !(await isAsWanted(olds, news)) };
-    } catch (error) {
-      throw withoutStack(error);
-    }
+    return { changes: !(await isAsWanted(olds, news)) };
   },
 
   async create(props) {
-    try {
-      return { id: names(props).join(","), outs: await put(props) };
-    } catch (error) {
-      throw withoutStack(error);
-    }
+    return { id: names(props).join(","), outs: await put(props) };
   },
 
   async update(_id, olds, news) {
-    try {
-      const outs = await put(news);
-      const gone = names(olds).filter((user) => !names(news).includes(user));
-      for (const rights of olds.rights.filter((r) => gone.includes(r.user)))
-        await needed(news).remove(rights);
-      return { outs };
-    } catch (error) {
-      throw withoutStack(error);
-    }
+    const outs = await put(news);
+    const gone = names(olds).filter((user) => !names(news).includes(user));
+    for (const rights of olds.rights.filter((r) => gone.includes(r.user))) await needed(news).remove(rights);
+    return { outs };
   },
 
   async delete(_id, props) {
-    try {
-      for (const rights of props.rights) await needed(props).remove(rights);
-    } catch (error) {
-      throw withoutStack(error);
-    }
+    for (const rights of props.rights) await needed(props).remove(rights);
   },
-};
+});
 
 const names = ({ rights }: UsersProps): string[] => rights.map(({ user }) => user);
 
@@ -68,7 +50,7 @@ const names = ({ rights }: UsersProps): string[] => rights.map(({ user }) => use
 async function isAsWanted(olds: UsersProps, news: UsersProps): Promise<boolean> {
   if (hasUnknown(news) || olds.state !== news.state || !isDeepStrictEqual(olds.rights, news.rights))
     return false;
-  const secrets = new StateFolder(folderOf(news));
+  const secrets = new StateFolder(stateFolder(news));
   if (names(news).some((user) => !existsSync(secrets.secretFile(storeSecret(user))))) return false;
   const admin = connect(news);
   if (admin === undefined) return true;
@@ -83,7 +65,7 @@ async function isAsWanted(olds: UsersProps, news: UsersProps): Promise<boolean> 
 }
 
 async function put(props: UsersProps): Promise<UsersProps> {
-  const secrets = new StateFolder(folderOf(props));
+  const secrets = new StateFolder(stateFolder(props));
   const admin = needed(props);
   await admin.enable();
   for (const rights of props.rights) await admin.put(rights, secretsOf(rights, secrets));
@@ -92,7 +74,7 @@ async function put(props: UsersProps): Promise<UsersProps> {
 
 /** The store of the stack, as the supervisor's records have it; undefined when it is not running. */
 function connect(props: UsersProps): StoreAdmin | undefined {
-  const folder = folderOf(props);
+  const folder = stateFolder(props);
   const store = statusOf(folder).services.find((service) => service.name === STORE);
   const port = store?.state === "ready" ? store.ports.client : undefined;
   return port === undefined
@@ -110,5 +92,3 @@ function needed(props: UsersProps): StoreAdmin {
     remedy: "run `up`, which starts it; see `dynamos-fabric status`",
   });
 }
-
-const folderOf = (props: UsersProps): string => join(findProject(), props.state);

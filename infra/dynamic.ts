@@ -1,4 +1,6 @@
 import { readFileSync } from "node:fs";
+import type { dynamic } from "@pulumi/pulumi";
+import type { Problem } from "./problem.js";
 
 /**
  * The `__provider` text of a dynamic resource whose code is named instead of serialised.
@@ -71,17 +73,41 @@ export function withoutStack(error: unknown): Error {
   return plain;
 }
 
+/** The same provider, whose methods' errors are shown by their text alone. */
+export function plainErrors<P extends object>(provider: P): P {
+  const told = Object.entries(provider).map(([name, method]) => [
+    name,
+    async (...args: unknown[]) => {
+      try {
+        return await method.apply(provider, args);
+      } catch (error) {
+        throw withoutStack(error);
+      }
+    },
+  ]);
+  return Object.fromEntries(told) as P;
+}
+
+/** Problems as the engine shows them: `property nodes.b.site value {...} has a problem: FAB-SITE-UNKNOWN  no site "LOAS"; did you mean LOSA?` */
+export function checkFailures(problems: readonly Problem[], below = ""): dynamic.CheckFailure[] {
+  return problems.map((p) => ({
+    property: [below, p.path].filter(Boolean).join("."),
+    reason: [p.code, [p.message, p.remedy].filter(Boolean).join("; ")].join("  "),
+  }));
+}
+
 /**
- * The error of a resource that was made in part: the engine keeps its id and outputs, calls `update` at the next `up`, and `delete` when it is
+ * The error of a resource that is there and not well: the engine keeps its id and outputs, calls `update` at the next `up`, and `delete` when it is
  * taken out. Without this an error from `create` means that there is nothing to remember.
  *
+ * @param reasons shown a line each
  * @param inputs as `create` or `update` got them: they hold the `__provider` text, without which the engine could never call us again for it
  */
-export function madeInPart(error: Error, id: string, outputs: object, inputs: object): Error {
+export function madeInPart(id: string, outputs: object, reasons: readonly string[], inputs: object): Error {
   const provider = (inputs as { readonly __provider?: unknown }).__provider;
-  return Object.assign(withoutStack(error), {
+  return Object.assign(withoutStack(new Error(reasons.join("\n"))), {
     id,
     properties: stripUndefined({ ...outputs, __provider: provider }),
-    reasons: [error.message],
+    reasons: [...reasons],
   });
 }

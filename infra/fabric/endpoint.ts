@@ -1,7 +1,7 @@
 /** From an endpoint's plain data to an API that can be called: files, the stack's supervisor. I/O. */
 import { join } from "node:path";
 import { connect, ensureSupervisor } from "../local/client.js";
-import { projectFolder } from "../local/package-folder.js";
+import { findProject } from "../local/package-folder.js";
 import type { ServiceStatus } from "../local/service.js";
 import { statusOf } from "../local/stack.js";
 import { InfraError } from "../problem.js";
@@ -53,14 +53,7 @@ async function openLocal(
   endpoint: Extract<FabricEndpoint, { kind: "local" }>,
   folder: string,
 ): Promise<FabricAccess> {
-  const project = projectFolder(folder);
-  if (project === undefined) {
-    throw new InfraError({
-      code: "LOC-PROJECT",
-      message: `no Pulumi.yaml in ${folder} or above`,
-      remedy: "run pulumi in a project's folder",
-    });
-  }
+  const project = findProject(folder);
   const state = join(project, endpoint.state);
   const status = await runningService(state, project, endpoint.service);
   const port = status.ports.http;

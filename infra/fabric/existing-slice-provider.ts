@@ -1,6 +1,6 @@
 /** The code behind ExistingSlice; run in the engine's provider process (infra/dynamic.ts). It reads and does nothing else. */
 import type { dynamic } from "@pulumi/pulumi";
-import { endWithParent, stripUndefined } from "../dynamic.js";
+import { endWithParent, plainErrors, stripUndefined } from "../dynamic.js";
 import { InfraError } from "../problem.js";
 import type { FabricSliceState } from "./api-answers.js";
 import { openEndpoint } from "./endpoint.js";
@@ -12,7 +12,7 @@ import {
   existingNetworks,
 } from "./existing-slice-view.js";
 import { readGraphml } from "./graphml.js";
-import { isGoneError, told } from "./provider-support.js";
+import { isGoneError } from "./provider-support.js";
 import { isGone } from "./slice-states.js";
 import { fromGraph } from "./slice-view.js";
 
@@ -33,19 +33,17 @@ export interface ExistingSliceOutputs extends ExistingSliceInputs {
 
 type Read = Partial<ExistingSliceOutputs> & ExistingSliceInputs;
 
-export const provider: dynamic.ResourceProvider<Read, Read> = {
+export const provider = plainErrors<dynamic.ResourceProvider<Read, Read>>({
   async read(id, props) {
-    return await told(async () => {
-      // A refresh gives the old outputs; a program that asks for a slice has its inputs alone.
-      const known = props?.sliceState !== undefined;
-      const slice = await find(id, props?.endpoint ?? { kind: "fabric" });
-      if (slice !== undefined) return { id, props: outputsOf(slice, props?.endpoint ?? { kind: "fabric" }) };
-      if (known) return { id: "" };
-      throw new InfraError({
-        code: "FAB-NOT-FOUND",
-        message: `no slice has the id ${id}, or it has ended`,
-        remedy: "take the id from FABRIC's portal or FABlib's slice.get_slice_id()",
-      });
+    // A refresh gives the old outputs; a program that asks for a slice has its inputs alone.
+    const known = props?.sliceState !== undefined;
+    const slice = await find(id, props?.endpoint ?? { kind: "fabric" });
+    if (slice !== undefined) return { id, props: outputsOf(slice, props?.endpoint ?? { kind: "fabric" }) };
+    if (known) return { id: "" };
+    throw new InfraError({
+      code: "FAB-NOT-FOUND",
+      message: `no slice has the id ${id}, or it has ended`,
+      remedy: "take the id from FABRIC's portal or FABlib's slice.get_slice_id()",
     });
   },
 
@@ -56,7 +54,7 @@ export const provider: dynamic.ResourceProvider<Read, Read> = {
   async delete() {
     // It is not ours.
   },
-};
+});
 
 async function find(id: string, endpoint: FabricEndpoint): Promise<FabricSliceState | undefined> {
   try {

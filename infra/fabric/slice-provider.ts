@@ -1,14 +1,20 @@
 /** The code behind Slice; run in the engine's provider process (infra/dynamic.ts). */
-import { join } from "node:path";
 import type { dynamic } from "@pulumi/pulumi";
-import { endWithParent, hasUnknown, stripUndefined } from "../dynamic.js";
-import { projectFolder } from "../local/package-folder.js";
+import {
+  checkFailures,
+  endWithParent,
+  hasUnknown,
+  madeInPart,
+  plainErrors,
+  stripUndefined,
+} from "../dynamic.js";
+import { stateFolder } from "../local/package-folder.js";
 import { InfraError, problemLine } from "../problem.js";
 import { projectTags } from "./credentials.js";
 import { openEndpoint } from "./endpoint.js";
 import type { SliceMark } from "./mark.js";
 import { ensureMark, forgetMark, isEnding, noteEnding, noteSubmission } from "./mark-file.js";
-import { checkFailures, isGoneError, partialFailure, told, withoutProvider } from "./provider-support.js";
+import { isGoneError, withoutProvider } from "./provider-support.js";
 import {
   checkInputs,
   diffInputs,
@@ -24,7 +30,7 @@ import { hasCode, isUnanswered } from "./slice-watch.js";
 
 endWithParent();
 
-export const provider: dynamic.ResourceProvider<SliceInputs, SliceOutputs> = {
+export const provider = plainErrors<dynamic.ResourceProvider<SliceInputs, SliceOutputs>>({
   async check(olds, news) {
     // Parts not known at preview cannot be judged; the engine checks again with all of it.
     if (hasUnknown(news)) return { inputs: news, failures: [] };
@@ -32,7 +38,7 @@ export const provider: dynamic.ResourceProvider<SliceInputs, SliceOutputs> = {
     if (inputs === undefined) return { inputs: stripUndefined(news), failures: checkFailures(problems) };
     // Before the first run there are none.
     const before = (olds as Partial<SliceInputs> | undefined)?.nodes === undefined ? undefined : olds;
-    const found = await told(() => slicePreflight(inputs, before));
+    const found = await slicePreflight(inputs, before);
     for (const note of found.notes) process.stderr.write(`warning: ${problemLine(note)}\n`);
     return { inputs: stripUndefined(inputs), failures: checkFailures(found.problems) };
   },
@@ -47,79 +53,71 @@ export const provider: dynamic.ResourceProvider<SliceInputs, SliceOutputs> = {
   },
 
   async create(props) {
-    return await told(async () => {
-      const inputs = plain(props);
-      const state = stateFolder(inputs);
-      const mark = ensureMark(state, inputs.name, inputs.owner);
-      const keeper = await keeperOf(inputs, mark, {
-        beforeSubmit: () => noteSubmission(state, inputs.name, inputs.endpoint),
-      });
-      let kept: KeptSlice;
-      try {
-        kept = await keeper.create(inputs, inputs.adopt);
-      } catch (error) {
-        if (!(error instanceof UnfinishedSlice)) throw error;
-        throw partialFailure(error.sliceId, unfinished(inputs, mark), [error.message], props);
-      }
-      await writeLogins(stateFolder(inputs), inputs, kept.view);
-      return { id: kept.id, outs: complete(props, mark, kept) };
+    const inputs = plain(props);
+    const state = stateFolder(inputs);
+    const mark = ensureMark(state, inputs.name, inputs.owner);
+    const keeper = await keeperOf(inputs, mark, {
+      beforeSubmit: () => noteSubmission(state, inputs.name, inputs.endpoint),
     });
+    let kept: KeptSlice;
+    try {
+      kept = await keeper.create(inputs, inputs.adopt);
+    } catch (error) {
+      if (!(error instanceof UnfinishedSlice)) throw error;
+      throw madeInPart(error.sliceId, unfinished(inputs, mark), [error.message], props);
+    }
+    await writeLogins(stateFolder(inputs), inputs, kept.view);
+    return { id: kept.id, outs: complete(props, mark, kept) };
   },
 
   async update(id, olds, news) {
-    return await told(async () => {
-      const inputs = plain(news);
-      const keeper = await keeperOf(inputs, olds.mark);
-      let kept: KeptSlice;
-      try {
-        kept = await keeper.update(id, olds, inputs);
-      } catch (error) {
-        // The next `up` makes it anew.
-        if (hasCode(error, "FAB-GONE")) noteEnding(stateFolder(inputs), inputs.name, true);
-        throw error;
-      }
-      await writeLogins(stateFolder(inputs), inputs, kept.view);
-      return { outs: complete(news, olds.mark, kept) };
-    });
+    const inputs = plain(news);
+    const keeper = await keeperOf(inputs, olds.mark);
+    let kept: KeptSlice;
+    try {
+      kept = await keeper.update(id, olds, inputs);
+    } catch (error) {
+      // The next `up` makes it anew.
+      if (hasCode(error, "FAB-GONE")) noteEnding(stateFolder(inputs), inputs.name, true);
+      throw error;
+    }
+    await writeLogins(stateFolder(inputs), inputs, kept.view);
+    return { outs: complete(news, olds.mark, kept) };
   },
 
   async read(id, props) {
-    return await told(async (): Promise<dynamic.ReadResult<SliceOutputs>> => {
-      // An import: a resource that was never made by this program has no mark.
-      if (props?.mark === undefined) throw notImported(id);
-      const inputs = plain(props);
-      let kept: KeptSlice | undefined;
-      try {
-        kept = await (await keeperOf(inputs, props.mark)).read(id);
-      } catch (error) {
-        if (!isGoneError(error)) throw error;
-      }
-      if (kept === undefined) return { id: "" };
-      const seen = inputsFromView(inputs, kept, props.mark.id);
-      return {
-        id,
-        props: stripUndefined(outputsOf(seen, props.mark, kept)),
-        inputs: stripUndefined(seen) as SliceOutputs,
-      };
-    });
+    // An import: a resource that was never made by this program has no mark.
+    if (props?.mark === undefined) throw notImported(id);
+    const inputs = plain(props);
+    let kept: KeptSlice | undefined;
+    try {
+      kept = await (await keeperOf(inputs, props.mark)).read(id);
+    } catch (error) {
+      if (!isGoneError(error)) throw error;
+    }
+    if (kept === undefined) return { id: "" };
+    const seen = inputsFromView(inputs, kept, props.mark.id);
+    return {
+      id,
+      props: stripUndefined(outputsOf(seen, props.mark, kept)),
+      inputs: stripUndefined(seen) as SliceOutputs,
+    };
   },
 
   async delete(id, props) {
-    await told(async () => {
-      const note = (ending: boolean) => noteEnding(stateFolder(props), props.name, ending);
-      try {
-        const beforeDelete = () => note(true);
-        await (await keeperOf(props, props.mark, { beforeDelete })).delete(id);
-      } catch (error) {
-        // Refused, the slice stays as it is; without an answer nobody knows.
-        if (!isUnanswered(error) && !hasCode(error, "FAB-TIMEOUT")) note(false);
-        if (!isGoneError(error)) throw error;
-      }
-      forgetLogins(stateFolder(props), props.name);
-      forgetMark(stateFolder(props), props.name);
-    });
+    const note = (ending: boolean) => noteEnding(stateFolder(props), props.name, ending);
+    try {
+      const beforeDelete = () => note(true);
+      await (await keeperOf(props, props.mark, { beforeDelete })).delete(id);
+    } catch (error) {
+      // Refused, the slice stays as it is; without an answer nobody knows.
+      if (!isUnanswered(error) && !hasCode(error, "FAB-TIMEOUT")) note(false);
+      if (!isGoneError(error)) throw error;
+    }
+    forgetLogins(stateFolder(props), props.name);
+    forgetMark(stateFolder(props), props.name);
   },
-};
+});
 
 async function keeperOf(
   inputs: SliceInputs,
@@ -144,7 +142,7 @@ function progress(line: string): void {
 function complete(props: SliceInputs, mark: SliceMark, kept: KeptSlice): SliceOutputs {
   for (const note of kept.notes ?? []) process.stderr.write(`${note}\n`);
   const outs = stripUndefined(outputsOf(plain(props), mark, kept));
-  if (kept.failures.length > 0) throw partialFailure(kept.id, outs, kept.failures, props);
+  if (kept.failures.length > 0) throw madeInPart(kept.id, outs, kept.failures, props);
   return outs;
 }
 
@@ -170,14 +168,4 @@ function plain(props: SliceInputs): SliceInputs {
     ...(networks === undefined ? {} : { networks }),
     ...(adopt === undefined ? {} : { adopt }),
   };
-}
-
-function stateFolder(inputs: Pick<SliceInputs, "state">): string {
-  const folder = projectFolder(process.cwd());
-  if (folder !== undefined) return join(folder, inputs.state);
-  throw new InfraError({
-    code: "LOC-PROJECT",
-    message: `no Pulumi.yaml in ${process.cwd()} or above`,
-    remedy: "run pulumi in a project's folder",
-  });
 }

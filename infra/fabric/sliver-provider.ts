@@ -1,9 +1,9 @@
 /** What Node's and Network's providers share: each waits for one sliver of a slice and reads it, and owns nothing. */
 import type { dynamic } from "@pulumi/pulumi";
-import { hasUnknown } from "../dynamic.js";
+import { hasUnknown, plainErrors } from "../dynamic.js";
 import { openEndpoint } from "./endpoint.js";
 import type { FabricEndpoint } from "./endpoint-schema.js";
-import { isGoneError, told } from "./provider-support.js";
+import { isGoneError } from "./provider-support.js";
 import type { SliceView } from "./slice-view.js";
 import { type Element, type FoundSliver, readSliver, waitForSliver } from "./sliver-wait.js";
 
@@ -31,7 +31,7 @@ export function sliverProvider<I extends SliverInputs, O extends I, T extends El
     const { api } = await openEndpoint(inputs.endpoint);
     return await waitForSliver(api, inputs.slice, kind.what(inputs), kind.find(inputs));
   };
-  return {
+  return plainErrors<dynamic.ResourceProvider<I, O>>({
     async diff(_id, olds, news) {
       if (hasUnknown(news))
         return { changes: true, ...(hasUnknown(news.slice) ? { replaces: ["slice"] } : {}) };
@@ -42,34 +42,30 @@ export function sliverProvider<I extends SliverInputs, O extends I, T extends El
     },
 
     async create(props) {
-      return await told(async () => {
-        const found = await wait(props);
-        return { id: found.element.nodeId, outs: kind.outputs(props, found) };
-      });
+      const found = await wait(props);
+      return { id: found.element.nodeId, outs: kind.outputs(props, found) };
     },
 
     async update(_id, _olds, news) {
-      return await told(async () => ({ outs: kind.outputs(news, await wait(news)) }));
+      return { outs: kind.outputs(news, await wait(news)) };
     },
 
     async read(id, props) {
-      return await told(async () => {
-        if (props === undefined) return { id, props: {} as O };
-        try {
-          const { api } = await openEndpoint(props.endpoint);
-          const found = await readSliver(api, props.slice, kind.find(props));
-          return found === undefined
-            ? { id: "" }
-            : { id: found.element.nodeId, props: kind.outputs(props, found) };
-        } catch (error) {
-          if (isGoneError(error)) return { id: "" };
-          throw error;
-        }
-      });
+      if (props === undefined) return { id, props: {} as O };
+      try {
+        const { api } = await openEndpoint(props.endpoint);
+        const found = await readSliver(api, props.slice, kind.find(props));
+        return found === undefined
+          ? { id: "" }
+          : { id: found.element.nodeId, props: kind.outputs(props, found) };
+      } catch (error) {
+        if (isGoneError(error)) return { id: "" };
+        throw error;
+      }
     },
 
     async delete() {
       // The slice owns it and has taken it away already, or will.
     },
-  };
+  });
 }

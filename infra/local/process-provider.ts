@@ -1,10 +1,16 @@
 /** The code behind LocalProcess; run in the engine's provider process (see infra/dynamic.ts). It keeps nothing: the state folder does. */
-import { join } from "node:path";
 import type { dynamic } from "@pulumi/pulumi";
-import { endWithParent, hasUnknown, madeInPart, stripUndefined, withoutStack } from "../dynamic.js";
+import {
+  checkFailures,
+  endWithParent,
+  hasUnknown,
+  madeInPart,
+  plainErrors,
+  stripUndefined,
+} from "../dynamic.js";
 import { InfraError } from "../problem.js";
 import { ensureSupervisor } from "./client.js";
-import { projectFolder } from "./package-folder.js";
+import { findProject, stateFolder } from "./package-folder.js";
 import { specHash } from "./plan.js";
 import type { ServiceSpec, ServiceStatus } from "./service.js";
 import { serviceSpecProblems } from "./service-schema.js";
@@ -24,23 +30,15 @@ interface ProcessOutputs extends ProcessProps {
   readonly ports: Readonly<Record<string, number>>;
 }
 
-export const provider: dynamic.ResourceProvider<ProcessProps, ProcessOutputs> = {
+export const provider = plainErrors<dynamic.ResourceProvider<ProcessProps, ProcessOutputs>>({
   async check(_olds, news) {
     // Parts not known at preview cannot be judged; `create` and `update` come through here again with all of it.
     const problems = hasUnknown(news) ? [] : serviceSpecProblems(news.spec);
-    const failures = problems.map((p) => ({
-      property: ["spec", p.path].filter(Boolean).join("."),
-      reason: [p.code, [p.message, p.remedy].filter(Boolean).join("; ")].join("  "),
-    }));
-    return { inputs: news, failures };
+    return { inputs: news, failures: checkFailures(problems, "spec") };
   },
 
   async diff(_id, olds, news) {
-    try {
-      return { changes: !isAsWanted(olds, news) };
-    } catch (error) {
-      throw withoutStack(error);
-    }
+    return { changes: !isAsWanted(olds, news) };
   },
 
   async create(props) {
@@ -48,11 +46,7 @@ export const provider: dynamic.ResourceProvider<ProcessProps, ProcessOutputs> = 
   },
 
   async update(_id, olds, news) {
-    try {
-      if (olds.state !== news.state || olds.spec.name !== news.spec.name) await remove(olds);
-    } catch (error) {
-      throw withoutStack(error);
-    }
+    if (olds.state !== news.state || olds.spec.name !== news.spec.name) await remove(olds);
     return { outs: await put(news) };
   },
 
@@ -65,13 +59,9 @@ export const provider: dynamic.ResourceProvider<ProcessProps, ProcessOutputs> = 
   },
 
   async delete(_id, props) {
-    try {
-      await remove(props);
-    } catch (error) {
-      throw withoutStack(error);
-    }
+    await remove(props);
   },
-};
+});
 
 function isAsWanted(olds: ProcessProps, news: ProcessProps): boolean {
   if (hasUnknown(news) || olds.state !== news.state) return false;
@@ -85,14 +75,14 @@ async function put(props: ProcessProps): Promise<ProcessOutputs> {
   try {
     return outputs(props, await putOnce(props));
   } catch (error) {
-    throw registered(props, withoutStack(error));
+    throw registered(props, error);
   }
 }
 
 /** A supervisor may be ending just now, its last service having been removed: then the next one is asked, once. */
 async function putOnce(props: ProcessProps): Promise<ServiceStatus> {
   const folder = stateFolder(props);
-  const project = ownProject();
+  const project = findProject();
   try {
     return await (await ensureSupervisor(folder, project)).put(props.spec);
   } catch (error) {
@@ -102,9 +92,10 @@ async function putOnce(props: ProcessProps): Promise<ServiceStatus> {
 }
 
 /** A service that is registered but not ready stays a resource, in part. */
-function registered(props: ProcessProps, error: Error): Error {
+function registered(props: ProcessProps, error: unknown): unknown {
   const status = statusIn(props);
-  return status === undefined ? error : madeInPart(error, props.spec.name, outputs(props, status), props);
+  const reason = error instanceof Error ? error.message : String(error);
+  return status === undefined ? error : madeInPart(props.spec.name, outputs(props, status), [reason], props);
 }
 
 async function remove(props: ProcessProps): Promise<void> {
@@ -118,19 +109,4 @@ function outputs(props: ProcessProps, status: ServiceStatus): ProcessOutputs {
 
 function statusIn(props: ProcessProps): ServiceStatus | undefined {
   return statusOf(stateFolder(props)).services.find((service) => service.name === props.spec.name);
-}
-
-function stateFolder(props: ProcessProps): string {
-  return join(ownProject(), props.state);
-}
-
-/** The provider's working folder is that of the program, at or below Pulumi.yaml. */
-function ownProject(): string {
-  const folder = projectFolder(process.cwd());
-  if (folder !== undefined) return folder;
-  throw new InfraError({
-    code: "LOC-PROJECT",
-    message: `no Pulumi.yaml in ${process.cwd()} or above`,
-    remedy: "run pulumi in a project's folder",
-  });
 }

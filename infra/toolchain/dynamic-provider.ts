@@ -1,6 +1,7 @@
 import { createRequire, flushCompileCache } from "node:module";
 import { join } from "node:path";
 import { endWithParent } from "./end-with-parent.js";
+import "./lazy-compiler.js";
 
 // Stands in for `pulumi-resource-pulumi-nodejs`, which only the official command-line package brings. The SDK is the
 // program's own, looked up from the program's folder (the engine's working folder for plugins), else the one beside us.

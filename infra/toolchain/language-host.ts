@@ -71,7 +71,11 @@ async function run(request: RunRequest): Promise<RunResponse> {
   }
   const child = spawn(
     process.execPath,
-    [`--require=${join(__dirname, "watch-parent.js")}`, entry, ...programArguments(program)],
+    [
+      ...preloaded(program).map((file) => `--require=${join(__dirname, file)}`),
+      entry,
+      ...programArguments(program),
+    ],
     {
       cwd: program.folder,
       env: { ...process.env, ...programEnvironment(program) },
@@ -89,6 +93,10 @@ async function run(request: RunRequest): Promise<RunResponse> {
   if (end.error !== undefined) response.setError(end.error);
   return response;
 }
+
+/** A program in TypeScript needs the compiler at once. */
+const preloaded = ({ typescript }: ProgramRun): readonly string[] =>
+  typescript ? ["watch-parent.js"] : ["watch-parent.js", "lazy-compiler.js"];
 
 function readPackage(path: string): { version?: string; dependencies?: Record<string, string> } {
   return JSON.parse(readFileSync(path, "utf8"));

@@ -4,7 +4,7 @@
  * They end with `stop()`, and at the latest when the test process ends, however it ends: a guard process holds a pipe to it.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { randomInt } from "node:crypto";
+import { randomInt, randomUUID } from "node:crypto";
 import {
   accessSync,
   constants,
@@ -20,10 +20,13 @@ import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { rabbitmqPasswordHash } from "../../infra/local/rabbitmq-hash.js";
 import { cacheFolder } from "../../infra/toolchain/cache.js";
+import { takeBroker } from "./shared-brokers.js";
 
 export interface BrokerUser {
   readonly name: string;
   readonly password: string;
+  /** For the management interface. Default: none. */
+  readonly tags?: string;
   /** Patterns of permission on vhost `/`. Default `.*`. */
   readonly configure?: string;
   readonly write?: string;
@@ -45,21 +48,41 @@ export interface TestBroker extends TestServer {
   readonly port: number;
 }
 
+/** One whose process is this one's child. */
+export interface OwnBroker extends TestBroker {
+  /** Its management interface on the loopback, and who may do everything there. */
+  readonly management?: { readonly port: number; readonly user: string; readonly password: string };
+}
+
 export interface TestStore extends TestServer {
   /** `host:port` */
   readonly endpoint: string;
 }
 
-/** A RabbitMQ server of one's own. Default: one user guest/guest. About 6 s until ready. */
+/** A broker that is as new, with these users; default: one user guest/guest. Inside of vitest one of {@link takeBroker}'s, else one of its own. */
 export async function startBroker(
   options: { readonly users?: readonly BrokerUser[] } = {},
 ): Promise<TestBroker> {
+  const { users = [{ name: "guest", password: "guest" }] } = options;
+  return (await takeBroker(users)) ?? (await startOwnBroker({ users }));
+}
+
+/** A RabbitMQ server of one's own: about 6 s until ready. */
+export async function startOwnBroker(options: {
+  readonly users: readonly BrokerUser[];
+  /** Whether its management interface is on. Default: no. */
+  readonly management?: boolean;
+}): Promise<OwnBroker> {
   const folder = mkdtempSync(join(tmpdir(), "broker-"));
-  const [port, distribution, mapper] = await freePorts(3);
+  const [port, distribution, mapper, http] = await freePorts(4);
   const at = (name: string) => join(folder, name);
-  const users = options.users ?? [{ name: "guest", password: "guest" }];
-  writeFileSync(at("plugins"), "[].\n");
-  writeFileSync(at("definitions.json"), JSON.stringify(definitions(users)), { mode: 0o600 });
+  const admin = { name: "keeper", password: randomUUID(), tags: "administrator" };
+  const management = options.management
+    ? { port: http, user: admin.name, password: admin.password }
+    : undefined;
+  writeFileSync(at("plugins"), management === undefined ? "[].\n" : "[rabbitmq_management].\n");
+  const definitions = brokerDefinitions([...options.users, ...(management === undefined ? [] : [admin])]);
+  writeFileSync(at("definitions.json"), JSON.stringify(definitions), { mode: 0o600 });
   writeFileSync(
     at("rabbitmq.conf"),
     [
@@ -67,6 +90,7 @@ export async function startBroker(
       "log.console = true",
       "log.file = false",
       `load_definitions = ${at("definitions.json")}`,
+      ...(management === undefined ? [] : ["management.tcp.ip = 127.0.0.1", `management.tcp.port = ${http}`]),
       "",
     ].join("\n"),
   );
@@ -87,10 +111,20 @@ export async function startBroker(
   };
   const group = new Group(folder, [
     { command: [findProgram("epmd"), "-address", "127.0.0.1", "-port", String(mapper)], env, port: mapper },
-    { command: [findProgram("rabbitmq-server")], env, port },
+    {
+      command: [findProgram("rabbitmq-server")],
+      env,
+      port,
+      ...(management === undefined ? {} : { health: `http://127.0.0.1:${http}/api/index.html` }),
+    },
   ]);
   await group.start();
-  return { host: "127.0.0.1", port, ...group.face() };
+  return {
+    host: "127.0.0.1",
+    port,
+    ...(management === undefined ? {} : { management }),
+    ...group.face(),
+  };
 }
 
 /** An etcd server of one's own. */
@@ -139,7 +173,7 @@ const PORTS = { least: 10_000, most: 32_000 } as const;
 /** Free loopback ports, all different. */
 export async function freePorts<N extends number>(
   count: N,
-): Promise<number[] & { 0: number; 1: number; 2: number }> {
+): Promise<number[] & { 0: number; 1: number; 2: number; 3: number }> {
   const held = new Map<number, Server>();
   while (held.size < count) {
     const port = randomInt(PORTS.least, PORTS.most);
@@ -152,7 +186,7 @@ export async function freePorts<N extends number>(
     if (free) held.set(port, server);
   }
   await Promise.all([...held.values()].map((server) => new Promise((done) => server.close(done))));
-  return [...held.keys()] as number[] & { 0: number; 1: number; 2: number };
+  return [...held.keys()] as number[] & { 0: number; 1: number; 2: number; 3: number };
 }
 
 /** Polls until `holds` is true. Throws with `what` at the deadline. */
@@ -168,14 +202,15 @@ export async function until(
   }
 }
 
-function definitions(users: readonly BrokerUser[]): unknown {
+/** RabbitMQ's own form of users and what they may do. */
+export function brokerDefinitions(users: readonly BrokerUser[]): unknown {
   return {
     vhosts: [{ name: "/" }],
-    users: users.map(({ name, password }) => ({
+    users: users.map(({ name, password, tags = "" }) => ({
       name,
       password_hash: rabbitmqPasswordHash(password),
       hashing_algorithm: "rabbit_password_hashing_sha256",
-      tags: "",
+      tags,
     })),
     permissions: users.map(({ name, configure = ".*", write = ".*", read = ".*" }) => ({
       user: name,
@@ -191,7 +226,7 @@ interface Part {
   readonly command: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly port: number;
-  /** Answers 200 when the part is ready; without it, an accepted connection is enough. */
+  /** Answers 200 when the part is ready; without it, an accepted connection at `port` is enough. */
   readonly health?: string;
 }
 
@@ -263,7 +298,8 @@ class Group {
   async #ready(part: Part, child: ChildProcess): Promise<boolean> {
     if (child.exitCode !== null || child.signalCode !== null)
       throw new Error(`${part.command[0]} ended with ${child.exitCode ?? child.signalCode}`);
-    if (part.health === undefined) return await accepts(part.port);
+    if (!(await accepts(part.port))) return false;
+    if (part.health === undefined) return true;
     try {
       return (await fetch(part.health, { signal: AbortSignal.timeout(1000) })).status === 200;
     } catch {

@@ -21,6 +21,12 @@ const config = new pulumi.Config();
 const thing = new Thing("one", { size: config.requireNumber("size") });
 exports.size = thing.size; exports.node = thing.node; exports.secret = pulumi.secret("hidden");
 exports.where = process.cwd();
+// A provider that is written as text by the SDK, with what it refers to.
+const greeting = "hello";
+class Greeting extends pulumi.dynamic.Resource {
+  constructor(name) { super({ create: async () => ({ id: "g", outs: { said: greeting + " " + name } }) }, name, { said: undefined }); }
+}
+exports.said = new Greeting("world").said;
 `;
 
 describe("the engine on a program of ours", { timeout: 120_000 }, () => {
@@ -33,16 +39,20 @@ describe("the engine on a program of ours", { timeout: 120_000 }, () => {
     expect(preview.steps.map((step) => [step.op, nameOf(step.urn)])).toEqual([
       ["create", "test-test"],
       ["create", "one"],
+      ["create", "world"],
     ]);
 
     const up = await stack.up();
     expect(up.code, up.text).toBe(0);
-    expect(up.outputs).toEqual({ size: 3, node: process.version, secret: "hidden", where: stack.folder });
+    expect(up.outputs).toEqual({
+      ...{ size: 3, node: process.version, secret: "hidden", where: stack.folder },
+      said: "hello world",
+    });
     expect(up.text).not.toContain("warning");
 
     stack.config({ "test:size": 4 });
     const change = await stack.preview();
-    expect(change.changeSummary).toEqual({ same: 1, update: 1 });
+    expect(change.changeSummary).toEqual({ same: 2, update: 1 });
     expect((await stack.up()).outputs.size).toBe(4);
     expect((await stack.refresh()).code).toBe(0);
 
