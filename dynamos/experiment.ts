@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { extname, join } from "node:path";
 import { LineCounter, parseDocument } from "yaml";
-import type { Problem } from "../infra/problem.js";
+import { InfraError, type Problem } from "../infra/problem.js";
 import type { DocumentKind } from "../policy/contract/documents.js";
 
 /** The folder of each kind of document in an experiment. A microservice's program lies beside its document. */
@@ -132,6 +132,13 @@ function readSettings(folder: string): Read<{ readonly value: Readonly<Record<st
   const file = "experiment.yaml";
   if (!statSync(join(folder, file), { throwIfNoEntry: false })?.isFile()) return { value: {} };
   return parseFile(folder, file);
+}
+
+/** One file of an experiment, JSON or YAML. Throws DOC-READ, DOC-SYNTAX. */
+export function readDocumentFile(folder: string, file: string): Readonly<Record<string, unknown>> {
+  const parsed = parseFile(folder, file);
+  if ("problem" in parsed) throw new InfraError(parsed.problem);
+  return parsed.value;
 }
 
 /** JSON is read as YAML, which has it as a part, for its line numbers and because it finds a key that stands twice. */

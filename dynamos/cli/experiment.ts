@@ -4,14 +4,16 @@ import { type Command, InvalidArgumentError } from "commander";
 import { InfraError } from "../../infra/problem.js";
 import { readExperiment } from "../experiment.js";
 import { readAgreement } from "../runs/agreements-api.js";
+import { type ReadyChange, readyChange } from "../runs/change.js";
 import { runChecker } from "../runs/checker.js";
 import { drawMoment, runSeed } from "../runs/draw.js";
 import { accuracyPlot, durationsPlot } from "../runs/plots.js";
 import { agreementsRecord, type ExperimentRecord, versions } from "../runs/record.js";
+import { circumstances, type Done, outcomes, readDone } from "../runs/repeat.js";
 import { payBack } from "../runs/restore.js";
 import { type ExperimentResult, judge, type RunResult, roundsCsv } from "../runs/result.js";
 import { performRun, type RunOrder } from "../runs/run.js";
-import { type ExperimentSettings, parseSettings } from "../runs/settings.js";
+import { type ExperimentSettings, type PlannedChange, parseSettings } from "../runs/settings.js";
 import { accessTo, notReady, type StackAccess } from "../runs/stack-access.js";
 import { place } from "./command-place.js";
 import type { CommandContext } from "./context.js";
@@ -25,6 +27,7 @@ interface Options {
   readonly out: string;
   readonly change: boolean;
   readonly changeAt?: number;
+  readonly from?: string;
   readonly json?: boolean;
 }
 
@@ -41,6 +44,7 @@ export function registerExperiment(program: Command, context: () => CommandConte
     .option("--out <folder>", "where results go", "out/experiment")
     .option("--no-change", "let the policy alone")
     .option("--change-at <round>", "change the policy inside this round instead of a random one", count)
+    .option("--from <record.json>", "repeat the experiment that wrote it, and say what differs")
     .option("--json", "print result.json instead of progress")
     .action(async (options: Options) => {
       process.exitCode = await experiment(context(), options);
@@ -52,20 +56,23 @@ export async function experiment(context: CommandContext, options: Options): Pro
   const say = options.json ? () => undefined : (line: string) => console.log(line);
   const { project, state, spec } = context;
   const folder = resolve(project, spec.experiment);
-  const settings = parseSettings(
-    readExperiment(folder, spec.experiment).experiment.settings,
-    join(spec.experiment, "experiment.yaml"),
-  );
-  const runs = options.runs ?? settings.runs;
-  const rounds = options.rounds ?? settings.rounds;
-  const seed = options.seed ?? settings.seed;
-  const orders = planRuns(settings, {
-    runs,
-    rounds,
-    seed,
-    change: options.change,
-    ...(options.changeAt === undefined ? {} : { changeAt: options.changeAt }),
-  });
+  const before = options.from === undefined ? undefined : readDone(fromHere(options.from));
+  const settings =
+    before?.record.settings ??
+    parseSettings(
+      readExperiment(folder, spec.experiment).experiment.settings,
+      join(spec.experiment, "experiment.yaml"),
+    );
+  const changeAt = options.changeAt ?? before?.record.changeAt;
+  const numbers = {
+    runs: options.runs ?? before?.record.runs ?? settings.runs,
+    rounds: options.rounds ?? before?.record.rounds ?? settings.rounds,
+    seed: options.seed ?? before?.record.seed ?? settings.seed,
+    change: options.change && (before?.record.change ?? true),
+    ...(changeAt === undefined ? {} : { changeAt }),
+  };
+  const { runs, rounds } = numbers;
+  const orders = planRuns(settings, numbers, (what) => readyChange(what, folder, settings.user.userName));
 
   const down = notReady(state);
   if (down === undefined || down.length > 0) {
@@ -80,10 +87,9 @@ export async function experiment(context: CommandContext, options: Options): Pro
   const owed = await payBack(state, stack.operator);
   if (owed !== undefined) say(`an earlier experiment was killed: ${owed}'s agreement has been put back`);
 
-  const record = await makeRecord(stack, context, settings, { runs, rounds, seed });
-  const out = isAbsolute(options.out)
-    ? options.out
-    : resolve(process.env.INIT_CWD ?? process.cwd(), options.out);
+  const record = await makeRecord(stack, context, settings, numbers);
+  if (before !== undefined) tellCircumstances(before, record, say);
+  const out = fromHere(options.out);
   const stop = new AbortController();
   const interrupt = (): void =>
     stop.abort(
@@ -116,6 +122,7 @@ export async function experiment(context: CommandContext, options: Options): Pro
   }
   const result = { runs: done };
   if (options.json) console.log(JSON.stringify(result));
+  if (before !== undefined) tellOutcomes(before, result, say);
   const from = Math.max(1, ...Object.values(record.agreements).map((a) => a.revision));
   const violations = await runChecker(stack.store, join(out, "result.json"), from);
   return conclude(result, violations, say, relative(process.cwd(), out) || out);
@@ -145,6 +152,7 @@ async function untilInside(
 export function planRuns(
   settings: ExperimentSettings,
   options: { runs: number; rounds: number; seed: number; change: boolean; changeAt?: number },
+  ready: (what: PlannedChange) => ReadyChange = (what) => ({ what }),
 ): RunOrder[] {
   return Array.from({ length: options.runs }, (_, i) => {
     const run = i + 1;
@@ -172,9 +180,31 @@ export function planRuns(
         remedy: "give more --rounds, another --change-at, or --no-change",
       });
     }
-    return { ...base, change: { what, moment } };
+    return { ...base, change: { ...ready(what), moment } };
   });
 }
+
+/** What a party did, for people. */
+const DID = { leave: "left the agreement", join: "joined", replace: "replaced its agreement" } as const;
+
+function tellCircumstances({ record }: Done, now: ExperimentRecord, say: (line: string) => void): void {
+  const lines = circumstances(record, now);
+  say(lines.length === 0 ? "repeated under the same circumstances" : "not as it was:");
+  for (const line of lines) say(`  ${line}`);
+}
+
+function tellOutcomes({ result }: Done, now: ExperimentResult, say: (line: string) => void): void {
+  if (result === undefined) {
+    say("no result.json lies beside the record, so results are not compared");
+    return;
+  }
+  const lines = outcomes(result, now);
+  say(lines.length === 0 ? "the same outcome, round by round" : "another outcome:");
+  for (const line of lines) say(`  ${line}`);
+}
+
+const fromHere = (path: string): string =>
+  isAbsolute(path) ? path : resolve(process.env.INIT_CWD ?? process.cwd(), path);
 
 function listener(
   say: (line: string) => void,
@@ -193,7 +223,7 @@ function listener(
     },
     changed: (run, k, revision, inside) =>
       say(
-        `run ${run}  ${order.change?.what.party} left the agreement during round ${k} (revision ${revision}${inside ? "" : "; that round had just ended"})`,
+        `run ${run}  ${order.change?.what.party} ${DID[order.change?.what.do ?? "leave"]} during round ${k} (revision ${revision}${inside ? "" : "; that round had just ended"})`,
       ),
     ended: () => undefined,
   };
@@ -203,7 +233,7 @@ async function makeRecord(
   stack: StackAccess,
   context: CommandContext,
   settings: ExperimentSettings,
-  numbers: { runs: number; rounds: number; seed: number },
+  numbers: Pick<ExperimentRecord, "runs" | "rounds" | "seed" | "change" | "changeAt">,
 ): Promise<ExperimentRecord> {
   const names = Object.entries(context.spec.nodes).map(([node, { party }]) => party ?? node);
   const stored = await Promise.all(names.map((name) => readAgreement(stack.operator, name)));

@@ -14,6 +14,7 @@ export type Register = (program: Command, context: () => CommandContext) => void
 
 /** The subcommands, in the order of `--help`. Only the one that is called is loaded: some bring half a second of modules. */
 const commands: Readonly<Record<string, () => Promise<Register>>> = {
+  new: async () => (await import("./new.js")).registerNew,
   up: async () => (await import("./up.js")).registerUp,
   preview: async () => (await import("./preview.js")).registerPreview,
   down: async () => (await import("./down.js")).registerDown,

@@ -1,11 +1,12 @@
 import { readFileSync } from "node:fs";
+import type { Agreement } from "../../policy/contract/documents.js";
 import { serverEvents } from "../client/sse.js";
-import { leaveAgreement, type Operator, readAgreement } from "./agreements-api.js";
+import { leaveAgreement, type Operator, readAgreement, writeAgreement } from "./agreements-api.js";
 import { owe, payBack } from "./restore.js";
 
 /**
- * The party that leaves: a process of its own, which knows nothing but the orchestrator's API. It waits until the drawn round has been opened, waits
- * a part of a round's usual time, and takes the user out of the agreement. It puts the agreement back when its parent says so,
+ * The party that changes its mind: a process of its own, which knows nothing but the orchestrator's API. It waits until the drawn round has been
+ * opened, waits a part of a round's usual time, and takes the user out of the agreement, or writes the one it was given. It puts the agreement back when its parent says so,
  * and also when its parent is gone.
  */
 export interface ChangerOrder {
@@ -15,6 +16,10 @@ export interface ChangerOrder {
   readonly job: string;
   readonly party: string;
   readonly user: string;
+  /** The agreement to write. Absent: the user is taken out of the one that is there. */
+  readonly agreement?: Agreement;
+  /** What is to be put back, where the experiment itself has changed it before. Absent: what is there. */
+  readonly original?: Agreement;
   readonly round: number;
   /** How far into the round, 0 to 1. */
   readonly fraction: number;
@@ -105,10 +110,14 @@ async function change(order: ChangerOrder, operator: Operator, signal: AbortSign
   async function leaveAfter(milliseconds: number): Promise<number> {
     if (milliseconds >= 1) await new Promise((r) => setTimeout(r, milliseconds));
     if (stored === undefined || signal.aborted) return 0;
-    owe(order.state, { agreement: stored.document });
-    const at = await leaveAgreement(operator, stored, order.user);
+    const original = order.original ?? stored.document;
+    owe(order.state, { agreement: original });
+    const at =
+      order.agreement === undefined
+        ? await leaveAgreement(operator, stored, order.user)
+        : await writeAgreement(operator, order.agreement, stored.revision);
     committed = true;
-    owe(order.state, { agreement: stored.document, changedAt: at });
+    owe(order.state, { agreement: original, changedAt: at });
     return at;
   }
 }

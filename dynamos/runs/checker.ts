@@ -18,7 +18,9 @@ export async function checkResult(
   from: number,
 ): Promise<string[]> {
   const changed = result.runs.flatMap((run) =>
-    run.changeRevision === undefined ? [] : [{ ...run, at: run.changeRevision }],
+    run.changeRevision === undefined || run.changeThen === "goesOn"
+      ? []
+      : [{ ...run, at: run.changeRevision }],
   );
   if (changed.length === 0) return [];
   const history = await readHistory(

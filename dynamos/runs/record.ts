@@ -14,6 +14,9 @@ export interface ExperimentRecord {
   readonly seed: number;
   readonly runs: number;
   readonly rounds: number;
+  /** Whether the planned change was to be made, and in which round where the command said so. */
+  readonly change: boolean;
+  readonly changeAt?: number;
   /** The configuration object with its defaults filled in. */
   readonly spec: unknown;
   readonly settings: ExperimentSettings;

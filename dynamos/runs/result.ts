@@ -25,6 +25,10 @@ export interface RunResult {
   readonly changeRevision?: number;
   /** Whether that round was still under way when the change was acknowledged. */
   readonly changeInside?: boolean;
+  /** What the rounds after the change had to be; absent: refused. */
+  readonly changeThen?: "refused" | "goesOn";
+  /** Of a party that joined: how a request of one round ended that asked it as well. */
+  readonly joinedRequest?: EndStatus;
   /** How often the run was done until the change fell inside a round; absent: once. */
   readonly attempts?: number;
   readonly rounds: readonly RoundResult[];
@@ -70,7 +74,7 @@ export function reasonLine(
 
 /**
  * Whether the policy held: with a change during round k, every round up to k completed, k+1 was refused and nothing came after;
- * without a planned change, every round completed. A change that was planned and not made, or not made inside a round, proves nothing.
+ * without a planned change, or with one after which the job goes on, every round completed (and a party that joined is part of the next request). A change that was planned and not made, or not made inside a round, proves nothing.
  */
 export function judge(run: RunResult): Verdict {
   const last = run.rounds.at(-1);
@@ -106,6 +110,17 @@ export function judge(run: RunResult): Verdict {
           roundsAfterChange: 0,
           text: `round ${refused.round} refused though nothing changed: ${refused.reason ?? ""}`,
         };
+  }
+  if (run.changeThen === "goesOn") {
+    const refused = run.rounds.find((r) => r.status === "refused");
+    const apart = run.joinedRequest !== undefined && run.joinedRequest !== "completed";
+    const text =
+      refused !== undefined
+        ? `round ${refused.round} was refused though the change allows it: ${refused.reason ?? ""}`
+        : apart
+          ? `the request that asked the party that joined was ${run.joinedRequest}`
+          : "went on";
+    return { held: refused === undefined && !apart, roundsAfterChange: 0, text };
   }
   const after = run.rounds.filter((r) => r.round > k && r.status === "completed").length;
   const held = after === 0 && last?.round === k + 1 && last.status === "refused";

@@ -1,9 +1,12 @@
+import type { Agreement } from "../../policy/contract/documents.js";
 import type { EndStatus } from "../../policy/contract/job.js";
-import { GatewayClient } from "../client/gateway-client.js";
+import { type Acceptance, GatewayClient } from "../client/gateway-client.js";
+import { askedAtFirst, prepare, type ReadyChange } from "./change.js";
 import { Changer } from "./changer-process.js";
 import type { ChangeMoment } from "./draw.js";
+import { payBack } from "./restore.js";
 import { type RoundResult, type RunResult, roundResult } from "./result.js";
-import type { ExperimentSettings, PlannedChange } from "./settings.js";
+import { type ExperimentSettings, expectedAfter } from "./settings.js";
 import type { StackAccess } from "./stack-access.js";
 import { requesterToken } from "./user-token.js";
 
@@ -13,7 +16,7 @@ export interface RunOrder {
   readonly seed: number;
   readonly rounds: number;
   readonly settings: ExperimentSettings;
-  readonly change?: { readonly what: PlannedChange; readonly moment: ChangeMoment };
+  readonly change?: ReadyChange & { readonly moment: ChangeMoment };
 }
 
 /** What happens during a run, for people to see. */
@@ -35,15 +38,23 @@ export async function performRun(
 ): Promise<RunResult> {
   const { settings, run, seed } = order;
   const rounds: RoundResult[] = [];
+  const { change: planned } = order;
+  const original =
+    planned === undefined
+      ? undefined
+      : await prepare(planned, stack.operator, stack.state, settings.user.userName);
   const token = await requesterToken(stack.state, settings.user.userName);
   const client = new GatewayClient({ url: stack.gateway, token });
-  const accepted = await client.submit({
-    type: settings.request,
-    user: settings.user,
-    dataProviders: settings.dataProviders,
-    data: { ...settings.data, rounds: order.rounds, seed },
-  });
+  const ask = (dataProviders: readonly string[], count: number) =>
+    client.submit({
+      type: settings.request,
+      user: settings.user,
+      dataProviders,
+      data: { ...settings.data, rounds: count, seed },
+    });
+  const accepted = await ask(askedAtFirst(settings, planned?.what), order.rounds).catch(putBack);
   if (accepted.status === "refused") {
+    await payBack(stack.state, stack.operator);
     const first = accepted.reasons[0];
     const reason = `${first?.code ?? "POL-REFUSED"} ${first?.message ?? ""} (revision ${accepted.revision ?? "unknown"})`;
     rounds.push({ round: 1, status: "refused", reason });
@@ -51,7 +62,7 @@ export async function performRun(
     return { run, seed, jobId: "", rounds };
   }
   const { jobId } = accepted;
-  const changer = order.change === undefined ? undefined : startChanger(stack, order, order.change, jobId);
+  const changer = planned === undefined ? undefined : startChanger(stack, order, planned, jobId, original);
   try {
     const end = await client.job(jobId).follow((report) => {
       const result = roundResult(report);
@@ -61,11 +72,20 @@ export async function performRun(
     const change = await changer?.changed();
     if (change !== undefined) listener.changed(run, change.duringRound, change.revision, change.inside);
     listener.ended(run, end.status);
+    // The party that joined is still in: whoever asks it as well is answered.
+    const joined =
+      planned?.what.do === "join" && change !== undefined
+        ? await endOf(client, await ask(settings.dataProviders, 1))
+        : undefined;
     return {
       run,
       seed,
       jobId,
-      ...(order.change === undefined ? {} : { changePlannedIn: order.change.moment.round }),
+      ...(planned === undefined ? {} : { changePlannedIn: planned.moment.round }),
+      ...(planned === undefined || expectedAfter(planned.what) === "refused"
+        ? {}
+        : { changeThen: "goesOn" as const }),
+      ...(joined === undefined ? {} : { joinedRequest: joined }),
       ...(change === undefined
         ? {}
         : {
@@ -86,6 +106,17 @@ export async function performRun(
   } finally {
     await changer?.restore();
   }
+
+  async function putBack(error: unknown): Promise<never> {
+    await payBack(stack.state, stack.operator);
+    throw error;
+  }
+}
+
+/** How a request ends that was sent just now. */
+async function endOf(client: GatewayClient, accepted: Acceptance): Promise<EndStatus> {
+  if (accepted.status === "refused") return "refused";
+  return (await client.job(accepted.jobId).follow(() => undefined)).status;
 }
 
 function startChanger(
@@ -93,6 +124,7 @@ function startChanger(
   order: RunOrder,
   change: NonNullable<RunOrder["change"]>,
   job: string,
+  original: Agreement | undefined,
 ): Changer {
   return new Changer({
     state: stack.state,
@@ -101,6 +133,8 @@ function startChanger(
     job,
     party: change.what.party,
     user: order.settings.user.userName,
+    ...(change.agreement === undefined ? {} : { agreement: change.agreement }),
+    ...(original === undefined ? {} : { original }),
     round: change.moment.round,
     fraction: change.moment.fraction,
   });

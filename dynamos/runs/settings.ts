@@ -8,14 +8,38 @@ const changeSchema = z
       .optional()
       .describe("At a random moment inside a round after the first and before the second number."),
     after: z.int().min(1).optional().describe("Inside the first round after this one."),
-    do: z.literal("leave").describe("leave: the request's user is taken out of the party's agreement."),
+    do: z
+      .enum(["leave", "join", "replace"])
+      .describe(
+        "leave: the request's user is taken out of the party's agreement. join: the party is not asked at first; its rule for the user, as its file has it, is put in. replace: the agreement becomes another one (`with`).",
+      ),
     party: z.string().min(1),
+    with: z
+      .string()
+      .min(1)
+      .optional()
+      .describe("Of replace: the file of the new agreement, in the experiment's folder."),
+    expect: z
+      .enum(["refused", "goesOn"])
+      .optional()
+      .describe(
+        "Of replace: what the next round must be. Default: refused. After leave it is refused, after join the job goes on.",
+      ),
   })
   .refine((c) => (c.between === undefined) !== (c.after === undefined), {
     error: "give either `between` or `after`",
+  })
+  .refine((c) => (c.do === "replace") === (c.with !== undefined), {
+    path: ["with"],
+    error: "replace needs `with`, the others have none",
+  })
+  .refine((c) => c.do === "replace" || c.expect === undefined, {
+    path: ["expect"],
+    error: "only replace may say what is expected",
   });
 
-const settingsSchema = z.strictObject({
+/** What experiment.yaml may say. */
+export const settingsSchema = z.strictObject({
   request: z.string().min(1).describe("Request type."),
   user: z.strictObject({ id: z.string().min(1), userName: z.string().min(1) }),
   dataProviders: z.array(z.string().min(1)).min(1),
@@ -36,6 +60,10 @@ const settingsSchema = z.strictObject({
 /** An experiment as `experiment.yaml` describes it. */
 export type ExperimentSettings = z.output<typeof settingsSchema>;
 export type PlannedChange = ExperimentSettings["changes"][number];
+
+/** What the round after a change must be. Pure. */
+export const expectedAfter = (change: PlannedChange): "refused" | "goesOn" =>
+  change.do === "join" ? "goesOn" : (change.expect ?? "refused");
 
 /** Checks the text of `experiment.yaml`. Throws EXP-SETTINGS with all problems and their paths. */
 export function parseSettings(raw: unknown, file: string): ExperimentSettings {

@@ -3,7 +3,7 @@ import type { DataAccess } from "../contract/data-access.js";
 import type { MicroserviceCommunication } from "../contract/generated/dynamos.js";
 import type { GrantClaims } from "../contract/grants.js";
 import { MESSAGE, ORCHESTRATOR_QUEUE } from "../contract/names.js";
-import { CodedError } from "../contract/problem.js";
+import { CodedError, type Problem } from "../contract/problem.js";
 import { decode, messageType } from "../contract/wire.js";
 import type { Bus, Incoming, Verdict } from "../platform/bus.js";
 import type { Logger } from "../platform/log.js";
@@ -13,6 +13,7 @@ import { type Answers, garbage, settleAnswer } from "./answer.js";
 import { type HandOvers, unreachable } from "./hand-over.js";
 import { Handled } from "./handled.js";
 import type { Job } from "./job.js";
+import { apart } from "./job-files.js";
 import type { Jobs } from "./jobs.js";
 import { type Asked, forMicroservice, readAsked } from "./messages.js";
 import type { MicroserviceOfJob } from "./microservice.js";
@@ -36,6 +37,8 @@ export interface AgentOptions {
   readonly handOvers: HandOvers;
   /** What of this party's data a round may read. */
   readonly access: (granted: GrantClaims) => DataAccess;
+  /** Whether this party lets microservices live from round to round of a job of this grant. */
+  readonly allowsPersistence: (granted: GrantClaims) => boolean;
   /** How long one step may take; a round as many times that as it has steps one after the other. */
   readonly stepMs: number;
   readonly log: Logger;
@@ -46,6 +49,8 @@ const MOST_AT_WORK = 256;
 /** Well above the rounds at work, or their answers, which come by the same queue, would not be handed out. */
 export const AGENT_PREFETCH = 4 * MOST_AT_WORK;
 const PATIENCE_MS = 30_000;
+/** The requestor's answer goes by the broker, whose own limit (RabbitMQ 4: 16 MiB) closes the channel for everybody. */
+const MOST_REPORT_BYTES = 8 * 1024 * 1024;
 
 /** What a party's agent does with each message of its queue. */
 export class Agent {
@@ -107,7 +112,10 @@ export class Agent {
     }
     return await this.#handled.once(id, async () => {
       const outcome = await this.#outcome(message, id);
-      return await this.#reply(returnAddress, id, encodeReport(message, this.#options.agent, id, outcome));
+      const report = (what: Outcome) => encodeReport(message, this.#options.agent, id, what);
+      const body = report(outcome);
+      const told = body.length > MOST_REPORT_BYTES ? report({ problem: tooMuch(body.length) }) : body;
+      return await this.#reply(returnAddress, id, told);
     });
   }
 
@@ -153,7 +161,9 @@ export class Agent {
     // It may have ended meanwhile: nothing must be started for it that nobody would end.
     job.ended.signal.throwIfAborted();
     job.inputs.forgetBefore(asked.round.round);
+    job.files.forgetBefore(asked.round.round);
     const permits = new Map(asked.steps.map((claim) => [claim.step, this.#permit(claim, claims)]));
+    const persistent = this.#persistent(claims);
     const { plan, composition } = plans.of(claims);
     const tasks = tasksOf(plan, composition, agent).filter(({ step }) => permits.has(step.name));
     const limitMs = plan.levels.length * stepMs;
@@ -162,6 +172,7 @@ export class Agent {
     const services = new Map(
       [...permits].map(([step, permit]) => [step, jobs.microservice(job, permit, limitMs)] as const),
     );
+    job.atWork += 1;
     // Started while others still work for what it waits for.
     for (const service of services.values()) void service.then((s) => s.prepare()).catch(() => {});
     const end = new AbortController();
@@ -176,7 +187,22 @@ export class Agent {
     } finally {
       clearTimeout(timer);
       job.ended.signal.removeEventListener("abort", jobEnded);
+      job.atWork -= 1;
+      if (!persistent && job.atWork === 0 && !job.ended.signal.aborted) jobs.rest(job);
     }
+  }
+
+  /** Whether the job's microservices live on after this round: the request type must need it and the own agreement allow it. */
+  #persistent(claims: GrantClaims): boolean {
+    const { agent, plans, allowsPersistence } = this.#options;
+    if (plans.requestType(claims.requestType)?.persistence !== "job") return false;
+    if (allowsPersistence(claims)) return true;
+    throw new CodedError({
+      code: "AGT-PERSISTENCE",
+      path: `agreements/${agent}: relations[${JSON.stringify(claims.sub)}].persistence`,
+      message: `${claims.requestType} keeps microservices from round to round, which ${agent} does not allow ${claims.sub}`,
+      remedy: 'set persistence: "job" there, or take it out of the request type',
+    });
   }
 
   #ports(
@@ -193,12 +219,14 @@ export class Agent {
         const service = await services.get(step.name);
         if (service === undefined) throw new Error(`no microservice for ${step.name}`);
         const limitMs = step.seconds === undefined ? undefined : step.seconds * 1_000;
-        return await retrying(step, signal, async (attempt) => {
+        const [file] = Object.keys(inputs.files ?? {});
+        if (file !== undefined && (await service.folder()) === undefined) throw apart(file);
+        const worked = await retrying(step, signal, async (attempt) => {
           const correlationId = randomUUID();
           const body = forMicroservice(message, step, inputs, access, queue, correlationId, attempt);
-          const { answer, startMs } = await service.work(body, correlationId, limitMs);
-          return { answer, startMs };
+          return await service.work(body, correlationId, limitMs);
         });
+        return { ...worked, files: job.files.take(round, await service.folder(), worked.paths) };
       },
       async take(step, from, signal) {
         try {
@@ -243,6 +271,15 @@ export class Agent {
       return error instanceof CodedError && error.code === "BUS-UNROUTABLE" ? "drop" : "requeue";
     }
   }
+}
+
+function tooMuch(bytes: number): Problem {
+  return {
+    code: "AGT-RESULT-TOO-LARGE",
+    path: "result",
+    message: `the answer to the requestor has ${bytes} bytes; ${MOST_REPORT_BYTES} are the most`,
+    remedy: "let the workflow's last step sum up; between steps parts and files may be larger",
+  };
 }
 
 function roundLate(round: number, milliseconds: number): CodedError {

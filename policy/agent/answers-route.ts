@@ -1,13 +1,23 @@
+import type { Readable } from "node:stream";
 import type { FastifyInstance } from "fastify";
+import { FILE_LIMITS } from "../contract/files.js";
 import type { GrantClaims } from "../contract/grants.js";
 import { PART_LIMITS } from "../contract/parts.js";
 import { CodedError } from "../contract/problem.js";
-import { ANSWER_ROUTE, ANSWER_TYPE, decodeAnswer, SENDER_HEADER } from "../rounds/messages.js";
+import {
+  ANSWER_ROUTE,
+  ANSWER_TYPE,
+  decodeAnswer,
+  FILE_ROUTE,
+  FILE_TYPE,
+  SENDER_HEADER,
+} from "../rounds/messages.js";
 import { tasksOf } from "../rounds/plan.js";
 import { type GrantReader, grantMissing } from "./admission.js";
 import type { Jobs } from "./jobs.js";
+import { safeName } from "./messages.js";
 import type { Plans } from "./plans.js";
-import type { Senders } from "./sender.js";
+import { SEAL_BYTES, type Senders } from "./sender.js";
 
 export interface AnswersRouteOptions {
   readonly agent: string;
@@ -29,7 +39,8 @@ interface Params {
 
 /**
  * `PUT` of another agent's answer (docs/architecture.md, A round). By the grant of that round alone, only what one of this agent's own steps waits
- * for, and only by the agent that it names as its sender. It is kept, not worked on: for that the round's own ticket must come.
+ * for, and only by the agent that it names as its sender. It is kept, not worked on: for that the round's own ticket must come. Files of the answer
+ * come before it, each by a `PUT` of its own, and go to the disk as they come.
  */
 export function addAnswersRoute(http: FastifyInstance, options: AnswersRouteOptions): void {
   const { agent, jobs, grants, plans, senders } = options;
@@ -51,7 +62,36 @@ export function addAnswersRoute(http: FastifyInstance, options: AnswersRouteOpti
         });
       const work = { job, round: Number(round), step, grant: bearer(headers.authorization) ?? "" };
       senders.verify(from, work, body, String(headers[SENDER_HEADER] ?? ""));
-      jobs.get(job).inputs.give(Number(round), step, from, decodeAnswer(body), body.length);
+      const { inputs, files } = jobs.get(job);
+      const { answer, sizes } = decodeAnswer(body);
+      const held = files.received({ round: Number(round), step, from }, sizes);
+      inputs.give(Number(round), step, from, { ...answer, files: held }, body.length);
+      return reply.code(204).send();
+    },
+  );
+
+  // The body stays a stream: what is not taken yet waits at its sender.
+  http.addContentTypeParser(FILE_TYPE, (_request, body, done) => done(null, body));
+  http.put<{ Params: Params & { readonly file: string }; Body: Readable }>(
+    FILE_ROUTE,
+    {
+      bodyLimit: FILE_LIMITS.bytes + SEAL_BYTES,
+      onRequest: ({ params, headers }) => checkRight(params, bearer(headers.authorization)),
+    },
+    async ({ params: { job, round, step, from, file }, body, headers }, reply) => {
+      const bytes = Number(headers["content-length"] ?? Number.NaN) - SEAL_BYTES;
+      if (headers["content-type"] !== FILE_TYPE || !(bytes >= 0))
+        throw new CodedError({
+          code: "BUS-MALFORMED",
+          path: "content-length",
+          message: "the body is no file, or does not say how long it is",
+          remedy: `send it as ${FILE_TYPE}, with its length`,
+        });
+      const work = { job, round: Number(round), step, grant: bearer(headers.authorization) ?? "", file };
+      const { files, ended } = jobs.get(job);
+      const name = { round: Number(round), step, from, file: safeName(file, "file") };
+      const unseal = (source: AsyncIterable<Buffer>) => senders.unseal(from, work, bytes, source);
+      await files.receive(name, bytes, body, unseal, ended.signal);
       return reply.code(204).send();
     },
   );

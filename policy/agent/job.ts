@@ -2,6 +2,7 @@ import { jobQueue } from "../contract/names.js";
 import { CodedError } from "../contract/problem.js";
 import type { CompositionRequest } from "../contract/wire.js";
 import type { Admission } from "./admission.js";
+import type { JobFiles } from "./job-files.js";
 import type { MicroserviceOfJob } from "./microservice.js";
 import type { RoundInputs } from "./round-inputs.js";
 
@@ -20,9 +21,15 @@ export interface Job {
   readonly admission: Admission;
   /** What other agents hand over. */
   readonly inputs: RoundInputs;
+  /** What its microservices and other agents gave as files. */
+  readonly files: JobFiles;
   /** Ends the job's work when the job ends. */
   readonly ended: AbortController;
   readonly microservices: Map<string, Promise<MicroserviceOfJob>>;
+  /** Tickets at work at this moment. */
+  atWork: number;
+  /** Resolves when what an ephemeral round left is gone. */
+  rested: Promise<void>;
   /** Ends its watch of the store, if it had one. */
   readonly closeWatch: () => Promise<void>;
   readonly guard: NodeJS.Timeout;

@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import type { DataAccess } from "../contract/data-access.js";
 import { GRANT_SECONDS, type GrantClaims } from "../contract/grants.js";
 import { KEY } from "../contract/names.js";
@@ -8,6 +9,7 @@ import type { Logger } from "../platform/log.js";
 import type { Store } from "../platform/store.js";
 import { Admission, type GrantReader } from "./admission.js";
 import { type Job, MOST_SERVICES, nextQueue, queueOf } from "./job.js";
+import { FILES_FOLDER, JobFiles } from "./job-files.js";
 import { JobWatch } from "./job-watch.js";
 import { safeName } from "./messages.js";
 import { MicroserviceOfJob, type MicroserviceOptions } from "./microservice.js";
@@ -24,6 +26,8 @@ export interface JobsOptions {
   readonly grants: GrantReader;
   readonly runner: JobRunner;
   readonly microservice: MicroserviceOptions;
+  /** Each job has a folder below it, removed with the job. */
+  readonly workFolder: string;
   /** How long a job may live, whatever happens. */
   readonly lifespanMs: number;
   /** Why this agent stops at once what was granted, if it does. */
@@ -106,8 +110,8 @@ export class Jobs {
     if (known !== undefined) return known;
     const queue = nextQueue(job);
     const { bus, microservice } = this.#options;
-    const made = bus
-      .declareQueue(queue)
+    const made = job.rested
+      .then(() => bus.declareQueue(queue))
       .then(() => new MicroserviceOfJob({ job: job.id, service, entry, queue, roundMs }, microservice));
     job.microservices.set(service, made);
     made.catch(() => job.microservices.delete(service));
@@ -117,6 +121,15 @@ export class Jobs {
   /** Lets the job's microservices have what a round may read of this party's files. */
   async data(job: Job, access: DataAccess): Promise<DataAccess> {
     return (await this.#options.runner.provide?.(job.id, access)) ?? access;
+  }
+
+  /** Ends a job's microservices after a round, and all that they kept: the next round's begin anew. */
+  rest(job: Job): void {
+    const microservices = [...job.microservices.values()];
+    job.microservices.clear();
+    job.rested = this.#endMicroservices(job, microservices, undefined).catch((error: unknown) =>
+      this.#options.log.error({ job: job.id, error }, "a round's microservices did not end in good order"),
+    );
   }
 
   /** Stops what the own agreement does not allow any more, where it says so; call it when the agreement has changed. */
@@ -162,19 +175,29 @@ export class Jobs {
 
   async #end(job: Job, stopped: Problem | undefined): Promise<void> {
     clearTimeout(job.guard);
-    const { bus, store, runner } = this.#options;
-    const microservices = await Promise.allSettled(job.microservices.values());
+    await job.rested;
+    await this.#endMicroservices(job, [...job.microservices.values()], stopped);
+    job.files.close();
+    await job.closeWatch();
+    await this.#options.store.delete(this.#key(job.composition));
+  }
+
+  async #endMicroservices(
+    job: Job,
+    making: readonly Promise<MicroserviceOfJob>[],
+    stopped: Problem | undefined,
+  ): Promise<void> {
+    const { bus, runner } = this.#options;
+    const microservices = await Promise.allSettled(making);
     await Promise.all(
       microservices.map((made) => (made.status === "fulfilled" ? made.value.shutdown(stopped) : undefined)),
     );
     await runner.stop(job.id);
-    await job.closeWatch();
     await this.#deleteQueues(job.id, microservices.length, bus);
-    await store.delete(this.#key(job.composition));
   }
 
   #make(id: string, composition: CompositionRequest, guard: NodeJS.Timeout): Job {
-    const { agent, grants, own, store, revoked } = this.#options;
+    const { agent, grants, own, store, revoked, workFolder } = this.#options;
     const ended = new AbortController();
     let watch: Promise<JobWatch> | undefined;
     const open = (): Promise<JobWatch> => {
@@ -200,7 +223,10 @@ export class Jobs {
       guard,
       admission: new Admission(agent, grants, own, open, revoked),
       microservices: new Map(),
+      atWork: 0,
+      rested: Promise.resolve(),
       inputs: new RoundInputs(),
+      files: new JobFiles(join(workFolder, FILES_FOLDER, id)),
       ended,
       closeWatch,
     };

@@ -4,7 +4,14 @@ import type { FastifyInstance } from "fastify";
 import { z } from "zod";
 import type { AgentKey } from "../contract/agent-key.js";
 import { type DataAccess, dataAccess } from "../contract/data-access.js";
-import type { Archetype, Dataset, Microservice, OnlineAgent, RequestType } from "../contract/documents.js";
+import type {
+  Archetype,
+  Dataset,
+  Microservice,
+  OnlineAgent,
+  Relation,
+  RequestType,
+} from "../contract/documents.js";
 import type { GrantClaims } from "../contract/grants.js";
 import { agentQueue, KEY, MESSAGE } from "../contract/names.js";
 import { CodedError } from "../contract/problem.js";
@@ -108,6 +115,7 @@ async function start(config: Config, log: Logger): Promise<{ close(): Promise<vo
     own,
     grants,
     runner,
+    workFolder: config.WORK_FOLDER,
     lifespanMs: config.LIFESPAN_MINUTES * 60_000,
     revoked: (claims) =>
       stopsAtOnce(agent, claims, own.since(claims.token), plans.requestType(claims.requestType), Date.now()),
@@ -128,13 +136,18 @@ async function start(config: Config, log: Logger): Promise<{ close(): Promise<vo
   const senders = new Senders(agent, config.AGENT_KEY_FILE, keys);
   const handOvers = new HandOvers(agent, agents, senders);
   const stepMs = config.STEP_SECONDS * 1_000;
-  const access = (granted: GrantClaims): DataAccess => {
+  const relationOf = (granted: GrantClaims): Relation | undefined => {
     const { relations = {} } = own.at(granted.token) ?? {};
-    const relation = Object.hasOwn(relations, granted.sub) ? relations[granted.sub] : undefined;
-    const documents = [...dataSets.all()].map(({ value }) => value);
-    return dataAccess(granted, documents, relation);
+    return Object.hasOwn(relations, granted.sub) ? relations[granted.sub] : undefined;
   };
-  const handler = new Agent({ agent, queue, bus, jobs, answers, plans, handOvers, access, stepMs, log });
+  const access = (granted: GrantClaims): DataAccess => {
+    const documents = [...dataSets.all()].map(({ value }) => value);
+    return dataAccess(granted, documents, relationOf(granted));
+  };
+  const allowsPersistence = (granted: GrantClaims): boolean => relationOf(granted)?.persistence === "job";
+  const handler = new Agent({
+    ...{ agent, queue, bus, jobs, answers, plans, handOvers, access, allowsPersistence, stepMs, log },
+  });
   // Before the queue: whoever gets a ticket with us may hand something over at once.
   let consuming = false;
   const isConsuming = (): boolean => consuming;
@@ -200,6 +213,7 @@ async function listen(
 const STATUS: Readonly<Record<string, number>> = {
   "AGT-HTTP": 501,
   "AGT-JOB-UNKNOWN": 404,
+  "AGT-FILE-TOO-LARGE": 413,
   "BUS-MALFORMED": 400,
 };
 

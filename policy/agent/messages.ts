@@ -1,4 +1,5 @@
 import type { DataAccess } from "../contract/data-access.js";
+import { readFiles } from "../contract/files.js";
 import { MESSAGE } from "../contract/names.js";
 import { viewParts } from "../contract/parts.js";
 import { CodedError, type Problem } from "../contract/problem.js";
@@ -82,13 +83,14 @@ function readSteps(text: string | undefined, agent: string): readonly StepClaim[
 export function forMicroservice(
   ticket: MicroserviceCommunication,
   step: PlannedStep,
-  { data, parts }: StepInputs,
+  { data, parts, files = {} }: StepInputs,
   access: DataAccess,
   returnAddress: string,
   correlationId: string,
   attempt = 1,
 ): Uint8Array {
   const jobId = ticket.requestMetadata?.jobId ?? "";
+  const paths = Object.entries(files).map(([name, { path }]) => [name, path]);
   const message = {
     type: ticket.type,
     requestType: ticket.requestType,
@@ -100,6 +102,7 @@ export function forMicroservice(
       role: step.role,
       grant: ticket.metadata.grant ?? "",
       access: JSON.stringify(access),
+      ...(paths.length === 0 ? {} : { files: JSON.stringify(Object.fromEntries(paths)) }),
       ...(attempt === 1 ? {} : { attempt: String(attempt) }),
     },
     originalRequest: ticket.originalRequest ?? {},
@@ -110,14 +113,18 @@ export function forMicroservice(
 }
 
 /**
- * A microservice's answer.
+ * A microservice's answer. The files that it names are still its own: `paths`.
  *
  * @throws CodedError the problem it reports
  */
-export function readWorked({ data, result, metadata }: MicroserviceCommunication, startMs: number): Worked {
+export function readWorked(
+  { data, result, metadata }: MicroserviceCommunication,
+  startMs: number,
+): Worked & { readonly paths: Readonly<Record<string, string>> } {
   if (metadata.error !== undefined) throw new CodedError(JSON.parse(metadata.error) as Problem);
   const computeMs = Math.max(0, Number(metadata.computeMs) || 0);
-  return { data, parts: viewParts(result), computeMs, startMs };
+  const paths = readFiles<string>(metadata.files, "string");
+  return { data, parts: viewParts(result), computeMs, startMs, paths };
 }
 
 /** A control message to a microservice. It answers each with an empty message. */

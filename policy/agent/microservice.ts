@@ -67,6 +67,11 @@ export class MicroserviceOfJob {
     return { answer, startMs: startMs < NO_START_MS ? 0 : startMs };
   }
 
+  /** Its working folder, where it is one of this machine. */
+  async folder(): Promise<string | undefined> {
+    return (await this.#started)?.folder;
+  }
+
   /** Starts it ahead of its first step. A start that fails is told by that step. */
   prepare(): void {
     this.#started ??= this.#start();

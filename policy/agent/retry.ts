@@ -2,7 +2,6 @@ import type { MicroserviceCommunication } from "../contract/generated/dynamos.js
 import { CodedError } from "../contract/problem.js";
 import type { PlannedStep } from "../rounds/plan.js";
 import { readWorked } from "./messages.js";
-import type { Worked } from "./round-work.js";
 
 /** What a microservice said to one attempt. */
 export interface Attempt {
@@ -21,7 +20,7 @@ export async function retrying(
   { name, retries = 0 }: Pick<PlannedStep, "name" | "retries">,
   signal: AbortSignal,
   ask: (attempt: number) => Promise<Attempt>,
-): Promise<Worked> {
+): Promise<ReturnType<typeof readWorked>> {
   for (let attempt = 1; ; attempt += 1) {
     const { answer, startMs } = await ask(attempt);
     try {

@@ -1,7 +1,7 @@
 import { setMaxListeners } from "node:events";
 import { CodedError } from "../contract/problem.js";
 import type { Composition } from "../rounds/composition.js";
-import { inputsOf, partFor, type StepAnswer, type StepInputs } from "../rounds/inputs.js";
+import { inputsOf, type StepAnswer, type StepInputs, shareOf } from "../rounds/inputs.js";
 import type { StepSpan } from "../rounds/messages.js";
 import type { PlannedStep, Task } from "../rounds/plan.js";
 
@@ -77,8 +77,7 @@ export async function workRound(
   const give = async (task: Task, given: StepAnswer): Promise<void> => {
     const step = task.step.name;
     const handed = task.givesTo.map(({ agent: to, scatter }) => {
-      if (!scatter) return { to, answer: given };
-      return { to, answer: { data: given.data, parts: { [to]: partFor(to, step, agent, given.parts) } } };
+      return { to, answer: scatter ? shareOf(to, step, agent, given) : given };
     });
     await Promise.all(handed.map(({ to, answer: what }) => ports.handOver(to, step, what, stop.signal)));
   };

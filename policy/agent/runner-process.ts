@@ -102,7 +102,7 @@ export class ProcessRunner implements JobRunner {
   #start(service: JobService, file: string): Child {
     const folder = join(this.#options.workFolder, service.job, service.service);
     mkdirSync(folder, { recursive: true, mode: 0o700 });
-    const child = spawn(process.execPath, [...nodeFlags(file), file], {
+    const child = spawn(process.execPath, programOf(file), {
       cwd: folder,
       env: this.#environment(service, folder),
       stdio: ["ignore", "pipe", "pipe", "ipc"],
@@ -132,7 +132,7 @@ export class ProcessRunner implements JobRunner {
         remedy: "look at the agent's log; its state is lost, so start the job anew",
       };
     });
-    return { process: child, ended, ...this.#channel(child) };
+    return { process: child, folder, ended, ...this.#channel(child) };
   }
 
   #channel(child: ChildProcess): Pick<Running, "send"> {
@@ -182,9 +182,17 @@ export class ProcessRunner implements JobRunner {
   }
 }
 
-/** Node runs TypeScript by leaving the types out; the flag is for versions that do not do so by themselves. */
-function nodeFlags(file: string): readonly string[] {
-  return /\.m?ts$/.test(file) ? ["--experimental-strip-types", "--disable-warning=ExperimentalWarning"] : [];
+/** The sidecar of microservices in Python. */
+const PYTHON_SIDECAR = join(__dirname, "../sidecar/python.js");
+
+/**
+ * What Node is started with. It runs TypeScript by leaving the types out; the flag is for versions that do not do so by themselves.
+ * Python runs below a sidecar of ours.
+ */
+function programOf(file: string): readonly string[] {
+  if (file.endsWith(".py")) return [PYTHON_SIDECAR, file];
+  const flags = ["--experimental-strip-types", "--disable-warning=ExperimentalWarning"];
+  return /\.m?ts$/.test(file) ? [...flags, file] : [file];
 }
 
 async function endOf(child: ChildProcess): Promise<string> {

@@ -21,6 +21,8 @@ export interface Running {
    * Its answer comes back the same way. Absent: messages go by its queue.
    */
   readonly send?: (correlationId: string, body: Uint8Array) => Promise<void>;
+  /** Its working folder, where it is one of this machine: files are taken from there. */
+  readonly folder?: string;
   /** Resolves when it has ended, with what to tell the coordinator. Never rejects. */
   readonly ended: Promise<Problem>;
 }

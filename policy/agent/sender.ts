@@ -3,6 +3,7 @@ import {
   createDecipheriv,
   createHmac,
   createPublicKey,
+  type DecipherGCM,
   diffieHellman,
   hkdfSync,
   type KeyObject,
@@ -19,11 +20,15 @@ export interface HandOver {
   readonly round: number;
   readonly step: string;
   readonly grant: string;
+  /** Name of the file that is handed over. Absent: the answer itself. */
+  readonly file?: string;
 }
 
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 const CIPHER = "aes-256-gcm";
+/** What {@link Senders.seal} puts around a file. */
+export const SEAL_BYTES = NONCE_BYTES + TAG_BYTES;
 
 /**
  * Tells two agents that what one hands over to the other is the sender's. Their keys agree on a secret that no third one can know (X25519); each
@@ -63,16 +68,67 @@ export class Senders {
       authTagLength: TAG_BYTES,
     });
     decipher.setAAD(body, { plaintextLength: 0 }).setAuthTag(bytes.subarray(NONCE_BYTES));
-    try {
-      decipher.final();
-    } catch {
-      throw forged(from, work, `it is not what ${from} said, or not ${from} said it`);
-    }
+    finish(decipher, from, work);
   }
 
-  #key(peer: string, from: string, to: string, { job, round, step, grant }: HandOver): Buffer {
+  /**
+   * A file as it is handed over: nonce, the file's bytes as they come, and at the end the code over them. Nothing is held back.
+   *
+   * @throws CodedError `AGT-SENDER-KEY`
+   */
+  async *seal(to: string, work: HandOver, bytes: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    const nonce = randomBytes(NONCE_BYTES);
+    const cipher = createCipheriv(CIPHER, this.#key(to, this.#agent, to, work), nonce);
+    yield nonce;
+    for await (const chunk of bytes) {
+      cipher.setAAD(chunk, { plaintextLength: 0 });
+      yield chunk;
+    }
+    cipher.final();
+    yield cipher.getAuthTag();
+  }
+
+  /**
+   * The bytes of a file that {@link seal} made, as they come: whose they are is known at the end only, so nobody may look at them before.
+   *
+   * @param size - of the file, in bytes
+   * @throws CodedError `AGT-SENDER`, `AGT-SENDER-KEY`; `AGT-FILE-BROKEN` when there are fewer or more bytes
+   */
+  async *unseal(
+    from: string,
+    work: HandOver,
+    size: number,
+    sealed: AsyncIterable<Buffer>,
+  ): AsyncGenerator<Buffer> {
+    const key = this.#key(from, from, this.#agent, work);
+    const nonce = Buffer.alloc(NONCE_BYTES);
+    const tag = Buffer.alloc(TAG_BYTES);
+    let decipher: DecipherGCM | undefined;
+    let at = 0;
+    for await (const chunk of sealed) {
+      const rest = chunk.subarray(copyInto(nonce, at, chunk));
+      if (at < NONCE_BYTES && at + chunk.length >= NONCE_BYTES)
+        decipher = createDecipheriv(CIPHER, key, nonce, { authTagLength: TAG_BYTES });
+      at += chunk.length;
+      const past = Math.max(0, at - NONCE_BYTES - size);
+      const own = rest.subarray(0, Math.max(0, rest.length - past));
+      if (past > TAG_BYTES) throw broken(from, work, `it has more than ${size} bytes`);
+      if (own.length > 0) {
+        decipher?.setAAD(own, { plaintextLength: 0 });
+        yield own;
+      }
+      const ofTag = rest.subarray(own.length);
+      ofTag.copy(tag, past - ofTag.length);
+    }
+    if (at !== size + SEAL_BYTES || decipher === undefined)
+      throw broken(from, work, `it ended before its ${size} bytes`);
+    decipher.setAuthTag(tag);
+    finish(decipher, from, work);
+  }
+
+  #key(peer: string, from: string, to: string, { job, round, step, grant, file }: HandOver): Buffer {
     return createHmac("sha256", this.#secretWith(peer))
-      .update(JSON.stringify([job, round, step, from, to, grant]))
+      .update(JSON.stringify([job, round, step, from, to, grant, ...(file === undefined ? [] : [file])]))
       .digest();
   }
 
@@ -95,6 +151,28 @@ export class Senders {
       throw noKey(peer, "is no X25519 key", error);
     }
   }
+}
+
+/** Fills what a chunk that begins at `at` has of the first bytes. Returns how many of the chunk these are. */
+function copyInto(first: Buffer, at: number, chunk: Buffer): number {
+  return at >= first.length ? 0 : chunk.copy(first, at);
+}
+
+function finish(decipher: DecipherGCM, from: string, work: HandOver): void {
+  try {
+    decipher.final();
+  } catch {
+    throw forged(from, work, `it is not what ${from} said, or not ${from} said it`);
+  }
+}
+
+function broken(from: string, { step, file }: HandOver, why: string): CodedError {
+  return new CodedError({
+    code: "AGT-FILE-BROKEN",
+    path: `${step}/${from}/${file}`,
+    message: `file ${file} of ${from}'s answer to ${step} was not taken: ${why}`,
+    remedy: `look at the log of agent ${from}`,
+  });
 }
 
 function forged(from: string, { step, job, round }: HandOver, why: string): CodedError {

@@ -17,9 +17,14 @@ export interface Relation extends Validity {
   readonly dataSets?: readonly string[];
   /** Of these data sets only these columns. Of a data set that is not here: all. */
   readonly columns?: Columns;
+  /** `job`: a microservice here may live on from round to round of one job of this user. Absent: it ends with each round. */
+  readonly persistence?: Persistence;
   readonly allowedArchetypes: readonly string[];
   readonly allowedComputeProviders: readonly string[];
 }
+
+/** What a microservice may keep in memory and in its working folder from round to round: all, until its job ends. */
+export type Persistence = "job";
 
 /** What becomes of a round that is open when its job loses its permission. */
 export type OnRevocation = "endRound" | "stop";
@@ -105,6 +110,11 @@ export interface RequestType {
    * Absent: all, unless the request's option `requireAll` is false.
    */
   readonly requireAll?: boolean;
+  /**
+   * `job`: its microservices live on from round to round of one job, e.g. because they learn; each party's agreement must allow it. Absent: they are
+   * ephemeral, and with each round they and what they wrote are gone.
+   */
+  readonly persistence?: Persistence;
   /** JSON Schema of the request's `data`. */
   readonly schema?: Readonly<Record<string, unknown>>;
   readonly workflow?: Workflow;
@@ -115,7 +125,7 @@ export interface Microservice {
   readonly label: "dataProvider" | "computeProvider" | "aggregate";
   readonly allowedOutputs: readonly string[];
   readonly invalidArchetypes: readonly string[];
-  /** How an agent that runs processes starts it, relative to the experiment's folder. `.mts` and `.js` run on Node. */
+  /** How an agent that runs processes starts it, relative to the experiment's folder. `.mts` and `.js` run on Node, `.py` on python3. */
   readonly entry?: string;
 }
 

@@ -24,11 +24,14 @@ function object(required: readonly string[], properties: Record<string, unknown>
   return { type: "object", required, properties, additionalProperties: false } as const;
 }
 
+const persistence = { enum: ["job"] } as const;
+
 const relation = object(["ID", "requestTypes", "allowedArchetypes", "allowedComputeProviders"], {
   ID: text,
   requestTypes: names,
   dataSets: names,
   columns,
+  persistence,
   allowedArchetypes: names,
   allowedComputeProviders: names,
   notBefore: time,
@@ -88,6 +91,7 @@ export const DOCUMENT_SCHEMAS: Readonly<Record<DocumentKind, object>> = {
     dataSets: names,
     columns,
     requireAll: { type: "boolean" },
+    persistence,
     schema: { type: "object" },
     workflow,
   }),

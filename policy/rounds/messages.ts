@@ -1,3 +1,4 @@
+import { readFiles } from "../contract/files.js";
 import type { Any } from "../contract/generated/google/protobuf/any.js";
 import { agentQueue, MESSAGE, ORCHESTRATOR_QUEUE } from "../contract/names.js";
 import { viewParts } from "../contract/parts.js";
@@ -142,20 +143,29 @@ function reported(text: string, place: string): CodedError {
   });
 }
 
-/** A step's answer as one agent hands it over to another. */
-export const encodeAnswer = ({ data, parts }: StepAnswer): Uint8Array =>
-  encodeWithParts(
+/** A step's answer as one agent hands it over to another. Of its files only names and sizes: they went before it. */
+export const encodeAnswer = ({ data, parts, files = {} }: StepAnswer): Uint8Array => {
+  const sizes = Object.entries(files).map(([name, { bytes }]) => [name, bytes]);
+  return encodeWithParts(
     {
       type: MESSAGE.microserviceCommunication,
       ...(data === undefined ? {} : { data: data as never }),
+      ...(sizes.length === 0 ? {} : { metadata: { files: JSON.stringify(Object.fromEntries(sizes)) } }),
     },
     parts,
   );
+};
 
-/** @throws {@link CodedError} `BUS-MALFORMED` */
-export function decodeAnswer(body: Uint8Array): StepAnswer {
-  const { data, result } = decode(MESSAGE.microserviceCommunication, body);
-  return { data, parts: viewParts(result) };
+/**
+ * @returns the answer without its files, and these files' sizes in bytes
+ * @throws {@link CodedError} `BUS-MALFORMED`
+ */
+export function decodeAnswer(body: Uint8Array): {
+  readonly answer: Omit<StepAnswer, "files">;
+  readonly sizes: Readonly<Record<string, number>>;
+} {
+  const { data, result, metadata } = decode(MESSAGE.microserviceCommunication, body);
+  return { answer: { data, parts: viewParts(result) }, sizes: readFiles<number>(metadata.files, "number") };
 }
 
 /** Where an agent takes another's answer: the path of the HTTP side it announces as `dns` in the store. */
@@ -164,5 +174,12 @@ export const answerPath = (job: string, round: number, step: string, from: strin
 /** The same as a route of the HTTP server. */
 export const ANSWER_ROUTE = "/api/v1/jobs/:job/rounds/:round/steps/:step/answers/:from";
 export const ANSWER_TYPE = "application/x-protobuf";
+
+/** Where an agent takes a file of that answer, before the answer itself. */
+export const filePath = (job: string, round: number, step: string, from: string, file: string): string =>
+  `${answerPath(job, round, step, from)}/files/${encodeURIComponent(file)}`;
+export const FILE_ROUTE = `${ANSWER_ROUTE}/files/:file`;
+/** Nonce, the file, code (policy/agent/sender.ts). */
+export const FILE_TYPE = "application/vnd.dynamos.sealed";
 /** By this the taker knows whose an answer is (policy/agent/sender.ts). */
 export const SENDER_HEADER = "dynamos-sender";

@@ -1,4 +1,5 @@
 import type { DataAccess } from "../contract/data-access.js";
+import { readFiles } from "../contract/files.js";
 import { packParts, unpackParts } from "../contract/parts.js";
 import { CodedError, type Problem } from "../contract/problem.js";
 import { type Draft, type MicroserviceCommunication, unpackRequest } from "../contract/wire.js";
@@ -38,6 +39,7 @@ export function readStep(
     request: unpackRequest(message.originalRequest).data,
     data: message.data ?? {},
     parts: unpackParts(message.result),
+    files: readFiles<string>(message.metadata.files, "string"),
     steward,
     dataFolder,
     access: readAccess(message.metadata.access),
@@ -63,7 +65,12 @@ export function answerStep(
   message: MicroserviceCommunication,
   { output, problem, computeMs }: StepResult,
 ): Draft<MicroserviceCommunication> {
-  const metadata = { ...ofStep(message), computeMs: computeMs.toFixed(3) };
+  const { files = {} } = output;
+  const metadata = {
+    ...ofStep(message),
+    computeMs: computeMs.toFixed(3),
+    ...(Object.keys(files).length === 0 ? {} : { files: JSON.stringify(files) }),
+  };
   if (problem !== undefined) return answerProblem(message, problem, metadata);
   try {
     return {
@@ -76,8 +83,9 @@ export function answerStep(
   }
 }
 
-/** What an answer bears of its message: the grant is not sent back. */
-function ofStep({ metadata: { grant: _grant, ...rest } }: MicroserviceCommunication): Record<string, string> {
+/** What an answer bears of its message: grant and input files are not sent back. */
+function ofStep({ metadata }: MicroserviceCommunication): Record<string, string> {
+  const { grant: _grant, files: _files, ...rest } = metadata;
   return rest;
 }
 

@@ -13,6 +13,11 @@ export interface StepInput<Request extends object = Readonly<Record<string, unkn
   readonly data: Readonly<Record<string, unknown>>;
   /** The binary parts of the step's inputs, named by the agent that sent them. */
   readonly parts: Readonly<Record<string, Float64Array | Uint8Array>>;
+  /**
+   * The files of the step's inputs, named like parts: absolute paths. They are larger than parts may be, so they lie on disk; they are gone when the
+   * round is over.
+   */
+  readonly files: Readonly<Record<string, string>>;
   /** The party whose agent runs this microservice. */
   readonly steward: string;
   /** Folder of that party's data. */
@@ -34,6 +39,11 @@ export interface StepOutput {
   readonly data?: Readonly<Record<string, unknown>>;
   /** Numbers or bytes for later steps: one part for all, or parts named by the agents that are to get them (`scatter`). */
   readonly parts?: Readonly<Record<string, Float64Array | Uint8Array>>;
+  /**
+   * Files for later steps, for what is larger than the 64 MiB of parts: by name (letters, digits and `. _ @ -`), each a path relative to the current
+   * folder, where the handler wrote it. The agent takes the file away. At most 64, each 1 GiB; of a job 4 GiB at an agent.
+   */
+  readonly files?: Readonly<Record<string, string>>;
 }
 
 /**

@@ -1,4 +1,4 @@
-// npm run bench -- [--json FILE] [--short] [--only approval,round,preview,decision,enforcer,propagation,topology,fabric-preview,token]
+// npm run bench -- [--json FILE] [--short] [--only approval,round,preview,decision,enforcer,propagation,topology,fabric-preview,token,hand-over]
 import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -12,6 +12,7 @@ import { putDocuments } from "./documents.js";
 import { enforcerLines } from "./enforcer.js";
 import { fabricPreviewLine } from "./fabric-preview.js";
 import { bareEcho, bareTransaction } from "./floors.js";
+import { handOverLines } from "./hand-over.js";
 import { type Market, startMarket, startSkeleton } from "./market.js";
 import { alternate, block, type Line, median, rateLine, table, timeLine } from "./measure.js";
 import { previewLine } from "./preview.js";
@@ -19,7 +20,7 @@ import { propagationLines } from "./propagation.js";
 import { tokenLines } from "./token.js";
 import { topologyLines } from "./topology.js";
 
-const ALL = "approval,round,preview,decision,enforcer,propagation,topology,fabric-preview,token";
+const ALL = "approval,round,preview,decision,enforcer,propagation,topology,fabric-preview,token,hand-over";
 const { values } = parseArgs({
   options: {
     json: { type: "string" },
@@ -37,6 +38,7 @@ async function main(): Promise<void> {
   if (wanted.has("decision")) lines.push(...(await decisionLines(values.short)));
   if (wanted.has("token")) lines.push(...(await tokenLines(scale)));
   if (wanted.has("approval") || wanted.has("round")) lines.push(...(await marketLines()));
+  if (wanted.has("hand-over")) lines.push(...(await handOverLines(scale)));
   if (wanted.has("enforcer")) lines.push(...(await enforcerLines(scale)));
   if (wanted.has("propagation")) lines.push(...(await propagationLines(scale)));
   if (wanted.has("preview")) lines.push(await previewLine(values.short ? 2 : 5));

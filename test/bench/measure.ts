@@ -3,7 +3,7 @@
 /** One line of the benchmark's table. `ratio`: how many times worse than the floor, for times and for rates alike. */
 export interface Line {
   readonly name: string;
-  readonly unit: "us" | "ms" | "1/s" | "s";
+  readonly unit: "us" | "ms" | "1/s" | "s" | "MB/s";
   readonly value: number;
   readonly floor: number;
   readonly ratio: number;
@@ -72,9 +72,15 @@ export const timeLine = (
   goal,
 });
 
-export const rateLine = (name: string, value: number, floor: number, goal: number): Line => ({
+export const rateLine = (
+  name: string,
+  value: number,
+  floor: number,
+  goal: number,
+  unit: "1/s" | "MB/s" = "1/s",
+): Line => ({
   name,
-  unit: "1/s",
+  unit,
   value,
   floor,
   ratio: floor / value,

@@ -20,6 +20,7 @@ export const SERVICES: readonly Microservice[] = [
 export const TYPES: readonly RequestType[] = [
   {
     name: "relay",
+    persistence: "job",
     requiredServices: ["holder", "probe"],
     workflow: {
       rounds: "rounds",
@@ -41,6 +42,7 @@ export function agreementAtFirst(party: Party, schedule: Schedule): Agreement {
   const rights = {
     ID: "1",
     requestTypes: ["relay"],
+    persistence: "job" as const,
     allowedArchetypes: [schedule.archetype],
     allowedComputeProviders: party === HUB ? [] : [HUB],
   };

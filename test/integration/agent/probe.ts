@@ -11,6 +11,7 @@ export async function openProbeMarket(): Promise<Market> {
   const market = await Market.open(join(PROJECT, "test/integration/agent/experiment"));
   await market.store.put(KEY.requestType("probe"), {
     name: "probe",
+    persistence: "job",
     requiredServices: ["probe", "other", "outside", "missing", "barred"],
     workflow: {
       steps: [
@@ -28,6 +29,7 @@ export async function openProbeMarket(): Promise<Market> {
   });
   await market.store.put(KEY.requestType("relay"), {
     name: "relay",
+    persistence: "job",
     requiredServices: ["probe"],
     workflow: {
       steps: [
@@ -65,6 +67,7 @@ export const agreement = (name: string, note = "") => ({
     [USER.userName]: {
       ID: USER.id,
       requestTypes: ["probe"],
+      persistence: "job",
       allowedArchetypes: ["trainThroughClients"],
       allowedComputeProviders: [name],
     },

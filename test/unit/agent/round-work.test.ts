@@ -66,7 +66,7 @@ function together(
         async handOver(to, step, answer) {
           const body = encodeAnswer(answer);
           await pause(`hand ${step}/${agent} to ${to}`);
-          inputs.get(to)?.give(1, step, agent, decodeAnswer(body), body.length);
+          inputs.get(to)?.give(1, step, agent, decodeAnswer(body).answer, body.length);
         },
       };
       const done = await workRound(agent, tasksOf(plan, composition, agent), composition, ports, signal);

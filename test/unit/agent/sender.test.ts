@@ -1,7 +1,7 @@
 import { performance } from "node:perf_hooks";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type HandOver, Senders } from "../../../policy/agent/sender.js";
+import { type HandOver, SEAL_BYTES, Senders } from "../../../policy/agent/sender.js";
 import { agentKeyPair } from "../../../policy/contract/agent-key.js";
 import { KEY } from "../../../policy/contract/names.js";
 
@@ -86,6 +86,51 @@ describe("a hand-over's code", () => {
     keys.set(key, { key, value: publicOf("dan"), revision: 4 });
     senders("dan").verify("ada", work, body, ada.sign("dan", work, body));
     expect(refusal(() => senders("dan").verify("ada", work, body, first))).toBe("AGT-SENDER");
+  });
+
+  describe("a file", () => {
+    const named = { ...work, file: "rows" };
+    const content = Buffer.from(Array.from({ length: 5_000 }, (_, i) => i % 251));
+    const inPieces = async function* (bytes: Buffer, size: number): AsyncGenerator<Buffer> {
+      for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
+    };
+    const collect = async (chunks: AsyncIterable<Buffer>): Promise<Buffer> => {
+      const all: Buffer[] = [];
+      for await (const chunk of chunks) all.push(chunk);
+      return Buffer.concat(all);
+    };
+    const open = async (sealed: Buffer, piece = 64, what = named, size = content.length) =>
+      await collect(bob.unseal("ada", what, size, inPieces(sealed, piece)));
+
+    it("is the same whatever pieces it comes in, also the empty one", async () => {
+      for (const piece of [1, 7, 12, 28, 4_999, 9_999]) {
+        const sealed = await collect(ada.seal("bob", named, inPieces(content, 10_000 - piece)));
+        expect(sealed.length).toBe(content.length + SEAL_BYTES);
+        expect((await open(sealed, piece)).equals(content), `pieces of ${piece}`).toBe(true);
+      }
+      const empty = await collect(ada.seal("bob", named, inPieces(Buffer.alloc(0), 1)));
+      expect((await open(empty, 5, named, 0)).length).toBe(0);
+    });
+
+    it("is refused when one bit of it differs, under another name, from another sender, too short or too long", async () => {
+      const sealed = await collect(ada.seal("bob", named, inPieces(content, 512)));
+      const refused = (code: string) => expect.objectContaining({ code });
+      for (const at of [0, 11, 12, 2_500, 5_011, 5_012, 5_027]) {
+        const flipped = Buffer.from(sealed);
+        flipped.writeUInt8((flipped[at] ?? 0) ^ 1, at);
+        await expect(open(flipped), `byte ${at}`).rejects.toEqual(refused("AGT-SENDER"));
+      }
+      await expect(open(sealed, 64, { ...named, file: "other" })).rejects.toEqual(refused("AGT-SENDER"));
+      await expect(open(sealed, 64, { ...named, round: named.round + 1 })).rejects.toEqual(
+        refused("AGT-SENDER"),
+      );
+      const ofEve = await collect(senders("eve").seal("bob", named, inPieces(content, 512)));
+      await expect(open(ofEve)).rejects.toEqual(refused("AGT-SENDER"));
+      await expect(open(sealed.subarray(0, -1))).rejects.toEqual(refused("AGT-FILE-BROKEN"));
+      await expect(open(sealed.subarray(0, 5))).rejects.toEqual(refused("AGT-FILE-BROKEN"));
+      await expect(open(Buffer.concat([sealed, sealed]))).rejects.toEqual(refused("AGT-FILE-BROKEN"));
+      await expect(open(sealed, 64, named, content.length - 1)).rejects.toEqual(refused("AGT-FILE-BROKEN"));
+    });
   });
 
   it("costs a hundredth of a round at most: 0.3 ms for 130 KB, both sides together", () => {

@@ -30,6 +30,7 @@ async function ask(query: unknown, change: Partial<StepInput> = {}, limits = {})
     request: { query },
     data: {},
     parts: {},
+    files: {},
     steward: "uva",
     dataFolder: folder,
     dataSets: [],

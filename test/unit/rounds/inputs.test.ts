@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { StepInput } from "../../../policy/contract/documents.js";
 import { packParts, viewParts } from "../../../policy/contract/parts.js";
-import { type Answers, inputsOf, partFor } from "../../../policy/rounds/inputs.js";
+import { type Answers, inputsOf, type StepAnswer, shareOf } from "../../../policy/rounds/inputs.js";
 import type { PlannedStep } from "../../../policy/rounds/plan.js";
 
 const step = (name: string, ...inputs: StepInput[]): PlannedStep => ({
@@ -49,8 +49,30 @@ describe("what a step gets", () => {
     const missing = expect.objectContaining({ code: "AGT-SCATTER-MISSING", path: "steps.train" });
     expect(() => inputsOf(UPDATE, receiver, ANSWERS, OTHER)).toThrow(missing);
     // The agent that gives finds out first.
-    const { parts } = answer(undefined, { a: Float64Array.of(4) });
-    expect(() => partFor(receiver, "train", "hub", parts)).toThrow(missing);
+    const given = answer(undefined, { a: Float64Array.of(4) });
+    expect(() => shareOf(receiver, "train", "hub", given)).toThrow(missing);
+  });
+
+  it("has files by the same names as parts, and of a scattered answer only the receiver's", () => {
+    const held = (path: string) => ({ path, bytes: 1 });
+    const files: Answers = new Map([
+      [
+        "embed",
+        new Map<string, StepAnswer>([["a", { data: 1, parts: {}, files: { x: held("/x"), y: held("/y") } }]]),
+      ],
+      [
+        "train",
+        new Map<string, StepAnswer>([
+          ["hub", { data: 1, parts: {}, files: { a: held("/a"), b: held("/b") } }],
+        ]),
+      ],
+    ]);
+    expect({ ...inputsOf(TRAIN, "hub", files, OTHER).files }).toEqual({
+      "a/x": held("/x"),
+      "a/y": held("/y"),
+    });
+    expect({ ...inputsOf(UPDATE, "b", files, OTHER).files }).toEqual({ hub: held("/b") });
+    expect(inputsOf(TRAIN, "hub", ANSWERS, OTHER).files).toBeUndefined();
   });
 
   it("tells the steps apart where there are several", () => {

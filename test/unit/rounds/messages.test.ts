@@ -126,14 +126,23 @@ describe("an answer that is handed over", () => {
   it("comes with its JSON and its parts", () => {
     const numbers = Float64Array.of(1, 2, 3);
     const given = { data: { n: [1, null] }, parts: viewParts(packParts({ numbers })) };
-    const { data, parts } = decodeAnswer(encodeAnswer(given));
+    const { answer, sizes } = decodeAnswer(encodeAnswer(given));
+    const { data, parts } = answer;
+    expect(sizes).toEqual({});
     expect(data).toEqual({ n: [1, null] });
     const message = decode("microserviceCommunication", encodeWithParts({ type: "x" }, parts));
     expect(unpackParts(message.result)).toEqual({ numbers });
   });
 
+  it("says its files by name and size: they went before it", () => {
+    const files = { rows: { path: "/secret/place", bytes: 7 } };
+    const body = encodeAnswer({ data: undefined, parts: {}, files });
+    expect(decodeAnswer(body).sizes).toEqual({ rows: 7 });
+    expect(Buffer.from(body).includes("secret")).toBe(false);
+  });
+
   it("may say nothing, and is refused with a code when its bytes are no answer", () => {
-    expect(decodeAnswer(encodeAnswer({ data: undefined, parts: {} }))).toEqual({
+    expect(decodeAnswer(encodeAnswer({ data: undefined, parts: {} })).answer).toEqual({
       data: undefined,
       parts: {},
     });

@@ -20,6 +20,7 @@ const input = (round: number, step = "count"): StepInput => ({
   request: {},
   data: {},
   parts: {},
+  files: {},
   steward: "alpha",
   dataFolder: "/data",
   dataSets: [],
