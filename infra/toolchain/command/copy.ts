@@ -9,7 +9,7 @@ import { type Context, connectionSchema, login, nameOf, problem } from "./connec
 export const copySchema = z.object({
   connection: connectionSchema,
   remotePath: z.string(),
-  source: z.object({ path: z.string().optional(), text: z.string().default("") }),
+  source: z.object({ path: z.string().optional(), text: z.string().optional() }),
 });
 type Source = z.infer<typeof copySchema>["source"];
 
@@ -34,8 +34,9 @@ async function copyAll(sftp: SFTPWrapper, { path, text }: Source, target: string
     for (let at = posix.dirname(to); !/^[./]$/.test(at) && !(await isFolder(at)); at = posix.dirname(at))
       missing.unshift(at);
     for (const folder of missing) await promisify<string>(sftp.mkdir.bind(sftp))(folder);
-    if (from === undefined) await promisify<string, string>(sftp.writeFile.bind(sftp))(to, text);
-    else await promisify<string, string>(sftp.fastPut.bind(sftp))(from, to);
+    if (from !== undefined) await promisify<string, string>(sftp.fastPut.bind(sftp))(from, to);
+    else if (text === undefined) throw new Error("only files, folders and texts of this machine are copied");
+    else await promisify<string, string>(sftp.writeFile.bind(sftp))(to, text);
   };
   const under = posix.join(target, basename(path ?? ""));
   if (path === undefined || !statSync(path).isDirectory())
