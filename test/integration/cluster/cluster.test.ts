@@ -55,11 +55,17 @@ describe("a cluster, in short", { timeout: 120_000 }, () => {
         good(await lab.run(name, steps.prepareStep("lab", name, host, options, key))),
       ),
     );
-    // Ansible is this machine's, which every node sees: only the deep form installs it on the control node.
+    // Ansible is this machine's, which every node sees, run by the node's own Python: only the deep form installs it there.
     const source = steps.sourceOf(options);
     const place = `~/.dynamos-fabric/lab/kubespray/${contentHash(source).slice(0, 12)}`;
-    const archive = shellWord(source.replace("file://", ""));
-    await lab.on("control", `mkdir -p ${place}/source && cd ${place} && tar -xzf ${archive} -C source --strip-components=1 && ln -s ${shellWord(await ansibleVenv())} venv && touch complete`); // biome-ignore format: one line
+    const seed = [
+      `mkdir -p ${place}/source && cd ${place} && tar -xzf ${shellWord(source.replace("file://", ""))} -C source --strip-components=1`,
+      "python3 -m venv --without-pip venv",
+      `echo ${shellWord(await ansibleVenv())}/lib/python3*/site-packages >$(echo venv/lib/python3*/site-packages)/shared.pth`,
+      `printf '#!%s/venv/bin/python\nfrom ansible.cli.playbook import main\nmain()\n' "$PWD" >venv/bin/ansible-playbook`,
+      "chmod 755 venv/bin/ansible-playbook && touch complete",
+    ];
+    await lab.on("control", seed.join(" && "));
     kubespray = steps.kubesprayStep("lab", "control", options);
     good(await lab.run("control", kubespray));
   }, 400_000);
