@@ -1,10 +1,14 @@
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
+import { kubesprayDrain } from "../infra/cluster/drain.js";
+import { fabricHosts } from "../infra/cluster/fabric-hosts.js";
+import { KubesprayCluster } from "../infra/cluster/kubespray.js";
 import { withoutStack } from "../infra/dynamic.js";
 import { FabricSlice } from "../infra/fabric/slice.js";
 import { connect, LocalProcess, statusOf } from "../infra/local/index.js";
 import { findProject } from "../infra/local/package-folder.js";
 import { InfraError, problemLine } from "../infra/problem.js";
+import { machinesOf, rolesOf } from "./cluster.js";
 import { Marketplace } from "./marketplace.js";
 import { preflightOrThrow } from "./preflight.js";
 import { problemTable } from "./problem-table.js";
@@ -22,13 +26,15 @@ export interface DeployOutputs {
   >;
   /** `http://127.0.0.1:PORT` of the API gateway; absent where no marketplace runs yet. */
   readonly gatewayUrl?: pulumi.Output<string>;
+  /** The administrator's kubeconfig, a secret; where a cluster is made. */
+  readonly kubeconfig?: pulumi.Output<string>;
   /** The stack's state folder, relative to Pulumi.yaml. */
   readonly stateFolder: string;
 }
 
 /**
  * The program that `pulumi up` runs: checks the configuration object `dynamos-fabric:marketplace`, then makes the slice and, on this machine, the
- * marketplace on it.
+ * marketplace on it; for the targets `fabric` and `hosts` the cluster that a marketplace will run on.
  *
  * Throws pulumi.RunError with all problems, printed without a stack trace, before any resource is registered.
  */
@@ -47,7 +53,8 @@ export async function deploy(): Promise<DeployOutputs> {
   for (const note of notes) await pulumi.log.info(problemLine(note));
   const state = stateFolderOf(stack);
   if (pulumi.runtime.isDryRun()) await tellWhatIsDown(state);
-  if (spec.target === "fabric") return await deploySlice(stack, state, spec);
+  if (spec.target === "fabric") return clusterOnSlice(stack, state, spec);
+  if (spec.target === "hosts") return clusterOnMachines(stack, state, spec);
 
   const emulator = new LocalProcess(`${stack}-${EMULATOR}`, { state, spec: emulatorService() });
   const slice = new FabricSlice(
@@ -75,27 +82,43 @@ export async function deploy(): Promise<DeployOutputs> {
   return { gatewayUrl: market.gatewayUrl, nodes: hostsByName(slice), stateFolder: state };
 }
 
-async function deploySlice(stack: string, state: string, spec: MarketplaceSpec): Promise<DeployOutputs> {
-  await pulumi.log.info(
-    "target fabric makes the slice; the cluster on it and the marketplace on that cluster come with issues 5 and 6 (see docs/ROADMAP.md)",
-  );
+/** The slice, then the cluster of its nodes; the marketplace is not put on it yet. */
+function clusterOnSlice(stack: string, state: string, spec: MarketplaceSpec): DeployOutputs {
   const slice = new FabricSlice(stack, {
     endpoint: { kind: "fabric" },
     lease: spec.lease,
     ...(spec.renewWithin === undefined ? {} : { renewWithin: spec.renewWithin }),
     nodes: sliceNodes(spec),
     state,
+    beforeRemove: kubesprayDrain({ state }),
   });
-  return { nodes: hostsByName(slice), stateFolder: state };
+  const roles = Object.entries(rolesOf(spec.nodes));
+  const control = roles.filter(([, { role }]) => role === "control").map(([name]) => name);
+  const { kubeconfig } = new KubesprayCluster(stack, { hosts: fabricHosts(slice, { control }) });
+  return { nodes: hostsByName(slice), kubeconfig, stateFolder: state };
+}
+
+/** The cluster of machines that are there; the marketplace is not put on it yet. */
+function clusterOnMachines(stack: string, state: string, spec: MarketplaceSpec): DeployOutputs {
+  const { kubeconfig } = new KubesprayCluster(stack, { hosts: machinesOf(spec, findProject()) });
+  const addresses = Object.entries(spec.nodes).map(([name, { host = "" }]) => ({ name, site: "", address: host, managementIp: host })); // biome-ignore format: one line
+  return { nodes: pulumi.output(addresses).apply(byName), kubeconfig, stateFolder: state };
 }
 
 function hostsByName(slice: FabricSlice): DeployOutputs["nodes"] {
-  return slice.hosts.apply((hosts) =>
-    Object.fromEntries(
-      hosts.map(({ name, site, address, managementIp }) => [name, { site, address, managementIp }]),
-    ),
-  );
+  return slice.hosts.apply(byName);
 }
+
+interface Place {
+  readonly name: string;
+  readonly site: string;
+  readonly address: string;
+  readonly managementIp: string;
+}
+const byName = (hosts: readonly Place[]) =>
+  Object.fromEntries(
+    hosts.map(({ name, site, address, managementIp }) => [name, { site, address, managementIp }]),
+  );
 
 /** The nodes as a slice sees them: it knows no roles. */
 function sliceNodes({ nodes }: MarketplaceSpec): ConstructorParameters<typeof FabricSlice>[1]["nodes"] {

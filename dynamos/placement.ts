@@ -72,7 +72,7 @@ export function placementProblems(raw: unknown): Problem[] {
     ...coreProblems(nodes),
     ...partyProblems(nodes),
     ...placeProblems(nodes, raw.target ?? "local"),
-    ...networkProblems(nodes),
+    ...networkProblems(nodes, raw.target),
   ];
 }
 
@@ -174,10 +174,11 @@ function placeProblems(nodes: readonly Written[], target: unknown): Problem[] {
   return [];
 }
 
-/** The core and the parties reach each other by their addresses on the sites' networks. */
-function networkProblems(nodes: readonly Written[]): Problem[] {
+/** The core, the parties and a cluster's control plane reach each other by their addresses on the sites' networks. */
+function networkProblems(nodes: readonly Written[], target: unknown): Problem[] {
   return nodes
-    .filter((n) => n.siteNetwork === false && n.role !== undefined && n.role !== "control")
+    .filter((n) => n.siteNetwork === false && n.role !== undefined)
+    .filter((n) => n.role !== "control" || target === "fabric")
     .map((n) => ({
       code: "SPEC-NODE-NO-NETWORK",
       path: `nodes.${n.name}.siteNetwork`,

@@ -4,6 +4,7 @@ import { projectRights } from "../infra/fabric/site-data.js";
 import { unobtainable } from "../infra/fabric/slice-preflight.js";
 import { findProject } from "../infra/local/package-folder.js";
 import { InfraError, type Problem } from "../infra/problem.js";
+import { clusterProblems, keyProblems, leftOut } from "./cluster.js";
 import { type Experiment, readExperiment } from "./experiment.js";
 import { documentProblems, partiesWithoutAgreement } from "./experiment-checks.js";
 import { fabricProblems, wantedSlice } from "./fabric-checks.js";
@@ -44,7 +45,6 @@ export interface ReadyToDeploy {
 
 /** Targets that are understood but not built yet, and the issue that builds each. */
 const LATER: Partial<Record<Target, { readonly what: string; readonly issue: number }>> = {
-  hosts: { what: "machines of your own", issue: 5 },
   kubernetes: { what: "an existing cluster", issue: 6 },
 };
 
@@ -94,10 +94,22 @@ export async function preflight(input: CheckInput): Promise<Preflight> {
     rooms.push(...unobtainable(wantedSlice(raw), { ...data, tags }, unwell));
   }
   const ports = target === "local" ? await portProblems(raw, join(folder, stateFolderOf(input.stack))) : [];
-  const problems = inFile([...wrong, ...later(target), ...fabric, ...rooms, ...ports, ...documents]);
+  const cluster = [
+    ...clusterProblems(target, raw.nodes),
+    ...(spec === undefined ? [] : keyProblems(spec, folder)),
+  ];
+  const problems = inFile([
+    ...wrong,
+    ...later(target),
+    ...cluster,
+    ...fabric,
+    ...rooms,
+    ...ports,
+    ...documents,
+  ]);
   if (spec === undefined || read === undefined || problems.length > 0) return { problems, notes };
   const placement = placementOf(spec);
-  notes.push(...partiesWithoutAgreement(placement, read.experiment));
+  notes.push(...leftOut(spec), ...partiesWithoutAgreement(placement, read.experiment));
   return { problems, notes, ready: { spec, placement, experiment: read.experiment } };
 }
 

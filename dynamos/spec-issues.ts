@@ -6,10 +6,18 @@ import { closest } from "../policy/contract/suggest.js";
 type Issue = z.core.$ZodIssue;
 
 const KEYS: readonly (readonly [where: RegExp, keys: readonly string[]])[] = [
-  [/^$/, ["target", "experiment", "nodes", "lease", "renewWithin", "ports", "users", "kubernetes"]],
-  [/^nodes\.[^.]+$/, ["role", "site", "host", "cores", "ram", "disk", "image", "components", "party"]],
+  [
+    /^$/,
+    ["target", "experiment", "nodes", "lease", "renewWithin", "ports", "users", "machines", "kubernetes"],
+  ],
+  [
+    /^nodes\.[^.]+$/,
+    ["role", "site", "host", "cores", "ram", "disk", "image", "components", "siteNetwork", "party"],
+  ],
   [/^ports$/, ["gateway"]],
   [/^users$/, ["issuer", "audience", "userClaim", "rolesClaim"]],
+  [/^machines$/, ["user", "port", "keyFile", "bastion"]],
+  [/^machines\.bastion$/, ["host", "port", "user", "keyFile"]],
   [/^kubernetes$/, ["context"]],
 ];
 

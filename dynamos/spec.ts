@@ -44,7 +44,7 @@ const nodeSchema = z
       .boolean()
       .optional()
       .describe(
-        "Whether the node is on its site's FABNetv4 network. false: it has no address there, so its role can only be control. Default: true.",
+        "Whether the node is on its site's FABNetv4 network. false: it has no address there, so its role can only be control, and on target fabric not that either, as the control plane is reached by it. Default: true.",
       ),
     party: z
       .string()
@@ -53,6 +53,31 @@ const nodeSchema = z
       .describe("The member of agreements whose agent runs here. Default: the node's name."),
   })
   .describe("One node.");
+
+const sshPort = z.int().min(1).max(65_535).default(22).describe("SSH's port.");
+const sshUser = z.string().regex(/^[a-z_][a-z0-9_.-]*$/i, "the name of a user");
+const keyFile = z.string().min(1).optional();
+const machinesSchema = z
+  .strictObject({
+    user: sshUser
+      .default("ubuntu")
+      .describe("Who is logged in as: root, or a user with sudo without a password."),
+    port: sshPort,
+    keyFile: keyFile.describe(
+      "The private key's file, relative to Pulumi.yaml or from ~. Default: ~/.ssh/id_ed25519.",
+    ),
+    bastion: z
+      .strictObject({
+        host: z.string().min(1).describe("Its name or address."),
+        port: sshPort,
+        user: sshUser.optional().describe("Default: as on the machines."),
+        keyFile: keyFile.describe("Default: the machines' key."),
+      })
+      .optional()
+      .describe("A machine that all logins pass through."),
+  })
+  .optional()
+  .describe("How the machines of target hosts are logged in to.");
 
 /** The whole configuration of a marketplace: the value of `dynamos-fabric:marketplace`. */
 export const marketplaceSchema = z
@@ -126,6 +151,7 @@ export const marketplaceSchema = z
       .describe(
         "Whose access tokens are taken. Default: a development issuer on this machine, which gives `dynamos-fabric token` a token for any user.",
       ),
+    machines: machinesSchema,
     kubernetes: z
       .strictObject({ context: z.string().min(1).optional().describe("Context of the kubeconfig file.") })
       .optional()

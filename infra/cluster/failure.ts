@@ -22,6 +22,21 @@ export interface Failure {
 export function explainFailure(error: string, at: FailedStep): Failure {
   const path = `hosts.${at.host}`;
   const where = `${at.host} (${at.address}), step ${at.step}`;
+  // Whatever a script made of it: a full disk is what has to be mended.
+  if (
+    /No space left on device|\bENOSPC\b|Disk quota exceeded/.test(error) &&
+    !/ CLU-DISK-FULL /.test(error)
+  ) {
+    return {
+      again: false,
+      problem: {
+        code: "CLU-DISK-FULL",
+        path,
+        message: `${where}: its disk is full`,
+        remedy: "make room there (df -h), then run up again",
+      },
+    };
+  }
   // a script's own problem, one line each
   if (/^error: \S+ +CLU-[A-Z-]+ /m.test(error)) return { again: false, problem: undefined };
   if (/CMD-FAILED|exited with status \d/i.test(error)) return { again: false, problem: failed(path, where) };

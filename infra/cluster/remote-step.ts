@@ -3,7 +3,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { remote } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { problemLine } from "../problem.js";
+import { type Connection, connectionOf } from "./connection.js";
 import { explainFailure, type FailedStep, pauseBefore } from "./failure.js";
+import { fetchLog, logNamed } from "./fetch-log.js";
 import { loadCommand } from "./peer.js";
 import type { Host } from "./spec.js";
 import type { Step } from "./steps.js";
@@ -30,8 +32,6 @@ export interface RemoteStepArgs {
   readonly patience: number;
 }
 
-/** Seconds to dial once: a bastion and a machine far away. */
-const dialSeconds = 20;
 /** Tries with a key that is refused: a bastion bans those who try often. */
 const refusals = 3;
 
@@ -42,9 +42,11 @@ export function remoteStep(
 ): remote.Command {
   const value = pulumi.output(what);
   const at: { -readonly [K in keyof FailedStep]: FailedStep[K] } = { host: on.name, address: "", step };
+  let known: Connection | undefined;
   const connection = on.host.apply((host) => {
     at.address = host.address;
-    return connectionOf(host);
+    known = connectionOf(host);
+    return known;
   });
   let began: number | undefined;
   const again = new pulumi.ErrorHook(`${resource}-again`, async ({ errors }) => {
@@ -55,6 +57,8 @@ export function remoteStep(
       const { problem } = explainFailure(errors[0] ?? "", at);
       // Of the stack and not of the resource, whose URN is not to be had when it failed.
       if (problem !== undefined) await pulumi.log.error(problemLine(problem));
+      const log = logNamed(errors[0] ?? "");
+      if (log !== undefined && known !== undefined) await tellLog(known, log);
       return false;
     }
     await sleep(pause * 1000);
@@ -85,20 +89,11 @@ export function remoteStep(
   );
 }
 
-function connectionOf({ address, port, user, privateKey, hostKey, bastion }: Host) {
-  const limits = { dialErrorLimit: 2, perDialTimeout: dialSeconds };
-  const login = {
-    host: address,
-    port,
-    user,
-    privateKey,
-    ...(hostKey === undefined ? {} : { hostKey }),
-    ...limits,
-  };
-  if (bastion === undefined) return login;
-  const { hostKey: bastionKey, ...proxy } = bastion;
-  return {
-    ...login,
-    proxy: { ...proxy, ...(bastionKey === undefined ? {} : { hostKey: bastionKey }), ...limits },
-  };
+/** The log is a help: that it could not be fetched must not hide what failed. */
+async function tellLog(connection: Connection, log: string): Promise<void> {
+  try {
+    await pulumi.log.info(`the whole log of the playbooks is in ${await fetchLog(connection, log)}`);
+  } catch (error) {
+    await pulumi.log.warn(`the log ${log} could not be fetched: ${(error as Error).message}`);
+  }
 }

@@ -2,7 +2,6 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { Server } from "@grpc/grpc-js";
 import { LanguageRuntimeService } from "@pulumi/pulumi/proto/language_grpc_pb";
 import {
   AboutResponse,
@@ -19,7 +18,7 @@ import {
 } from "@pulumi/pulumi/proto/language_pb";
 import { PluginInfo } from "@pulumi/pulumi/proto/plugin_pb";
 import { endWithParent } from "./end-with-parent.js";
-import { largestMessage, serve, unary } from "./plugin-server.js";
+import { serve } from "./plugin-server.js";
 import { type ProgramRun, programArguments, programEnvironment, runOutcome } from "./program-run.js";
 
 // Stands in for `pulumi-language-nodejs`, which only the official command-line package brings: the service
@@ -145,16 +144,18 @@ function cancel(): unknown {
 }
 
 endWithParent({ before: () => running.forEach((child) => void child.kill("SIGTERM")) });
-const server = new Server({ "grpc.max_receive_message_length": largestMessage });
-server.addService(LanguageRuntimeService, {
-  handshake: unary(handshake),
-  // Empty on purpose: what the engine is told of here it fetches at once; found on demand on PATH instead.
-  getRequiredPackages: unary(() => new GetRequiredPackagesResponse()),
-  getRequiredPlugins: unary(() => new GetRequiredPluginsResponse()),
-  getPluginInfo: unary(pluginInfo),
-  getProgramDependencies: unary(programDependencies),
-  about: unary(about),
-  run: unary(run),
-  cancel: unary(cancel),
-});
-serve(server, "language host");
+serve(
+  LanguageRuntimeService,
+  {
+    handshake: handshake,
+    // Empty on purpose: what the engine is told of here it fetches at once; found on demand on PATH instead.
+    getRequiredPackages: () => new GetRequiredPackagesResponse(),
+    getRequiredPlugins: () => new GetRequiredPluginsResponse(),
+    getPluginInfo: pluginInfo,
+    getProgramDependencies: programDependencies,
+    about: about,
+    run: run,
+    cancel: cancel,
+  },
+  "language host",
+);

@@ -131,6 +131,8 @@ tell_failures() { # playbook code
     [ "$told" -le 8 ] || continue
     if [ "$kind" = unreachable ]; then
       problem "hosts.$host" CLU-HOST-UNREACHABLE "$1, task $task: the control node cannot reach $host: $message" "see that it runs and lets the control node in; then run up again"
+    elif printf %s "$message" | grep -qiE 'No space left on device|Disk quota exceeded'; then
+      problem "hosts.$host" CLU-DISK-FULL "$1, task $task: the disk is full: $message" "make room there (df -h), then run up again"
     else
       problem "hosts.$host" CLU-PLAYBOOK-FAILED "$1, play $play, task $task: $message" "mend that, then run up again: hosts that are ready are not done again"
     fi

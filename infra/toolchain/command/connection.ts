@@ -17,154 +17,89 @@ const host = z.object({
 });
 /** `command:remote:Connection`, with the defaults of its schema. */
 export const connectionSchema = host.extend({ proxy: host.optional() });
-type Host = z.infer<typeof host>;
 export type Connection = z.infer<typeof connectionSchema>;
 
-/** Whom a piece of work tells, and who may end it. */
-export interface Surroundings {
+/** What is worked on: whom it tells, who may end it, through whom it connects. */
+export interface Context {
   readonly signal: AbortSignal;
-  /** Shown while it is at work. */
-  readonly onLine: (line: string) => void;
-  readonly onWarning: (text: string) => void;
+  readonly onLine: (line: string, isWarning?: boolean) => void;
+  readonly bastion?: Client;
 }
+type Work<T> = (client: Client) => Promise<T>;
 
-export const nameOf = (to: Host): string => `${to.user}@${to.host} port ${to.port}`;
+export const nameOf = (to: Connection): string => `${to.user}@${to.host} port ${to.port}`;
+export const problem = (code: string, message: string, remedy: string): InfraError =>
+  new InfraError({ code, message, remedy });
 
 /**
  * Logs in, through the bastion if there is one, works, and logs out.
- *
  * @throws InfraError `CMD-UNREACHABLE` and `CMD-LOGIN-REFUSED` after the tries; at once `CMD-HOST-KEY` and `CMD-KEY`
  */
-export async function withLogin<Result>(
-  to: Connection,
-  around: Surroundings,
-  work: (client: Client) => Promise<Result>,
-): Promise<Result> {
-  const open: Client[] = [];
-  try {
-    if (to.proxy !== undefined) open.push(await dial(to.proxy, around, "bastion "));
-    const client = await dial(to, around, "", open[0]);
-    open.unshift(client);
-    return await work(client);
-  } finally {
-    for (const client of open) client.end();
-  }
+export async function login<T>({ proxy, ...to }: Connection, context: Context, work: Work<T>): Promise<T> {
+  if (proxy) return await login(proxy, context, (bastion) => login(to, { ...context, bastion }, work));
+  const client = await dial(to, context);
+  context.signal.addEventListener("abort", () => client.destroy());
+  return await work(client).finally(() => client.end());
 }
 
 /** Between tries it waits as the official plugin does: 0.1 s, then half as long again each time, at most 5 s. */
-async function dial(
-  to: Host,
-  { signal, onLine }: Surroundings,
-  kind: string,
-  through?: Client,
-): Promise<Client> {
-  const login = loginOf(to);
+async function dial(to: Connection, { signal, onLine, bastion }: Context): Promise<Client> {
+  const credentials = credentialsOf(to);
   for (let tries = 1, wait = 100; ; tries++, wait = Math.min(wait * 1.5, 5_000)) {
-    signal.throwIfAborted();
     try {
-      return await connect(to, login, through);
+      return await connect(to, credentials, bastion);
     } catch (cause) {
-      if (cause instanceof InfraError) throw cause;
       const { message, level } = cause as Error & { level?: string };
-      const [name, limit] = [`${kind}${nameOf(to)}`, to.dialErrorLimit];
-      if (limit >= 0 && tries > limit) {
-        const told = `${name} after ${tries} failed attempts: ${message}`;
-        throw level === "client-authentication"
-          ? problem(
-              "CMD-LOGIN-REFUSED",
-              told,
-              "check the connection's user and key, and what the host lets in",
-            )
-          : problem(
-              "CMD-UNREACHABLE",
-              told,
-              "check that it is up and its address; dialErrorLimit sets the tries",
-            );
-      }
-      onLine(
-        `${name}: dial ${tries} of ${limit < 0 ? "any number" : limit + 1} failed (${message}); trying again`,
-      );
-      await delay(wait, undefined, { signal });
+      if (message.includes("verification failed"))
+        throw problem("CMD-HOST-KEY", `${nameOf(to)} has another key than hostKey`, "find out who answers");
+      const told = `${nameOf(to)} after ${tries} failed attempts: ${message}`;
+      if (to.dialErrorLimit < 0 || tries <= to.dialErrorLimit) onLine(told);
+      else if (level === "client-authentication")
+        throw problem("CMD-LOGIN-REFUSED", told, "check user and key, and what the host lets in");
+      else throw problem("CMD-UNREACHABLE", told, "check that it is up; dialErrorLimit sets the tries");
     }
+    await delay(wait, undefined, { signal });
   }
 }
 
 /** One try; `perDialTimeout` is for all of it, the login included. */
-async function connect(to: Host, login: ConnectConfig, through?: Client): Promise<Client> {
-  const client = new Client();
-  let timer: NodeJS.Timeout | undefined;
-  try {
-    return await new Promise((settle, fail) => {
-      const late = (): void => fail(new Error(`no login within ${to.perDialTimeout} s`));
-      if (to.perDialTimeout > 0) timer = setTimeout(late, to.perDialTimeout * 1_000);
-      // An agent that does not answer is one way to log in less.
-      client.on("error", (error) => error.level !== "agent" && fail(error));
-      client.once("close", () => fail(new Error("the other side closed the connection")));
-      client.on("keyboard-interactive", (_name, _text, _language, asked, answer) =>
-        answer(asked.map(() => to.password ?? "")),
+async function connect(to: Connection, credentials: ConnectConfig, bastion?: Client): Promise<Client> {
+  return await new Promise<Client>((settle, fail) => {
+    const client = new Client();
+    const stop = (error: Error): void => {
+      fail(error);
+      client.destroy();
+    };
+    const late = new Error(`no login within ${to.perDialTimeout} s`);
+    const timer = to.perDialTimeout > 0 ? setTimeout(stop, to.perDialTimeout * 1_000, late) : undefined;
+    client.on("error", stop).once("close", () => stop(new Error("the other side closed the connection")));
+    client.once("ready", () => settle(client.setNoDelay(true))).once("ready", () => clearTimeout(timer));
+    if (bastion === undefined) client.connect({ ...credentials, host: to.host, port: to.port });
+    else
+      bastion.forwardOut("127.0.0.1", 0, to.host, to.port, (error, sock) =>
+        error ? stop(error) : client.connect({ ...credentials, sock }),
       );
-      client.once("ready", () => settle(client.setNoDelay(true)));
-      const hostVerifier = (key: Buffer): boolean => {
-        const expected = to.hostKey === undefined ? undefined : utils.parseKey(to.hostKey);
-        if (expected === undefined || (!(expected instanceof Error) && key.equals(expected.getPublicSSH())))
-          return true;
-        fail(
-          problem(
-            "CMD-HOST-KEY",
-            `${nameOf(to)} shows another key than hostKey`,
-            "find out who answers there",
-          ),
-        );
-        return false;
-      };
-      if (through === undefined) client.connect({ ...login, hostVerifier, host: to.host, port: to.port });
-      else
-        through.forwardOut("127.0.0.1", 0, to.host, to.port, (error, sock) =>
-          error ? fail(error) : client.connect({ ...login, hostVerifier, sock }),
-        );
-    });
-  } catch (error) {
-    client.destroy();
-    throw error;
-  } finally {
-    clearTimeout(timer);
-  }
+  });
 }
 
-function loginOf(to: Host): ConnectConfig {
-  const { privateKey, privateKeyPassword: passphrase, password } = to;
+function credentialsOf(to: Connection): ConnectConfig {
+  const { user: username, password, privateKey, privateKeyPassword: passphrase } = to;
   const agent = to.agentSocketPath ?? process.env.SSH_AUTH_SOCK;
   // What the parser says may quote the key.
   if (privateKey !== undefined && utils.parseKey(privateKey, passphrase) instanceof Error)
-    throw problem(
-      "CMD-KEY",
-      `the private key for ${nameOf(to)} cannot be read`,
-      "give it as ssh-keygen writes it",
-    );
-  const hostKey = to.hostKey === undefined ? undefined : utils.parseKey(to.hostKey);
-  if (hostKey instanceof Error)
-    throw problem(
-      "CMD-HOST-KEY",
-      `the hostKey for ${nameOf(to)} is none`,
-      "give type and key, as in ssh-keyscan's lines",
-    );
+    throw problem("CMD-KEY", `${nameOf(to)}: the private key cannot be read`, "give ssh-keygen's text");
+  const key = to.hostKey === undefined ? undefined : utils.parseKey(to.hostKey);
+  if (key instanceof Error)
+    throw problem("CMD-HOST-KEY", `the hostKey for ${nameOf(to)} is none`, "give type and key");
   // One RSA key has three algorithms since SHA-1 is no longer trusted.
-  const algorithms =
-    hostKey?.type === "ssh-rsa" ? ["rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"] : [hostKey?.type];
+  const types = key?.type === "ssh-rsa" ? ["rsa-sha2-512", "rsa-sha2-256", "ssh-rsa"] : [key?.type];
   return {
-    username: to.user,
-    authHandler: ["none", "publickey", "password", "keyboard-interactive", "agent"],
-    ...(privateKey === undefined ? {} : { privateKey }),
-    ...(passphrase === undefined ? {} : { passphrase }),
-    ...(password === undefined ? {} : { password, tryKeyboard: true }),
-    ...(agent ? { agent } : {}),
-    ...(hostKey ? { algorithms: { serverHostKey: algorithms as ServerHostKeyAlgorithm[] } } : {}),
+    ...({ username, password, privateKey, passphrase, agent } as ConnectConfig),
+    authHandler: ["none", "publickey", "password", "agent"],
+    ...(key === undefined ? {} : { algorithms: { serverHostKey: types as ServerHostKeyAlgorithm[] } }),
+    hostVerifier: (shown: Buffer) => key === undefined || key.getPublicSSH().equals(shown),
     readyTimeout: 0,
-    // A host that goes while a command runs is noticed after two minutes.
     keepaliveInterval: 15_000,
-    keepaliveCountMax: 8,
+    keepaliveCountMax: 8, // a host that goes while a command runs is noticed after two minutes
   };
 }
-
-export const problem = (code: string, message: string, remedy: string): InfraError =>
-  new InfraError({ code, message, remedy });

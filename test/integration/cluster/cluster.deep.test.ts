@@ -9,17 +9,10 @@ import { namespacesProblem } from "../../../infra/fabric/emulator/hosts-namespac
 import { nameOf, TestStack } from "../../support/engine.js";
 import { prepare } from "../emulator/hosts-lab.js";
 import { ClusterLab } from "./cluster-lab.js";
+import { clusterProgram } from "./cluster-program.js";
 import { failFile, touched } from "./stub-kubespray.js";
 
 const limit = { timeout: 400_000 };
-const program = `
-const { readFileSync } = require("fs");
-const { KubesprayCluster } = require("dynamos-fabric/infra");
-const { hosts, options } = JSON.parse(readFileSync(process.env.CLUSTER_SPEC, "utf8"));
-const cluster = new KubesprayCluster("lab", { ...options, hosts });
-module.exports = { kubeconfig: cluster.kubeconfig, nodes: cluster.nodes };
-`;
-
 /** One story, in order: a program with the component, the real engine, the real Ansible, hosts behind a bastion. */
 describe("KubesprayCluster", limit, () => {
   let problem: string | undefined;
@@ -35,7 +28,7 @@ describe("KubesprayCluster", limit, () => {
     const emulator = join(folder, "main.js");
     lab = new ClusterLab(emulator, await prepare(emulator), join(folder, "lab"));
     await lab.start({ control: "AMST", losa: "LOSA", toky: "TOKY" });
-    stack = new TestStack({ program, env: { CLUSTER_SPEC: join(folder, "spec.json") } });
+    stack = new TestStack({ program: clusterProgram, env: { CLUSTER_SPEC: join(folder, "spec.json") } });
   }, 400_000);
   afterAll(async () => {
     await lab?.hosts.end("SIGTERM");
@@ -101,12 +94,17 @@ describe("KubesprayCluster", limit, () => {
     expect((await stack.up()).code).toBe(0);
     expect((await touches("toky")).at(-1)).toBe("remove");
     await spec(["control", "losa", "toky"]);
-    await lab.on("toky", `echo 'No space left on device' >${failFile}`);
+    await lab.on("toky", `echo 'no such package' >${failFile}`);
     const failed = await stack.up();
     expect(failed.code).not.toBe(0);
     expect(failed.text).toMatch(
       /error: hosts\.toky {2}CLU-PLAYBOOK-FAILED {2}scale\.yml, play Install nodes, task Install kubelet/,
     );
+    const log = /the whole log of the playbooks is in (\S+)/.exec(failed.text)?.[1] ?? "none";
+    const whole = readFileSync(join(stack.folder, log), "utf8");
+    expect(whole).toContain("===== ");
+    expect(whole).toContain("TASK [Gather minimal facts]");
+    expect(whole).toContain("no such package");
     await lab.on("toky", `rm ${failFile}`);
     const up = await stack.up();
     expect(up.code, up.text).toBe(0);

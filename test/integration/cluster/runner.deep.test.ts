@@ -203,7 +203,7 @@ describe("a cluster by its scripts", limit, () => {
     const failed = await apply();
     expect(failed.code).not.toBe(0);
     expect(failed.stderr).toMatch(
-      /^error: hosts\.cern {2}CLU-PLAYBOOK-FAILED {2}scale\.yml, play Install nodes, task Install kubelet: .*; mend that, then run up again/m,
+      /^error: hosts\.cern {2}CLU-DISK-FULL {2}scale\.yml, task Install kubelet: the disk is full: .*; make room there/m,
     );
     expect(failed.stderr).toContain("No space left on device");
     expect(failed.stderr).toMatch(

@@ -12,7 +12,6 @@ export const sources = {
   connection: `${repository}/pkg/provider/remote/connection.go`,
   schema: `${repository}/cmd/pulumi-resource-command/schema.json`,
   copy: `${repository}/pkg/provider/remote/copyController.go`,
-  local: `${repository}/pkg/provider/local/commandOutputs.go`,
   tests: `${repository}/tests/provider_test.go`,
   /** The framework that the official plugin is written with; go.mod names the version. */
   diff: "https://github.com/pulumi/pulumi-go-provider/blob/v1.3.0/infer/resource.go",
@@ -26,7 +25,7 @@ export const sources = {
  * the test on this machine) are put in. `connection` is HOST's unless it is given.
  */
 export type Args = Readonly<Record<string, unknown>>;
-type Type = "remote.Command" | "remote.CopyToRemote" | "local.Command";
+type Type = "remote.Command" | "remote.CopyToRemote";
 
 export interface Case {
   readonly says: string;
@@ -230,29 +229,6 @@ export const cases: readonly Case[] = [
     first: { source: { $folder: "HERE/tree/" }, remotePath: "HOME/content" },
     files: { "content/a.txt": "a", "content/deep/b.txt": "b" },
   },
-  {
-    says: "runs on this machine, in a folder, by an interpreter, with variables and input",
-    source: sources.local,
-    type: "local.Command",
-    first: {
-      create: 'echo "$0 $(pwd) $ONE $(cat)"',
-      dir: "HERE/tree",
-      interpreter: ["/bin/sh", "-c"],
-      environment: { ONE: "1" },
-      stdin: "in",
-    },
-    outputs: { stdout: "/bin/sh HERE/tree 1 in" },
-  },
-  {
-    says: "runs update on this machine with what the run before wrote",
-    source: sources.tests,
-    type: "local.Command",
-    first: { create: 'echo "std, $PULUMI_COMMAND_STDOUT"' },
-    next: { create: 'echo "std, $PULUMI_COMMAND_STDOUT"', stdin: "changed" },
-    step: "update",
-    outputs: { stdout: "std, " },
-    outputsNext: { stdout: "std, std, " },
-  },
 ];
 
 export interface Failure {
@@ -361,13 +337,5 @@ export const failures: readonly Failure[] = [
     shows: [],
     ours: [/CMD-FAILED.*status 5/, /\[secret\]/],
     differs: "the command and its output are shown as they are (commandOutputs.go)",
-  },
-  {
-    says: "a failing command of this machine",
-    source: sources.local,
-    type: "local.Command",
-    args: { create: "echo local-err >&2; exit 4" },
-    shows: [/status 4[\s\S]*local-err/],
-    ours: [/CMD-FAILED/],
   },
 ];

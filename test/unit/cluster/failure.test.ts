@@ -49,6 +49,11 @@ const said: Readonly<Record<string, readonly [string, string, boolean]>> = {
     "CLU-STEP-FAILED",
     false,
   ],
+  "a full disk": [
+    "CMD-FAILED  the command exited with status 1: running ...:\ntar: write error: No space left on device\nerror: kubespray.source  CLU-KUBESPRAY-SOURCE  could not be unpacked; see",
+    "CLU-DISK-FULL",
+    false,
+  ],
   "something unheard of": ["the sky fell", "CLU-STEP-FAILED", false],
 };
 

@@ -89,12 +89,22 @@ describe("preflight", () => {
       ["DOC-FOLDER Pulumi.dev.yaml experiment"],
     ],
     [
-      "hosts",
+      "a cluster that is there already",
       (s) => {
-        s.target = "hosts";
-        for (const n of Object.values(s.nodes)) n.host = "10.0.0.5";
+        s.target = "kubernetes";
+        for (const n of Object.values(s.nodes)) n.host = "worker-1";
       },
       ["SPEC-TARGET-LATER Pulumi.dev.yaml target"],
+    ],
+    [
+      "machines of one's own with a control plane of two, and no key",
+      (s) => {
+        s.target = "hosts";
+        (s as Record<string, unknown>).machines = { keyFile: "no such key" };
+        s.nodes.second = { role: "control" };
+        for (const n of Object.values(s.nodes)) n.host = "10.0.0.5";
+      },
+      ["CLU-ETCD-EVEN Pulumi.dev.yaml nodes", "CLU-KEY Pulumi.dev.yaml machines.keyFile"],
     ],
   ])("refuses %s", async (_name, change, expected) => {
     expect(await codes(change)).toEqual(expected);

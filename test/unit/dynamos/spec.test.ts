@@ -150,6 +150,25 @@ describe("resolveSpec", () => {
       ["SPEC-NODE-NO-NETWORK nodes.core.siteNetwork", "SPEC-NODE-NO-NETWORK nodes.clienttwo.siteNetwork"],
     ],
     [
+      "a control plane that FABRIC's nodes cannot reach",
+      changed((s) => {
+        s.target = "fabric";
+        node(s, "control").siteNetwork = false;
+      }),
+      ["SPEC-NODE-NO-NETWORK nodes.control.siteNetwork"],
+    ],
+    [
+      "a login of machines that is none",
+      changed((s) => {
+        (s as Record<string, unknown>).machines = { user: "a b", bastion: { prot: 22 } };
+      }),
+      [
+        "SPEC-VALUE machines.user",
+        "SPEC-MISSING machines.bastion.host",
+        "SPEC-KEY-UNKNOWN machines.bastion.prot",
+      ],
+    ],
+    [
       "hosts without host",
       { target: "hosts", experiment: "x", nodes: { core: { role: "core", site: "AMST" } } },
       ["SPEC-NODE-NO-HOST nodes.core.host"],
