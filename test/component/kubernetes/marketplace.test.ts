@@ -85,6 +85,7 @@ beforeAll(async () => {
     secrets: givenSecrets({
       registry: "{}",
       "broker-agent-other": "word",
+      "broker-jobs-other": "word of its microservices",
       "store-agent-other": "w",
       "key-agent-other": "k",
     }),
