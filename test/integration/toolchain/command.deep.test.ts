@@ -271,6 +271,18 @@ describe("a machine that is gone", limit, () => {
   });
 });
 
+describe("a command that takes longer than its resource may", limit, () => {
+  it.runIf(official === undefined)("is given up at that time, and told as lost", async () => {
+    const options = { customTimeouts: { create: "3s" } };
+    const stack = stackOf([declared("slow", "remote.Command", { create: "sleep 100" }, options)]);
+    const started = performance.now();
+    const up = await stack.up();
+    expect(up.code).not.toBe(0);
+    expect(up.text).toMatch(/CMD-LOST/);
+    expect(performance.now() - started).toBeLessThan(60_000);
+  });
+});
+
 describe("what the stand-in does not do", limit, () => {
   it.runIf(official === undefined)("is an error at preview, with its code and place", async () => {
     const stack = stackOf([{ name: "r", type: "local.Command", args: { create: "true" } }]);
