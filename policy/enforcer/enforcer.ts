@@ -2,25 +2,18 @@ import { randomUUID } from "node:crypto";
 import type { GrantClaims } from "../contract/grants.js";
 import { ENFORCER_QUEUE, MESSAGE, ORCHESTRATOR_QUEUE } from "../contract/names.js";
 import { CodedError, type Problem } from "../contract/problem.js";
-import {
-  type Draft,
-  decode,
-  encode,
-  messageType,
-  type RequestApproval,
-  type ValidationResponse,
-} from "../contract/wire.js";
+import { type Draft, encode, type RequestApproval, type ValidationResponse } from "../contract/wire.js";
 import type { Decision } from "../decision/index.js";
 import type { Bus, Consumer, Incoming, Verdict } from "../platform/bus.js";
 import { GrantSigner } from "../platform/grants.js";
 import { type Logger, problemOf } from "../platform/log.js";
 import type { Store } from "../platform/store.js";
-import { MOST_ROUNDS } from "../rounds/plan.js";
 import { answer } from "./answer.js";
 import type { Audit } from "./audit.js";
 import { agreementEntry, decisionEntries, type SignedGrant } from "./audit-facts.js";
 import type { EnforcerMetrics } from "./metrics.js";
 import { PolicyView } from "./policy-view.js";
+import { readRequest } from "./read-request.js";
 import { openRound, roundConflict } from "./rounds.js";
 
 export interface EnforcerParts {
@@ -39,10 +32,6 @@ interface Decided {
   readonly grant?: SignedGrant;
 }
 
-/** More parties than any marketplace has; a message that names more is no honest one. */
-const MOST_PROVIDERS = 256;
-/** Empty in a first approval. */
-const JOB_NAME = /^[\w.@-]{0,128}$/;
 /** Decisions on one round, when the agreements change between decision and opening. */
 const MOST_OPENINGS = 3;
 /** How long the opening of a round waits for a store that restarts: less than its asker waits for us. */
@@ -223,37 +212,4 @@ function recorded(appended: Promise<void>): Promise<boolean> {
     () => true,
     () => false,
   );
-}
-
-function readRequest(message: Incoming): RequestApproval {
-  if (messageType(message.type) !== MESSAGE.requestApproval) {
-    const type = message.type === "" ? "a message without type" : message.type;
-    throw malformed(
-      message.type,
-      `the policy enforcer takes ${MESSAGE.requestApproval}, not ${type}`,
-      "send it to another queue",
-    );
-  }
-  const request = decode(MESSAGE.requestApproval, message.body);
-  const { dataProviders, jobId, round } = request;
-  if (dataProviders.length > MOST_PROVIDERS) {
-    throw malformed(
-      "data_providers",
-      `${dataProviders.length} data providers; ${MOST_PROVIDERS} is the most`,
-      "ask for fewer",
-    );
-  }
-  // Both become part of a key in the store.
-  if (!JOB_NAME.test(jobId) || round > MOST_ROUNDS) {
-    throw malformed(
-      "round",
-      `${round} of job ${JSON.stringify(jobId.slice(0, 140))} is no round`,
-      `name a job of letters, digits and . _ @ -, and a round up to ${MOST_ROUNDS}`,
-    );
-  }
-  return request;
-}
-
-function malformed(path: string, message: string, remedy: string): CodedError {
-  return new CodedError({ code: "BUS-MALFORMED", path, message, remedy });
 }
