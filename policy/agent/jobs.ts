@@ -120,6 +120,7 @@ export class Jobs {
 
   /** Lets the job's microservices have what a round may read of this party's files. */
   async data(job: Job, access: DataAccess): Promise<DataAccess> {
+    await job.rested; // which takes away what the round before was given
     return (await this.#options.runner.provide?.(job.id, access)) ?? access;
   }
 

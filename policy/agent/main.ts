@@ -144,7 +144,9 @@ async function start(config: Config, log: Logger): Promise<{ close(): Promise<vo
     const documents = [...dataSets.all()].map(({ value }) => value);
     return dataAccess(granted, documents, relationOf(granted));
   };
-  const allowsPersistence = (granted: GrantClaims): boolean => relationOf(granted)?.persistence === "job";
+  // A grant without a rule here was given on an agreement that is gone: the round that is open may end.
+  const allowsPersistence = (granted: GrantClaims): boolean =>
+    (relationOf(granted) ?? { persistence: "job" }).persistence === "job";
   const handler = new Agent({
     ...{ agent, queue, bus, jobs, answers, plans, handOvers, access, allowsPersistence, stepMs, log },
   });

@@ -7,7 +7,12 @@ import { CLIENTS, TITANIC, trainAlone } from "../../unit/titanic/training.js";
 import { Market, type RunningAgent } from "../agent/market.js";
 
 const PARTIES = [...CLIENTS, "server"];
-const CLAIMS = { requestType: "vflTrainRequest", dataProviders: CLIENTS, computeProviders: ["server"] };
+const CLAIMS = {
+  requestType: "vflTrainRequest",
+  dataProviders: CLIENTS,
+  computeProviders: ["server"],
+  dataSets: ["titanic"],
+};
 
 let market: Market;
 let agents: RunningAgent[];
@@ -18,6 +23,7 @@ beforeAll(async () => {
     KEY.requestType("vflTrainRequest"),
     market.document("requestTypes/vflTrainRequest.json"),
   );
+  await market.store.put(KEY.dataset("titanic"), market.document("datasets/titanic.json"));
   for (const name of ["vflClient", "vflServer"])
     await market.store.put(KEY.microservice(name), market.document(`microservices/${name}.json`));
   for (const party of PARTIES)
