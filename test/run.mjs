@@ -2,7 +2,7 @@
 // `--deep` adds the long ones (*.deep.test.ts).
 // The first arguments that are names of suites choose; whatever follows goes to vitest. Ends with `N passed, N failed`.
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { availableParallelism, tmpdir } from "node:os";
 import { dirname, join, relative, resolve } from "node:path";
@@ -13,12 +13,22 @@ const bin = (name) => join(root, "node_modules", ".bin", name);
 const fromDist = createRequire(join(root, "dist", "x.js"));
 const skips = JSON.parse(readFileSync(join(root, "test", "skips.json"), "utf8"));
 
+/** Where checks keep what they know of files that have not changed. */
+const kept = join(root, "node_modules", ".cache", "dynamos-fabric");
+
 /** What must hold of the sources themselves; each counts as one test. */
 const checks = {
-  "types (tsc)": () => run(bin("tsc"), ["-p", "tsconfig.json"]),
+  "types (tsc)": () =>
+    run(bin("tsc"), [
+      ...["-p", "tsconfig.json", "--incremental"],
+      ...["--tsBuildInfoFile", join(kept, "types.tsbuildinfo")],
+    ]),
   "style (biome)": () => run(bin("biome"), ["check", "--diagnostic-level=error", "."]),
   "arrows (dependency-cruiser)": () =>
-    run(bin("depcruise"), ["--config", ".dependency-cruiser.cjs", "infra", "dynamos", "policy"]),
+    run(bin("depcruise"), [
+      ...["--config", ".dependency-cruiser.cjs", "--cache", join(kept, "arrows")],
+      ...["infra", "dynamos", "policy"],
+    ]),
   "schema (docs/marketplace.schema.json is what the spec says)": async () => {
     const said = await run(process.execPath, [join(root, "dist/dynamos/cli/main.js"), "schema"]);
     const file = join(root, "docs", "marketplace.schema.json");
@@ -39,11 +49,14 @@ const suites = {
   unit: (args) => runVitest("unit", ["--no-isolate", ...args]),
   component: (args) => runVitest("component", args),
   // They wait for brokers and limits more than they work.
-  integration: (args) => runVitest("integration", [...workers(2), ...args]),
+  integration: (args) => runVitest("integration", [...workers(2.5), ...args]),
   fault: runSchedules,
   // Each of them drives a whole stack.
   e2e: (args) => runVitest("e2e", [...workers(1), ...args]),
 };
+
+/** What runs at the same time: neither of two uses all that the machine has. */
+const besides = [["unit", "check"], ["component"], ["integration"], ["e2e", "fault"]];
 
 /** How many files run at once, unless the caller says so. */
 const workers = (each) => [`--maxWorkers=${Math.max(2, Math.round(availableParallelism() * each))}`];
@@ -64,6 +77,39 @@ function run(program, args, stdio = ["ignore", "pipe", "pipe"]) {
     child.once("error", (error) => settle({ code: 127, text: error.message, stdout }));
     child.once("close", (code) => settle({ code: code ?? 1, text, stdout }));
   });
+}
+
+/** Runs suites at the same time. The first is heard while it runs; what the others say follows when they have ended. */
+async function runBeside([first, ...others]) {
+  if (first === undefined) return [];
+  const quiet = others.map((suite) => runApart(suite));
+  const outcomes = [await runOne(first)];
+  for (const outcome of await Promise.all(quiet)) {
+    console.log(outcome.text.trimEnd());
+    outcomes.push(outcome);
+  }
+  return outcomes;
+}
+
+async function runOne(suite) {
+  console.log(`\n== ${suite}`);
+  const started = performance.now();
+  const result = await suites[suite](args);
+  return { suite, result, seconds: ((performance.now() - started) / 1000).toFixed(1) };
+}
+
+/** A suite in a process of its own, which keeps its words. */
+async function runApart(suite) {
+  const folder = mkdtempSync(join(tmpdir(), "dynamos-fabric-test-"));
+  const file = join(folder, "outcome.json");
+  try {
+    const { code, text } = await run(process.execPath, [process.argv[1], "--outcome", file, suite, ...args]);
+    if (existsSync(file)) return { ...JSON.parse(readFileSync(file, "utf8")), text };
+    const words = `${text}\n✗ ${suite} ended with ${code} and without an outcome`;
+    return { suite, result: { passed: 0, failed: 1, skipped: 0 }, seconds: "0", text: words };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 async function runChecks() {
@@ -194,12 +240,19 @@ function count(suite, report, code, filtered) {
 
 const args = process.argv.slice(2).filter((arg) => arg !== "--deep");
 if (process.argv.includes("--deep")) process.env.DEEP = "1";
-else console.log("without the deep tests: `npm test -- --deep` runs them too, in twice the time");
+else if (!process.argv.includes("--outcome"))
+  console.log("without the deep tests: `npm test -- --deep` runs them too, in twice the time");
+const at = args.indexOf("--outcome");
+const outcomeFile = at < 0 ? undefined : args.splice(at, 2)[1];
 const named = [];
 while (args[0] in suites) named.push(args.shift());
 const chosen = named.length > 0 ? named : Object.keys(suites);
 const total = { passed: 0, failed: 0, skipped: 0 };
 const lines = [];
+if (outcomeFile !== undefined) {
+  writeFileSync(outcomeFile, JSON.stringify(await runOne(named[0])));
+  process.exit(0);
+}
 if (["integration", "fault", "e2e"].some((suite) => chosen.includes(suite))) {
   // Once, before tests ask for them at the same time.
   const { ensure } = fromDist("./infra/toolchain/tools.js");
@@ -208,15 +261,12 @@ if (["integration", "fault", "e2e"].some((suite) => chosen.includes(suite))) {
     console.error(`error: ${error.message}`);
   });
 }
-for (const suite of chosen) {
-  console.log(`\n== ${suite}`);
-  const started = performance.now();
-  const result = await suites[suite](args);
-  for (const key of Object.keys(total)) total[key] += result[key];
-  const seconds = ((performance.now() - started) / 1000).toFixed(1);
-  lines.push(
-    `${suite.padEnd(12)}${String(result.passed).padStart(6)} passed${String(result.failed).padStart(5)} failed${String(result.skipped).padStart(5)} skipped${seconds.padStart(8)} s`,
-  );
+for (const group of besides) {
+  for (const { suite, result, seconds } of await runBeside(group.filter((name) => chosen.includes(name)))) {
+    for (const key of Object.keys(total)) total[key] += result[key];
+    const counts = Object.entries(result).map(([what, count]) => `${String(count).padStart(6)} ${what}`);
+    lines.push(`${suite.padEnd(12)}${counts.join("")}${seconds.padStart(8)} s`);
+  }
 }
 console.log(`\n${lines.join("\n")}`);
 console.log(`${total.passed} passed, ${total.failed} failed`);
