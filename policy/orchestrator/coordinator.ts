@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { JobEnd, JobRevoked, RefusalReason, RoundReport } from "../contract/job.js";
 import { agentQueue, GATEWAY_QUEUE, MESSAGE } from "../contract/names.js";
 import { CodedError, type Problem } from "../contract/problem.js";
@@ -37,6 +38,9 @@ export interface CoordinatorTools {
 }
 
 const DEFAULTS = { stepDeadline: 30_000, jobDeadline: 200 * 60_000, mostJobs: 1_000 } as const;
+
+/** How long an end's telling is waited for before it is written. */
+const TOLD_FIRST_MS = 2_000;
 
 /** A data request that has been found good, and the job it is for. */
 interface Admitted {
@@ -107,7 +111,7 @@ export class Coordinator {
     const meanwhile = this.#tools.jobs.get(jobId);
     if (meanwhile !== undefined || loaded === undefined) return meanwhile;
     this.#tools.jobs.add(loaded.job);
-    if (loaded.interrupted) void this.#afterEnd(loaded.job); // never rejects
+    if (loaded.interrupted) void this.#afterEnd(loaded.job, this.#tellGateway(loaded.job)); // never rejects
     return loaded.job;
   }
 
@@ -131,26 +135,23 @@ export class Coordinator {
     else if (job.log.status === "approved") {
       job.log.begin();
       job.log.add({ name: "end", data: failedEnd(cancelled.toProblem(), 0) });
-      this.#tellGateway(job);
-      await this.#afterEnd(job);
+      await this.#afterEnd(job, this.#tellGateway(job));
     }
     return job;
   }
 
   /** Ends the jobs that an orchestrator before us left running, and tells the gateway. */
   async recover(): Promise<void> {
-    for (const jobId of await this.#tools.archive.interrupted()) {
-      if (this.#tools.jobs.get(jobId) !== undefined) continue;
-      const job = await this.find(jobId);
-      if (job !== undefined) this.#tellGateway(job);
-    }
+    for (const jobId of await this.#tools.archive.interrupted()) await this.find(jobId);
   }
 
   /** A job's end to the gateway, where no data request says who asked. */
-  #tellGateway({ record: { job, requestType }, log: { end } }: Job): void {
+  async #tellGateway({ record: { job, requestType }, log: { end } }: Job): Promise<void> {
     if (end === undefined) return;
     const to = { job, requestType, returnAddress: GATEWAY_QUEUE, correlationId: job };
-    new Outbox(this.#tools.bus, to, this.#tools.log).report("end", end);
+    const outbox = new Outbox(this.#tools.bus, to, this.#tools.log);
+    outbox.report("end", end);
+    await outbox.drained();
   }
 
   /** Ends all jobs as failed, and waits until that is told. */
@@ -325,11 +326,15 @@ export class Coordinator {
       { job: work.job, status, rounds: end.rounds, ...(reason === undefined ? {} : { reason }) },
       "a job has ended",
     );
-    await Promise.all([outbox.drained(), this.#afterEnd(job)]);
+    await Promise.all([outbox.drained(), this.#afterEnd(job, outbox.drained())]);
   }
 
-  /** Writes the end and lets the job's microservices go. Neither can fail the job any more; what fails is logged. */
-  async #afterEnd(job: Job): Promise<void> {
+  /**
+   * Writes the end and lets the job's microservices go. Neither can fail the job any more; what fails is logged.
+   *
+   * @param told - kept when the one who asked has been told
+   */
+  async #afterEnd(job: Job, told: Promise<void>): Promise<void> {
     const { bus, archive, log } = this.#tools;
     const { record } = job;
     const shutdowns = partiesOf(record).map(async (agent) => {
@@ -355,7 +360,10 @@ export class Coordinator {
         );
       }
     });
-    const written = job.log.end === undefined ? undefined : archive.writeEnd(record.job, job.log.end);
+    // An end in the store is not told again by an orchestrator that comes after us; without a broker nobody can be told now.
+    const written = Promise.race([told, sleep(TOLD_FIRST_MS, undefined, { ref: false })]).then(() =>
+      job.log.end === undefined ? undefined : archive.writeEnd(record.job, job.log.end),
+    );
     await Promise.all([written, ...shutdowns]);
   }
 }
