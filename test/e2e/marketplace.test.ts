@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { leaveAgreement, readAgreement, writeAgreement } from "../../dynamos/runs/agreements-api.js";
 import { shutdownStack } from "../../infra/local/index.js";
+import { deepIt } from "../support/deep.js";
 import {
   changes,
   kill,
@@ -230,7 +231,7 @@ describe("the paper's marketplace on this machine", { timeout: 180_000 }, () => 
       await market.train();
     });
 
-    it("of the supervisor, `up` starts one that takes over what runs", async () => {
+    deepIt("of the supervisor, `up` starts one that takes over what runs", async () => {
       const pids = services.map((s) => market.pidOf(s));
       const before = market.supervisorPid();
       kill(before);

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { jobQueue, KEY, MESSAGE } from "../../../policy/contract/names.js";
+import { deepIt } from "../../support/deep.js";
 import { until } from "../../support/servers.js";
 import type { Market, OpenRound, RunningAgent } from "./market.js";
 import { agreement, claimsOf, openProbeMarket, work } from "./probe.js";
@@ -238,25 +239,29 @@ describe("an agent", () => {
     expect((await work(market, "eta", opened)).data).toMatchObject({ worked: 1 });
   }, 20_000);
 
-  it("loses no step and does none twice when the broker is restarted under it", async () => {
-    const file = join(market.folder, "at-work");
-    const opened = await begin();
-    const answer = market.ticket(
-      AGENT,
-      opened,
-      {
-        steps: [{ step: "work", service: "probe" }],
-        requestType: "probe",
-        request: { do: "sleep", ms: 2_000, file },
-      },
-      80_000,
-    );
-    await until("at work", () => existsSync(file));
-    await market.broker.restart();
-    expect(await answer).toMatchObject({ problem: undefined, data: { worked: 1 } });
-    const next = await market.openRound(opened.job, 2, claimsOf(AGENT));
-    expect((await work(market, AGENT, next)).data).toMatchObject({ worked: 2 });
-  }, 90_000);
+  deepIt(
+    "loses no step and does none twice when the broker is restarted under it",
+    async () => {
+      const file = join(market.folder, "at-work");
+      const opened = await begin();
+      const answer = market.ticket(
+        AGENT,
+        opened,
+        {
+          steps: [{ step: "work", service: "probe" }],
+          requestType: "probe",
+          request: { do: "sleep", ms: 2_000, file },
+        },
+        80_000,
+      );
+      await until("at work", () => existsSync(file));
+      await market.broker.restart();
+      expect(await answer).toMatchObject({ problem: undefined, data: { worked: 1 } });
+      const next = await market.openRound(opened.job, 2, claimsOf(AGENT));
+      expect((await work(market, AGENT, next)).data).toMatchObject({ worked: 2 });
+    },
+    90_000,
+  );
 
   it("that is killed takes its microservices with it; restarted, it cleans up and says that the job is gone", async () => {
     const first = await market.startAgent("zeta");

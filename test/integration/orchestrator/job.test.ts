@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { JobRecord, RoundRecord } from "../../../policy/contract/documents.js";
 import type { JobEnd, RoundReport } from "../../../policy/contract/job.js";
 import { KEY } from "../../../policy/contract/names.js";
+import { deepIt } from "../../support/deep.js";
 import { until } from "../../support/servers.js";
 import {
   agreement,
@@ -355,21 +356,25 @@ describe("a job", () => {
     await until("shutdowns", () => market.agent("hub").shutdowns.includes(other));
   });
 
-  it("lives through a restart of the broker in the middle of a round", async () => {
-    let restart: Promise<void> | undefined;
-    market.agent("hub").script = async (_step, message) => {
-      if (message.metadata.round === "2") restart ??= market.broker.restart();
-      return { data: { round: Number(message.metadata.round) } };
-    };
-    const asked = market.ask(request(4));
-    await until("the restart begins", () => restart !== undefined);
-    await restart;
-    expect(await asked).toMatchObject({
-      status: 200,
-      body: { status: "completed", rounds: 4, result: { round: 4 } },
-    });
-    expect((await market.ask(approval())).status).toBe(200);
-  }, 90_000);
+  deepIt(
+    "lives through a restart of the broker in the middle of a round",
+    async () => {
+      let restart: Promise<void> | undefined;
+      market.agent("hub").script = async (_step, message) => {
+        if (message.metadata.round === "2") restart ??= market.broker.restart();
+        return { data: { round: Number(message.metadata.round) } };
+      };
+      const asked = market.ask(request(4));
+      await until("the restart begins", () => restart !== undefined);
+      await restart;
+      expect(await asked).toMatchObject({
+        status: 200,
+        body: { status: "completed", rounds: 4, result: { round: 4 } },
+      });
+      expect((await market.ask(approval())).status).toBe(200);
+    },
+    90_000,
+  );
 });
 
 describe("an orchestrator that comes back", () => {
