@@ -1,10 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { connect } from "amqplib";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { GatewayClient } from "../../../dynamos/client/gateway-client.js";
 import type { JobEnd } from "../../../policy/contract/job.js";
-import { KEY } from "../../../policy/contract/names.js";
+import { KEY, ORCHESTRATOR_QUEUE } from "../../../policy/contract/names.js";
+import { encode } from "../../../policy/contract/wire.js";
 import { until } from "../../support/servers.js";
-import { approval, Market, PROVIDERS, request } from "./market.js";
+import { approval, Market, PROVIDERS, request, USER } from "./market.js";
 
 const ALL = [...PROVIDERS, "hub"];
 interface Requests {
@@ -139,4 +141,28 @@ describe("a cancelled job", () => {
     await market.api("DELETE", `jobs/${body.jobId}`);
     expect(await client.job(body.jobId).snapshot()).toMatchObject({ status: "completed", round: 2 });
   });
+});
+
+describe("a job's end", () => {
+  // Found by a schedule of revocations: killed between the two, an orchestrator left its user waiting, for the next one saw a job that had ended.
+  it("is with the broker before it is in the store", async () => {
+    const connection = await connect({ hostname: market.broker.host, port: market.broker.port });
+    const channel = await connection.createChannel();
+    const told: number[] = [];
+    for (let job = 1; job <= 10; job += 1) {
+      const returnAddress = `nobody-${job}`;
+      await market.bus.declareQueue(returnAddress);
+      const { jobId } = (await market.ask(approval())).body;
+      const ends = await market.store.mirrorKey<JobEnd>(KEY.jobEnd(jobId));
+      const written = new Promise<void>((done) => ends.onChange(() => done()));
+      const requestMetadata = { jobId, returnAddress };
+      const body = encode.request({ type: "sum", data: { rounds: 1 }, user: USER, requestMetadata });
+      await market.bus.publish(ORCHESTRATOR_QUEUE, "Request", body, { correlationId: `of-${job}` });
+      await written;
+      told.push((await channel.checkQueue(returnAddress)).messageCount);
+      await ends.close();
+    }
+    await connection.close();
+    expect(told, "a round's report and the end").toEqual(told.map(() => 2));
+  }, 60_000);
 });
