@@ -35,6 +35,8 @@ export interface Answer {
 const ANSWER_MS = 45_000;
 /** What a `stop` may take on a busy machine; the step that it stops would take 8 s. */
 const STOP_MS = 4_000;
+/** What an end may take from its telling to the store. */
+const WRITTEN_MS = 3_000;
 const MANY_ROUNDS = 400;
 
 /** The services, and all that is known of what they did so far. */
@@ -106,8 +108,7 @@ export class Ground {
     trigger();
     await fell.promise.catch((error: unknown) => wrong.push(`no change: ${String(error)}`));
     for (const service of this.#services.all()) service.thaw();
-    await this.#history.read();
-    this.#ledger.follow(this.#history.events);
+    await this.#readHistory(answer?.job);
     const rounds = [...this.#ledger.rounds].filter(([key]) => !this.#checked.has(key));
     for (const [key] of rounds) this.#checked.add(key);
     this.#grants.push(...this.#audit.read());
@@ -135,6 +136,15 @@ export class Ground {
       struck: schedule.blow !== undefined,
       answerMs: Math.max(0, (answer?.at ?? 0) - (change?.at ?? Number.POSITIVE_INFINITY)),
     };
+  }
+
+  /** Reads the store's history, until this job's end is in it or too late: an end is told before it is written. */
+  async #readHistory(job: string | undefined): Promise<void> {
+    for (const deadline = performance.now() + WRITTEN_MS; ; await sleep(20)) {
+      await this.#history.read();
+      this.#ledger.follow(this.#history.events);
+      if (job === undefined || this.#ledger.ends.has(job) || performance.now() > deadline) return;
+    }
   }
 
   /** All services work, and all agents are known to. */
