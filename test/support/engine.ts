@@ -147,10 +147,13 @@ export class TestStack {
   }
 }
 
-/** A value of a state that was exported with its secrets: a secret is an object with its text as JSON. Source: Pulumi, `apitype.SecretV1`. */
+/** A value of a state that was exported with its secrets: each is an object with its text as JSON. Source: Pulumi, `apitype.SecretV1`. */
 function inClear(value: unknown): unknown {
-  const text = (value as { readonly plaintext?: string } | null)?.plaintext;
-  return text === undefined ? value : JSON.parse(text);
+  if (Array.isArray(value)) return value.map(inClear);
+  if (typeof value !== "object" || value === null) return value;
+  const { plaintext } = value as { readonly plaintext?: unknown };
+  if (typeof plaintext === "string") return inClear(JSON.parse(plaintext));
+  return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, inClear(part)]));
 }
 
 /** The last part of a URN: the resource's name. */
