@@ -76,7 +76,10 @@ class CallbackModule(CallbackBase):
     def fail(self, result, kind):
         host = result._host.get_name()
         said = result._result
-        message = said.get("msg") or said.get("stderr") or said.get("exception") or "no message"
+        message = said.get("msg") or said.get("exception") or "no message"
+        # Of a command Ansible's own words say no more than that it failed.
+        if str(said.get("stderr") or "").strip():
+            message = f"{message}: {said['stderr']}"
         if said.get("_ansible_no_log") or said.get("censored"):
             message = "(hidden by no_log; see the task)"
         if said.get("results"):
