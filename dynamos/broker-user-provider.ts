@@ -5,7 +5,7 @@ import type { dynamic } from "@pulumi/pulumi";
 import { endWithParent, hasUnknown, plainErrors, stripUndefined } from "../infra/dynamic.js";
 import { stateFolder } from "../infra/local/package-folder.js";
 import { rabbitmqPasswordHash } from "../infra/local/rabbitmq-hash.js";
-import { statusOf } from "../infra/local/stack.js";
+import { readyPort } from "../infra/local/stack.js";
 import { StateFolder } from "../infra/local/state-folder.js";
 import { InfraError } from "../infra/problem.js";
 import { BrokerAdmin } from "./broker-admin.js";
@@ -72,8 +72,7 @@ async function put(props: UserProps): Promise<UserOutputs> {
 /** The broker of the stack, as the supervisor's records have it; undefined when it is not running. */
 function connect(props: UserProps): BrokerAdmin | undefined {
   const folder = stateFolder(props);
-  const broker = statusOf(folder).services.find((service) => service.name === BROKER);
-  const port = broker?.state === "ready" ? broker.ports.management : undefined;
+  const port = readyPort(folder, BROKER, "management");
   const secret = new StateFolder(folder).secretFile(brokerSecret(BROKER_ADMIN));
   return port === undefined || !existsSync(secret)
     ? undefined

@@ -101,24 +101,20 @@ function clusterOnSlice(stack: string, state: string, spec: MarketplaceSpec): De
 /** The cluster of machines that are there; the marketplace is not put on it yet. */
 function clusterOnMachines(stack: string, state: string, spec: MarketplaceSpec): DeployOutputs {
   const { kubeconfig } = new KubesprayCluster(stack, { hosts: machinesOf(spec, findProject()) });
-  const addresses = Object.entries(spec.nodes).map(([name, { host = "" }]) => ({ name, site: "", address: host, managementIp: host })); // biome-ignore format: one line
-  return { nodes: pulumi.output(addresses).apply(byName), kubeconfig, stateFolder: state };
+  const places = Object.entries(spec.nodes).map(
+    ([name, { host: address = "" }]) => [name, { site: "", address, managementIp: address }] as const,
+  );
+  const nodes: Record<string, (typeof places)[number][1]> = Object.fromEntries(places);
+  return { nodes: pulumi.output(nodes), kubeconfig, stateFolder: state };
 }
 
 function hostsByName(slice: FabricSlice): DeployOutputs["nodes"] {
-  return slice.hosts.apply(byName);
-}
-
-interface Place {
-  readonly name: string;
-  readonly site: string;
-  readonly address: string;
-  readonly managementIp: string;
-}
-const byName = (hosts: readonly Place[]) =>
-  Object.fromEntries(
-    hosts.map(({ name, site, address, managementIp }) => [name, { site, address, managementIp }]),
+  return slice.hosts.apply((hosts) =>
+    Object.fromEntries(
+      hosts.map(({ name, site, address, managementIp }) => [name, { site, address, managementIp }]),
+    ),
   );
+}
 
 /** The nodes as a slice sees them: it knows no roles. */
 function sliceNodes({ nodes }: MarketplaceSpec): ConstructorParameters<typeof FabricSlice>[1]["nodes"] {

@@ -1,8 +1,9 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
-import { basename, isAbsolute, join, relative, resolve } from "node:path";
+import { basename, join, relative } from "node:path";
 import { stringify } from "yaml";
 import { InfraError } from "../infra/problem.js";
 import { DOCUMENT_FOLDERS, readExperiment } from "./experiment.js";
+import { fromHere } from "./stack-folder.js";
 
 /** What an experiment consists of; nothing else of a folder is copied. */
 const PARTS = [...Object.values(DOCUMENT_FOLDERS), "data", "experiment.yaml"];
@@ -80,7 +81,7 @@ export function makeExperiment({ name, project, hasProgram, like, examples }: Ne
 function sourceOf(like: string, examples: string): string {
   const example = join(examples, like);
   if (basename(like) === like && isFolder(example)) return example;
-  const folder = isAbsolute(like) ? like : resolve(process.env.INIT_CWD ?? process.cwd(), like);
+  const folder = fromHere(like);
   if (isFolder(folder)) return folder;
   const names = readdirSync(examples).filter((one) =>
     isFolder(join(examples, one, DOCUMENT_FOLDERS.agreement)),

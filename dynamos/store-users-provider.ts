@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { dynamic } from "@pulumi/pulumi";
 import { endWithParent, hasUnknown, plainErrors, stripUndefined } from "../infra/dynamic.js";
 import { stateFolder } from "../infra/local/package-folder.js";
-import { statusOf } from "../infra/local/stack.js";
+import { readyPort } from "../infra/local/stack.js";
 import { StateFolder } from "../infra/local/state-folder.js";
 import { InfraError } from "../infra/problem.js";
 import { STORE } from "./services.js";
@@ -75,8 +75,7 @@ async function put(props: UsersProps): Promise<UsersProps> {
 /** The store of the stack, as the supervisor's records have it; undefined when it is not running. */
 function connect(props: UsersProps): StoreAdmin | undefined {
   const folder = stateFolder(props);
-  const store = statusOf(folder).services.find((service) => service.name === STORE);
-  const port = store?.state === "ready" ? store.ports.client : undefined;
+  const port = readyPort(folder, STORE, "client");
   return port === undefined
     ? undefined
     : new StoreAdmin(`127.0.0.1:${port}`, new StateFolder(folder).secret(storeSecret(STORE_ROOT)));

@@ -1,5 +1,5 @@
 import { mkdirSync, writeFileSync } from "node:fs";
-import { isAbsolute, join, relative, resolve } from "node:path";
+import { join, relative, resolve } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { InfraError } from "../../infra/problem.js";
 import { readExperiment } from "../experiment.js";
@@ -15,6 +15,7 @@ import { type ExperimentResult, judge, type RunResult, roundsCsv } from "../runs
 import { performRun, type RunOrder } from "../runs/run.js";
 import { type ExperimentSettings, type PlannedChange, parseSettings } from "../runs/settings.js";
 import { accessTo, notReady, type StackAccess } from "../runs/stack-access.js";
+import { fromHere } from "../stack-folder.js";
 import { place } from "./command-place.js";
 import type { CommandContext } from "./context.js";
 import { watchLeases } from "./lease-watch.js";
@@ -202,9 +203,6 @@ function tellOutcomes({ result }: Done, now: ExperimentResult, say: (line: strin
   say(lines.length === 0 ? "the same outcome, round by round" : "another outcome:");
   for (const line of lines) say(`  ${line}`);
 }
-
-const fromHere = (path: string): string =>
-  isAbsolute(path) ? path : resolve(process.env.INIT_CWD ?? process.cwd(), path);
 
 function listener(
   say: (line: string) => void,

@@ -9,6 +9,7 @@ import { type Experiment, parseText, readExperiment } from "../experiment.js";
 import { reasonLine } from "../runs/result.js";
 import { accessTo } from "../runs/stack-access.js";
 import { requesterToken } from "../runs/user-token.js";
+import { fromHere } from "../stack-folder.js";
 import { columns } from "./columns.js";
 import { place } from "./command-place.js";
 import type { CommandContext } from "./context.js";
@@ -136,7 +137,7 @@ function readData(given: string): Readonly<Record<string, unknown>> {
   const inline = given.trimStart().startsWith("{");
   let text = given;
   try {
-    if (!inline) text = readFileSync(resolve(process.env.INIT_CWD ?? process.cwd(), given), "utf8");
+    if (!inline) text = readFileSync(fromHere(given), "utf8");
   } catch (error) {
     throw wrongData(`${given} cannot be read (${(error as NodeJS.ErrnoException).code})`);
   }

@@ -4,6 +4,7 @@ import { writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { projectFolder } from "../local/package-folder.js";
+import { shellWord } from "../shell-word.js";
 import { run } from "../toolchain/command/command.js";
 import type { Connection } from "./connection.js";
 
@@ -19,7 +20,7 @@ export function logNamed(error: string): string | undefined {
  */
 export async function fetchLog(connection: Connection, log: string): Promise<string> {
   const signal = AbortSignal.timeout(120_000);
-  const create = `cat -- '${log.replaceAll("'", `'\\''`)}'`;
+  const create = `cat -- ${shellWord(log)}`;
   const { stdout } = await run(
     "create",
     { connection, create, logging: "none" },

@@ -1,7 +1,7 @@
 /** Where an endpoint is, for who only looks: nothing is started and no token is spent. */
 import { join } from "node:path";
 import { projectFolder } from "../local/package-folder.js";
-import { statusOf } from "../local/stack.js";
+import { readyPort } from "../local/stack.js";
 import { expandHome, readSettings } from "./credentials.js";
 import type { FabricEndpoint } from "./endpoint-schema.js";
 import { localToken } from "./local-token.js";
@@ -21,8 +21,7 @@ export function lookAt(endpoint: FabricEndpoint, folder: string = process.cwd())
     const state = join(projectFolder(folder) ?? folder, endpoint.state);
     return {
       host: () => {
-        const service = statusOf(state).services.find((s) => s.name === endpoint.service);
-        const port = service?.state === "ready" ? service.ports.http : undefined;
+        const port = readyPort(state, endpoint.service, "http");
         return port === undefined ? undefined : `http://127.0.0.1:${port}`;
       },
       token: () => localToken(state),

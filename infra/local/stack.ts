@@ -18,6 +18,12 @@ export interface StackStatus {
   readonly services: readonly ServiceStatus[];
 }
 
+/** Where a service listens now; `undefined` while it is not ready, and for a port that it does not have. */
+export function readyPort(stateDir: string, service: string, port: string): number | undefined {
+  const found = statusOf(stateDir).services.find(({ name }) => name === service);
+  return found?.state === "ready" ? found.ports[port] : undefined;
+}
+
 /** The state of a stack as its folder and the system's processes tell, with or without a supervisor. Changes nothing, waits for nothing. */
 export function statusOf(stateDir: string): StackStatus {
   const state = new StateFolder(realFolder(stateDir));

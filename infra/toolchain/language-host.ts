@@ -147,15 +147,15 @@ endWithParent({ before: () => running.forEach((child) => void child.kill("SIGTER
 serve(
   LanguageRuntimeService,
   {
-    handshake: handshake,
+    handshake,
     // Empty on purpose: what the engine is told of here it fetches at once; found on demand on PATH instead.
     getRequiredPackages: () => new GetRequiredPackagesResponse(),
     getRequiredPlugins: () => new GetRequiredPluginsResponse(),
     getPluginInfo: pluginInfo,
     getProgramDependencies: programDependencies,
-    about: about,
-    run: run,
-    cancel: cancel,
+    about,
+    run,
+    cancel,
   },
   "language host",
 );

@@ -1,4 +1,4 @@
-import Module, { createRequire } from "node:module";
+import Module from "node:module";
 
 // Preloaded (`node --require`) into programs and dynamic providers. The SDK loads the TypeScript compiler, 9 MB and a fifth of a second of each
 // process, in case it has to write a function as text. Programs that are built beforehand, and providers that are named (infra/dynamic.ts), never
@@ -10,10 +10,10 @@ const loader = Module as unknown as { _load: Load };
 const load = loader._load;
 
 loader._load = function (this: unknown, request, parent, isMain) {
-  if (request !== NAME || parent === undefined) return load.call(this, request, parent, isMain);
+  if (request !== NAME) return load.call(this, request, parent, isMain);
   let compiler: object | undefined;
   const loaded = (): object => {
-    compiler ??= load.call(loader, createRequire(parent.filename).resolve(NAME), parent, false) as object;
+    compiler ??= load.call(loader, request, parent, isMain) as object;
     return compiler;
   };
   return new Proxy(

@@ -4,7 +4,7 @@
  * They end with `stop()`, and at the latest when the test process ends, however it ends: a guard process holds a pipe to it.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { randomInt, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import {
   accessSync,
   constants,
@@ -14,10 +14,11 @@ import {
   readFileSync,
   writeFileSync,
 } from "node:fs";
-import { createConnection, createServer, type Server } from "node:net";
+import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { freePort } from "../../infra/local/ports.js";
 import { rabbitmqPasswordHash } from "../../infra/local/rabbitmq-hash.js";
 import { cacheFolder } from "../../infra/toolchain/cache.js";
 import { takeBroker } from "./shared-brokers.js";
@@ -167,26 +168,13 @@ export function findProgram(name: string): string {
   throw new Error(`${name} is in none of ${folders.join(", ")}; run npm test once, which fetches it`);
 }
 
-/** Below the ports that systems give to outgoing connections: one of those could take a port between its choice and its server's start. */
-const PORTS = { least: 10_000, most: 32_000 } as const;
-
 /** Free loopback ports, all different. */
 export async function freePorts<N extends number>(
   count: N,
 ): Promise<number[] & { 0: number; 1: number; 2: number; 3: number }> {
-  const held = new Map<number, Server>();
-  while (held.size < count) {
-    const port = randomInt(PORTS.least, PORTS.most);
-    const server = createServer();
-    const free = await new Promise<boolean>((done) =>
-      server
-        .once("error", () => done(false))
-        .listen({ host: "127.0.0.1", port, exclusive: true }, () => done(true)),
-    );
-    if (free) held.set(port, server);
-  }
-  await Promise.all([...held.values()].map((server) => new Promise((done) => server.close(done))));
-  return [...held.keys()] as number[] & { 0: number; 1: number; 2: number; 3: number };
+  const ports = new Set<number>();
+  while (ports.size < count) ports.add(await freePort(ports));
+  return [...ports] as number[] & { 0: number; 1: number; 2: number; 3: number };
 }
 
 /** Polls until `holds` is true. Throws with `what` at the deadline. */

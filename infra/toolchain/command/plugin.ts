@@ -8,12 +8,13 @@ import * as proto from "@pulumi/pulumi/proto/provider_pb";
 import { Empty } from "google-protobuf/google/protobuf/empty_pb";
 import { Struct } from "google-protobuf/google/protobuf/struct_pb";
 import type { z } from "zod";
+import { hasUnknown } from "../../dynamic.js";
 import { endWithParent } from "../end-with-parent.js";
 import { serve } from "../plugin-server.js";
 import { commandSchema, type Operation, run } from "./command.js";
 import { type Context, problem } from "./connection.js";
 import { copy, copySchema } from "./copy.js";
-import { isSame, masker, type Properties, revealed, unknownValue } from "./values.js";
+import { isSame, masker, type Properties, revealed } from "./values.js";
 
 // Stands in for `pulumi-resource-command` 1.2.1. What it should do, and where that is written: test/integration/toolchain/command-cases.ts.
 
@@ -69,8 +70,7 @@ function check(request: proto.CheckRequest): proto.CheckResponse {
   if (schemas[type] === undefined)
     throw problem("CMD-NOT-BUILT", `the stand-in for the command plugin has no ${type}`, missing);
   // A preview's values may be unknown: what holds one is looked at in the update.
-  const isKnown = !JSON.stringify(inputs).includes(unknownValue);
-  const issues = (isKnown && schemas[type].safeParse(inputs).error?.issues) || [];
+  const issues = (!hasUnknown(inputs) && schemas[type].safeParse(inputs).error?.issues) || [];
   const failure = ({ path, message }: { path: PropertyKey[]; message: string }) =>
     new proto.CheckFailure().setProperty(path.join(".")).setReason(message);
   return new proto.CheckResponse().setInputs(request.getNews()).setFailuresList(issues.map(failure));

@@ -6,7 +6,6 @@ export type Properties = Readonly<Record<string, unknown>>;
 const signature = "4dabf18193072939515e22adb298388d";
 const secretMark = "1b47061264138c4ac30d75fd1eb44270";
 const files = new Set<unknown>(["c44067f5952c0a294b673a41bacd8c17", "0def7320c3a5731c473e5ecbe6d01bc7"]);
-export const unknownValue = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"; // only the update will know it
 
 const remade = (value: unknown, change: (part: Properties) => unknown): unknown =>
   JSON.parse(JSON.stringify(value ?? null), (_key, part) => (part instanceof Object ? change(part) : part));

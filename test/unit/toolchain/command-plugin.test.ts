@@ -12,7 +12,8 @@ import { join } from "node:path";
 import * as rpc from "@pulumi/pulumi/runtime/rpc";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { isSame, masker, revealed, unknownValue } from "../../../infra/toolchain/command/values.js";
+import { unknownValue } from "../../../infra/dynamic.js";
+import { isSame, masker, revealed } from "../../../infra/toolchain/command/values.js";
 import { placeCommandPlugin } from "../../../infra/toolchain/command-plugin.js";
 
 /** As the SDK marks it. */
