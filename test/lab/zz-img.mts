@@ -1,0 +1,2 @@
+import { serverImages } from "./server-images.js";
+console.log(await serverImages(), new Date());
