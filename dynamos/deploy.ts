@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { kubesprayDrain } from "../infra/cluster/drain.js";
 import { fabricHosts } from "../infra/cluster/fabric-hosts.js";
 import { KubesprayCluster } from "../infra/cluster/kubespray.js";
+import { API_TUNNEL, sliceApi } from "../infra/cluster/slice-api.js";
 import { withoutStack } from "../infra/dynamic.js";
 import { FabricSlice } from "../infra/fabric/slice.js";
 import { connect, LocalProcess, statusOf } from "../infra/local/index.js";
@@ -94,7 +95,9 @@ function clusterOnSlice(stack: string, state: string, spec: MarketplaceSpec): De
   });
   const roles = Object.entries(rolesOf(spec.nodes));
   const control = roles.filter(([, { role }]) => role === "control").map(([name]) => name);
-  const { kubeconfig } = new KubesprayCluster(stack, { hosts: fabricHosts(slice, { control }) });
+  // Every node of the control plane has the API server; the first never leaves.
+  const api = sliceApi(`${stack}-${API_TUNNEL}`, { slice, control: control[0] ?? "", state });
+  const { kubeconfig } = new KubesprayCluster(stack, { hosts: fabricHosts(slice, { control }), api });
   return { nodes: hostsByName(slice), kubeconfig, stateFolder: state };
 }
 

@@ -1,6 +1,7 @@
 /** What a program gives to a KubesprayCluster. */
 import * as pulumi from "@pulumi/pulumi";
 import { InfraError, type Problem } from "../problem.js";
+import type { ApiAddress } from "./slice-api.js";
 import { addressProblems, type Host, type HostRole, type KubesprayOptionsInput, parseHost } from "./spec.js";
 
 /** A login: where, as whom, by which key. */
@@ -43,6 +44,8 @@ export interface ClusterHostArgs extends LoginArgs {
 export interface KubesprayClusterArgs extends KubesprayOptionsInput {
   /** Machines by name; the names are those of the Kubernetes nodes. The first of role `control` runs Kubespray and can never leave. */
   readonly hosts: Readonly<Record<string, ClusterHostArgs>>;
+  /** Where this machine reaches the API server, e.g. {@link sliceApi}; 127.0.0.1 is in its certificate. Default: `apiAddress`, port 6443. */
+  readonly api?: pulumi.Input<ApiAddress>;
 }
 
 /** What is wrong with hosts that are known already, before any resource is registered. The others are checked when they are known. */

@@ -44,7 +44,7 @@ export class KubesprayCluster extends pulumi.ComponentResource implements Cluste
 
   /** @throws InfraError with all problems that are known before anything is made */
   constructor(name: string, args: KubesprayClusterArgs, options?: pulumi.ComponentResourceOptions) {
-    const { hosts: given, ...rest } = args;
+    const { hosts: given, api, ...rest } = args;
     const parsed = kubesprayOptionsSchema.safeParse(rest);
     const problems = [
       ...membershipProblems(given),
@@ -134,8 +134,12 @@ export class KubesprayCluster extends pulumi.ComponentResource implements Cluste
     this.nodes = labels.apply((l) => names.map((host) => ({ name: host, labels: l[host] ?? {} })));
     this.kubeconfig = pulumi.secret(
       pulumi
-        .all([config.stdout, outputs([control], known)])
-        .apply(([text, hosts]) => reachedAt(text, name, apiNames(hosts, wanted.apiAddress)[0] as string)),
+        .all([config.stdout, outputs([control], known), pulumi.output(api)])
+        .apply(([text, hosts, way]) => {
+          const own = { address: apiNames(hosts, wanted.apiAddress)[0] as string, port: 6443 };
+          const { address, port } = way ?? own;
+          return reachedAt(text, name, address, port);
+        }),
     );
     this.registerOutputs({ kubeconfig: this.kubeconfig, nodes: this.nodes });
   }

@@ -1,12 +1,21 @@
 /** Images that a cluster itself runs, where no registry is: built from this machine's programs, once, into the cache. */
 import { execFileSync } from "node:child_process";
-import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cacheFolder } from "../../infra/toolchain/cache.js";
 import { withLock } from "../../infra/toolchain/file-lock.js";
-import { corednsVersion } from "./programs.js";
 import { ImageWork } from "./image-work.js";
+import { corednsVersion } from "./programs.js";
 
 /** What holds a pod's namespaces: it waits, and takes in orphans of the pod. */
 const pauseSource = `#include <signal.h>
@@ -38,12 +47,22 @@ export async function clusterImages(coredns: string): Promise<string> {
       mkdirSync(pause);
       writeFileSync(join(work, "pause.c"), pauseSource);
       execFileSync("cc", ["-Os", "-static", "-s", "-o", join(pause, "pause"), join(work, "pause.c")]);
-      await images.save("localhost/lab/pause:1", pause, ["USER 65535:65535", 'ENTRYPOINT ["/pause"]'], join(out, "pause.tar"));
+      await images.save(
+        "localhost/lab/pause:1",
+        pause,
+        ["USER 65535:65535", 'ENTRYPOINT ["/pause"]'],
+        join(out, "pause.tar"),
+      );
       const dns = join(work, "coredns");
       mkdirSync(dns);
       copyFileSync(join(coredns, "coredns"), join(dns, "coredns"));
       chmodSync(join(dns, "coredns"), 0o755);
-      await images.save("localhost/lab/coredns:1", dns, ['ENTRYPOINT ["/coredns"]'], join(out, "coredns.tar"));
+      await images.save(
+        "localhost/lab/coredns:1",
+        dns,
+        ['ENTRYPOINT ["/coredns"]'],
+        join(out, "coredns.tar"),
+      );
       execFileSync("cp", ["-r", out, `${unit}.new`]);
       renameSync(`${unit}.new`, unit);
     } finally {

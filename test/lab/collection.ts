@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { stringify } from "yaml";
 import { execute } from "../../infra/toolchain/execute.js";
-import { ansibleCore } from "../integration/cluster/ansible.js";
+import { ansibleCore, ansibleVenv } from "../integration/cluster/ansible.js";
 import { kubernetesVersion } from "../support/kubernetes-binaries.js";
 import type { ClusterPrograms } from "./programs.js";
 
@@ -22,12 +22,22 @@ export async function packCollection(archive: string, input: CollectionInput): P
   try {
     const root = join(folder, "lab-collection");
     cpSync(resolve(__dirname, "collection"), root, { recursive: true });
-    writeFileSync(join(root, "requirements.txt"), `${ansibleCore}\n`);
+    // Hosts reach no internet: pip takes what was fetched before.
+    const wheels = join(await ansibleVenv(), "wheels");
+    writeFileSync(
+      join(root, "requirements.txt"),
+      ["--no-index", `--find-links ${wheels}`, ansibleCore, ""].join("\n"),
+    );
     const { programs, images, cgroup } = input;
     mkdirSync(join(root, "group_vars/all"), { recursive: true });
     writeFileSync(
       join(root, "group_vars/all/lab.yml"),
-      stringify({ lab_programs: programs, lab_images: images, lab_cgroup: cgroup, lab_version: kubernetesVersion }),
+      stringify({
+        lab_programs: programs,
+        lab_images: images,
+        lab_cgroup: cgroup,
+        lab_version: kubernetesVersion,
+      }),
     );
     const { code, stderr } = await execute("tar", ["-czf", archive, "-C", folder, "lab-collection"]);
     if (code !== 0) throw new Error(stderr);

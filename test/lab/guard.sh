@@ -1,13 +1,14 @@
 #!/bin/bash
-# guard.sh NAME PATH...: waits until its input closes, then removes the lab NAME: processes with its mark, hosts that hang on them, control groups, files.
+# guard.sh NAME FOLDER PATH...: waits until its input closes, then removes the lab NAME: processes that have its folder in their environment, hosts
+# that hang on them, control groups, files.
 set -u
 cat >/dev/null
-name=$1
+name=$1 folder=$2
 shift
 marked() {
   local environment
   for environment in /proc/[0-9]*/environ; do
-    grep -qsz "^DYNAMOS_FABRIC_LAB=$name\$" "$environment" && basename "$(dirname "$environment")"
+    grep -qszF "$folder/" "$environment" 2>/dev/null && basename "$(dirname "$environment")"
   done
 }
 for _ in $(seq 100); do

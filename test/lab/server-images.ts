@@ -2,6 +2,7 @@
 import { execFileSync } from "node:child_process";
 import {
   chmodSync,
+  closeSync,
   copyFileSync,
   cpSync,
   existsSync,
@@ -10,7 +11,6 @@ import {
   mkdtempSync,
   openSync,
   readSync,
-  closeSync,
   realpathSync,
   renameSync,
   rmSync,
@@ -58,10 +58,20 @@ export async function serverImages(): Promise<string> {
       const [store, broker] = [join(work, "store"), join(work, "broker")];
       await storeRoot(store, servers);
       const user = `USER ${IMAGE_USER}:${IMAGE_USER}`;
-      await images.save(serverReferences.store, store, ["ENV PATH=/usr/bin", user, 'CMD ["etcd"]'], join(out, "store.tar"));
+      await images.save(
+        serverReferences.store,
+        store,
+        ["ENV PATH=/usr/bin", user, 'CMD ["etcd"]'],
+        join(out, "store.tar"),
+      );
       const path = await brokerRoot(broker, servers, work);
       const env = `ENV PATH=${path} LANG=C.UTF-8 HOME=/tmp`;
-      await images.save(serverReferences.broker, broker, [env, user, 'CMD ["rabbitmq-server"]'], join(out, "broker.tar"));
+      await images.save(
+        serverReferences.broker,
+        broker,
+        [env, user, 'CMD ["rabbitmq-server"]'],
+        join(out, "broker.tar"),
+      );
       rmSync(`${unit}.new`, { recursive: true, force: true });
       cpSync(out, `${unit}.new`, { recursive: true });
       renameSync(`${unit}.new`, unit);
@@ -90,10 +100,13 @@ async function brokerRoot(root: string, servers: string, work: string): Promise<
   const busybox = globSync(join(unpacked, "root/{usr/,}bin/busybox"))[0];
   if (busybox === undefined) throw new Error("busybox-static has no busybox");
   put(busybox, join(root, "bin/busybox"));
-  for (const name of execFileSync(join(root, "bin/busybox"), ["--list"], { encoding: "utf8" }).trim().split("\n"))
+  for (const name of execFileSync(join(root, "bin/busybox"), ["--list"], { encoding: "utf8" })
+    .trim()
+    .split("\n"))
     if (name !== "busybox") symlinkSync("busybox", join(root, "bin", name));
   mkdirSync(join(root, "usr/bin"), { recursive: true });
-  for (const name of ["erl", "epmd", "escript"]) symlinkSync(`../lib/erlang/bin/${name}`, join(root, "usr/bin", name));
+  for (const name of ["erl", "epmd", "escript"])
+    symlinkSync(`../lib/erlang/bin/${name}`, join(root, "usr/bin", name));
   await putLibraries(root, [join(servers, "usr/lib"), join(servers, "lib")]);
   const scripts = globSync(join(root, "usr/lib/rabbitmq/lib/*/sbin"))[0];
   if (scripts === undefined) throw new Error("rabbitmq-server has no scripts");
@@ -125,7 +138,9 @@ function put(from: string, to: string): void {
 async function putLibraries(root: string, first: readonly string[]): Promise<void> {
   const folders = first.flatMap((folder) => globSync(join(folder, "*-linux-gnu*")));
   const env = { ...process.env, LD_LIBRARY_PATH: folders.join(":") };
-  const programs = globSync("**/*", { cwd: root }).map((path) => join(root, path)).filter(isProgram);
+  const programs = globSync("**/*", { cwd: root })
+    .map((path) => join(root, path))
+    .filter(isProgram);
   const paths = new Set<string>();
   for (const program of programs) {
     const told = await execute("ldd", [program], { env });

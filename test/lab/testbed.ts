@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { bastionLogin } from "../../infra/fabric/emulator/hosts-adapter.js";
+import { loopbackRange } from "../../infra/fabric/emulator/hosts-addresses.js";
 import { type HostRecord, readHostRecord } from "../../infra/fabric/emulator/hosts-record.js";
 import { writeSshConfig } from "../../infra/fabric/ssh-config.js";
 import { makeSshKeyPair } from "../../infra/fabric/ssh-key-pair.js";
@@ -35,10 +36,15 @@ export class Testbed {
       writeFileSync(join(home, name), pair.privateKey, { mode: 0o600 });
       writeFileSync(join(home, `${name}.pub`), `${pair.publicKey}\n`);
     }
-    writeFileSync(join(home, "tokens.json"), JSON.stringify({ id_token: makeToken({ exp: Math.floor(Date.now() / 1000) + 86_400 }) }), { mode: 0o600 });
+    writeFileSync(
+      join(home, "tokens.json"),
+      JSON.stringify({ id_token: makeToken({ exp: Math.floor(Date.now() / 1000) + 86_400 }) }),
+      { mode: 0o600 },
+    );
     this.env = {
       [labMark]: this.name,
       HOME: home,
+      TMPDIR: this.folder,
       DYNAMOS_FABRIC_CACHE: cacheFolder(),
       FABRIC_TOKEN_LOCATION: join(home, "tokens.json"),
       FABRIC_SLICE_PUBLIC_KEY_FILE: join(home, "slice_key.pub"),
@@ -77,12 +83,16 @@ export class Testbed {
       ...this.env,
       FABRIC_ORCHESTRATOR_HOST: url,
       FABRIC_CREDMGR_HOST: url,
-      FABRIC_BASTION_HOST: this.hosts.bastion.host,
+      FABRIC_BASTION_HOST: loopbackRange(this.#hostsFolder).bastion,
     };
   }
 
+  get #hostsFolder(): string {
+    return join(this.folder, "emulator/hosts");
+  }
+
   get hosts(): HostRecord {
-    const record = readHostRecord(join(this.folder, "emulator/hosts"));
+    const record = readHostRecord(this.#hostsFolder);
     if (record === undefined) throw new Error("the emulator has no hosts");
     return record;
   }
@@ -93,8 +103,15 @@ export class Testbed {
     const file = join(this.folder, `ssh_config-${this.#calls++}`);
     const sliceKeyFile = this.env.FABRIC_SLICE_PRIVATE_KEY_FILE ?? "";
     const keyFile = this.env.FABRIC_BASTION_KEY_LOCATION ?? "";
-    writeSshConfig(file, hosts, { sliceKeyFile, knownHostsFile: join(this.folder, "known_hosts") }, { ...bastion, keyFile });
-    return await execute(this.#ssh, ["-F", file, "-o", "BatchMode=yes", host, command], { timeoutMs: 120_000 });
+    writeSshConfig(
+      file,
+      hosts,
+      { sliceKeyFile, knownHostsFile: join(this.folder, "known_hosts") },
+      { ...bastion, keyFile },
+    );
+    return await execute(this.#ssh, ["-F", file, "-o", "BatchMode=yes", host, command], {
+      timeoutMs: 120_000,
+    });
   }
 
   /** As {@link ssh}, for a command that must succeed. @returns what it wrote */

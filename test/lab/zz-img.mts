@@ -1,2 +1,3 @@
 import { serverImages } from "./server-images.js";
+
 console.log(await serverImages(), new Date());

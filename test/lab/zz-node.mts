@@ -1,2 +1,3 @@
 import { clusterPrograms } from "./programs.js";
-console.log(await clusterPrograms((t)=>console.log(t, new Date())));
+
+console.log(await clusterPrograms((t) => console.log(t, new Date())));

@@ -2,16 +2,17 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { TestStack } from "../support/engine.js";
-import { clusterPrograms } from "./programs.js";
 import { clusterImages } from "./cluster-images.js";
 import { packCollection } from "./collection.js";
+import { clusterPrograms } from "./programs.js";
 import { Testbed } from "./testbed.js";
+
 const t0 = Date.now();
-const say = (t: string) => console.log(((Date.now()-t0)/1000).toFixed(1), t);
+const say = (t: string) => console.log(((Date.now() - t0) / 1000).toFixed(1), t);
 const programs = await clusterPrograms(say);
 const images = await clusterImages(programs.coredns);
 say(images);
-const bed = new Testbed();
+const bed = new Testbed(); process.env.TMPDIR = bed.folder;
 const env = await bed.start();
 say(bed.folder);
 const archive = join(bed.shared, "collection.tar.gz");
@@ -28,7 +29,14 @@ writeFileSync("/tmp/klab-bed", bed.folder);
 const up = await stack.up();
 say(up.text.slice(-6000));
 say(String(up.code));
-if (up.code === 0) { console.log((await bed.on("control", "sudo kubectl --kubeconfig /etc/kubernetes/admin.conf get nodes -o wide; sudo kubectl --kubeconfig /etc/kubernetes/admin.conf get pods -A -o wide"))); }
+if (up.code === 0) {
+  console.log(
+    await bed.on(
+      "control",
+      "sudo kubectl --kubeconfig /etc/kubernetes/admin.conf get nodes -o wide; sudo kubectl --kubeconfig /etc/kubernetes/admin.conf get pods -A -o wide",
+    ),
+  );
+}
 say("waiting");
 while (!(await import("node:fs")).existsSync("/tmp/klab-stop")) await sleep(500);
 stack.end();

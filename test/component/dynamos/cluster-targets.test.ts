@@ -6,6 +6,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vites
 import { parse } from "yaml";
 import { type DeployOutputs, deploy } from "../../../dynamos/deploy.js";
 import { makeSshKeyPair } from "../../../infra/fabric/ssh-key-pair.js";
+import { serviceSpecProblems } from "../../../infra/local/service-schema.js";
 
 type Made = pulumi.runtime.MockResourceArgs;
 const made: Made[] = [];
@@ -43,6 +44,7 @@ async function deployed(change: (marketplace: Record<string, unknown>) => void):
           addresses: [`10.13${number}.1.${names.indexOf(String(args.inputs.name)) + 11}`],
           mac: "02:00:00:00:00:01",
           sliverId: `${args.name}-sliver`,
+          ports: { api: 40_443 },
           stdout: args.name.endsWith("-kubeconfig") ? adminConf : "ssh-ed25519 AAAA\n",
         };
         return { id: `${args.name}-id`, state: { ...args.inputs, ...known } };
@@ -108,6 +110,17 @@ describe("target fabric", () => {
     expect(await pulumi.isSecret(outputs.kubeconfig as pulumi.Output<string>)).toBe(true);
     expect(JSON.stringify(commands().map((m) => m.inputs.stdin))).not.toContain("PRIVATE KEY");
   });
+
+  it("reaches the cluster's API server by a tunnel through the bastion, which the stack's supervisor keeps open", async () => {
+    const outputs = await deployed((m) => {
+      m.target = "fabric";
+    });
+    const tunnel = made.find((m) => m.type.endsWith("local:Process"))?.inputs.spec;
+    expect(serviceSpecProblems(tunnel)).toEqual([]);
+    expect(tunnel.command).toEqual(expect.arrayContaining(["{{project}}/.state/dev/ssh/dynamos-fabric-dev.config", "127.0.0.1:{{port:api}}:127.0.0.1:6443", "control"])); // biome-ignore format: one line
+    const kubeconfig = await value(pulumi.unsecret(outputs.kubeconfig as pulumi.Output<string>));
+    expect(parse(kubeconfig).clusters[0].cluster.server).toBe("https://127.0.0.1:40443");
+  });
 });
 
 describe("target hosts", () => {
@@ -132,7 +145,7 @@ describe("target hosts", () => {
       ...{ host: "192.0.2.2", port: 2222, user: "ada", privateKey },
       proxy: { host: "gate.example.org", port: 22, user: "ada", privateKey },
     });
-    expect(stepsOf("dev-apply")?.delete).toBe("bash -s -- undo");
+    expect(stepsOf("dev-apply")?.delete).toMatch(/ bash -s -- undo$/);
     expect(await value(outputs.nodes)).toMatchObject({ control: { address: "192.0.2.1" } });
     expect(await value(pulumi.unsecret(outputs.kubeconfig as pulumi.Output<string>))).toContain("https://192.0.2.1:6443"); // biome-ignore format: one line
   });
