@@ -4,7 +4,7 @@ import { configDefaults, defineConfig } from "vitest/config";
 // biome-ignore lint/style/noDefaultExport: vitest reads the default export
 export default defineConfig({
   test: {
-    include: ["test/{unit,component,integration,e2e}/**/*.test.ts"],
+    include: ["test/{unit,component,integration,e2e,lab}/**/*.test.ts"],
     // Minutes of the real engine and FABRIC's own libraries: `npm test -- --deep`, which .ci/run uses.
     // What builds Kubernetes or images first: `LAB=1 npm test -- integration kubernetes`.
     exclude: [

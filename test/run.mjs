@@ -53,10 +53,12 @@ const suites = {
   fault: runSchedules,
   // Each of them drives a whole stack.
   e2e: (args) => runVitest("e2e", [...workers(1), ...args]),
+  // A real Kubernetes, made of what can be built here: only when it is asked for (`npm run test:lab`).
+  lab: (args) => runVitest("lab", ["--maxWorkers=1", ...args]),
 };
 
 /** What runs at the same time: neither of two uses all that the machine has. */
-const besides = [["unit", "check"], ["component"], ["integration"], ["e2e", "fault"]];
+const besides = [["unit", "check"], ["component"], ["integration"], ["e2e", "fault"], ["lab"]];
 
 /** How many files run at once, unless the caller says so. */
 const workers = (each) => [`--maxWorkers=${Math.max(2, Math.round(availableParallelism() * each))}`];
@@ -246,14 +248,14 @@ const at = args.indexOf("--outcome");
 const outcomeFile = at < 0 ? undefined : args.splice(at, 2)[1];
 const named = [];
 while (args[0] in suites) named.push(args.shift());
-const chosen = named.length > 0 ? named : Object.keys(suites);
+const chosen = named.length > 0 ? named : Object.keys(suites).filter((suite) => suite !== "lab");
 const total = { passed: 0, failed: 0, skipped: 0 };
 const lines = [];
 if (outcomeFile !== undefined) {
   writeFileSync(outcomeFile, JSON.stringify(await runOne(named[0])));
   process.exit(0);
 }
-if (["integration", "fault", "e2e"].some((suite) => chosen.includes(suite))) {
+if (["integration", "fault", "e2e", "lab"].some((suite) => chosen.includes(suite))) {
   // Once, before tests ask for them at the same time.
   const { ensure } = fromDist("./infra/toolchain/tools.js");
   const { terminalProgress } = fromDist("./infra/toolchain/progress.js");

@@ -23,8 +23,7 @@ export type Go = (...args: readonly string[]) => Promise<string>;
 /** The folder that holds these programs. Those that are there are not built again. */
 export async function goPrograms(wanted: GoPrograms): Promise<string> {
   const bin = join(cacheFolder(), wanted.unit, "bin");
-  const missing = (): string[] =>
-    Object.keys(wanted.packages).filter((name) => !existsSync(join(bin, name)));
+  const missing = (): string[] => Object.keys(wanted.packages).filter((name) => !existsSync(join(bin, name)));
   if (missing().length === 0) return bin;
   mkdirSync(bin, { recursive: true });
   await withLock(join(cacheFolder(), "locks", wanted.unit), async () => {
@@ -42,17 +41,34 @@ export async function goPrograms(wanted: GoPrograms): Promise<string> {
 }
 
 async function build(wanted: GoPrograms, names: readonly string[], work: string): Promise<void> {
-  const env = { ...process.env, GOFLAGS: "-mod=mod -buildvcs=false", CGO_ENABLED: wanted.c === true ? "1" : "0" };
+  const env = {
+    ...process.env,
+    GOFLAGS: "-mod=mod -buildvcs=false",
+    CGO_ENABLED: wanted.c === true ? "1" : "0",
+  };
   const go: Go = (...args) => runGo(args, work, env);
   const head = ["module lab", "go 1.24.0"];
-  const write = (lines: readonly string[]): void => writeFileSync(join(work, "go.mod"), `${lines.join("\n\n")}\n`);
+  const write = (lines: readonly string[]): void =>
+    writeFileSync(join(work, "go.mod"), `${lines.join("\n\n")}\n`);
   write(head);
   const packages = names.map((name) => wanted.packages[name] as string);
   write([...head, ...(await wanted.requirements(go)), ...packages.map((path) => `tool ${path}`)]);
   await go("mod", "tidy");
-  const flags = ["-s -w", wanted.linkerFlags ?? "", wanted.c === true ? "-linkmode external -extldflags -static" : ""];
+  const flags = [
+    "-s -w",
+    wanted.linkerFlags ?? "",
+    wanted.c === true ? "-linkmode external -extldflags -static" : "",
+  ];
   for (const [index, name] of names.entries())
-    await go("build", "-trimpath", "-ldflags", flags.join(" "), "-o", join("out", name), packages[index] as string);
+    await go(
+      "build",
+      "-trimpath",
+      "-ldflags",
+      flags.join(" "),
+      "-o",
+      join("out", name),
+      packages[index] as string,
+    );
 }
 
 function runGo(args: readonly string[], cwd: string, env: NodeJS.ProcessEnv): Promise<string> {
@@ -69,7 +85,9 @@ function runGo(args: readonly string[], cwd: string, env: NodeJS.ProcessEnv): Pr
     });
     child.once("error", failed);
     child.once("close", (code) =>
-      code === 0 ? done(stdout) : failed(new Error(`go ${args.join(" ")} ended with ${code}: ${stderr.slice(-2000)}`)),
+      code === 0
+        ? done(stdout)
+        : failed(new Error(`go ${args.join(" ")} ended with ${code}: ${stderr.slice(-2000)}`)),
     );
   });
 }

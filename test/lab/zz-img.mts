@@ -1,3 +1,0 @@
-import { serverImages } from "./server-images.js";
-
-console.log(await serverImages(), new Date());
