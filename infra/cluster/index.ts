@@ -7,4 +7,4 @@ export { type InventoryFiles, inventoryFiles } from "./inventory.js";
 export { KubesprayCluster } from "./kubespray.js";
 export type { ClusterHostArgs, KubesprayClusterArgs, LoginArgs } from "./kubespray-args.js";
 export { type NodeFile, NodeFiles, type NodeFilesArgs, type NodeFolder } from "./node-files.js";
-export { type ApiAddress, type SliceApiArgs, sliceApi } from "./slice-api.js";
+export { type ApiAddress, type ServiceWay, type SliceWayArgs, sliceApi, sliceService } from "./slice-api.js";
