@@ -82,8 +82,10 @@ export function told(error: unknown, title: string): unknown {
 export const managerOf = (urn: string): string =>
   `pulumi-kubernetes-${createHash("sha256").update(urn).digest("hex").slice(0, 8)}`;
 
-export const isManagedBy = (live: Live, manager: string): boolean =>
-  live.metadata.managedFields?.some((one) => one.manager === manager && one.operation === "Apply") === true;
+/** Whether a manager of that name applied it. Applying nothing but a name leaves no trace at all. */
+export const isManagedBy = ({ metadata: { managedFields = [] } }: Live, manager: RegExp): boolean =>
+  managedFields.length === 0 ||
+  managedFields.some((one) => one.operation === "Apply" && manager.test(one.manager ?? ""));
 
 /** Says each line once, until another comes. */
 function teller(onLine: Work["onLine"]): (text: string) => void {

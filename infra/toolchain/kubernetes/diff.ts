@@ -123,7 +123,9 @@ export function immutableFields(
   causes: readonly { readonly field?: string; readonly message?: string }[],
 ): readonly string[] | undefined {
   const isFixed = (message = ""): boolean =>
-    /field is immutable|updates to \S+ spec for fields|is immutable after creation/.test(message);
+    /field is immutable|updates to \S+ spec for fields|is immutable after creation|may not change once set|cannot change roleRef/.test(
+      message,
+    );
   if (causes.length === 0 || !causes.every(({ message }) => isFixed(message))) return undefined;
   return causes.map(({ field = "" }) => field).filter((field) => field !== "");
 }

@@ -12,16 +12,7 @@ import { masker, type Properties, revealed } from "../plugin-values.js";
 import { Refusal } from "./api.js";
 import { apply, awaitReady, find, isManagedBy, managerOf, remove, told, type Work } from "./cluster.js";
 import { type Config, type Connection, checkedConfig, configDifference, connect } from "./config.js";
-import {
-  changesOf,
-  content,
-  type Difference,
-  difference,
-  immutableFields,
-  normal,
-  pruned,
-  type Trial,
-} from "./diff.js";
+import { content, type Difference, difference, immutableFields, pruned, type Trial } from "./diff.js";
 import { at, type Kind, kinds, type Live, titleOf } from "./kinds.js";
 import { isUnderstood } from "./readiness.js";
 import { completed, idOf, keptIn, marked, nameOf, stateOf } from "./state.js";
@@ -187,7 +178,9 @@ async function put(
       managerOf(request.getUrn());
     const object = wanted as unknown as Live;
     const title = titleOf(work.kind.kind, object.metadata);
-    const isFresh = old === undefined && (await isToBeMade(work, object, manager, isTrial));
+    const isFresh = old === undefined;
+    const place = isFresh ? await placeOf(work, object, manager, isTrial) : "ours";
+    if (isTrial && isFresh && place === "ours") return undefined;
     const isForced =
       isFresh || connection.config.enablePatchForce || annotationOf(wanted, "patchForce") === "true";
     try {
@@ -199,32 +192,39 @@ async function put(
       if (problem === undefined) return { id, state: state(last) };
       throw partly(id, mask(problem.message), state(last), given);
     } catch (error) {
-      // Where its namespace is not there yet or has no right to try, or an object of its name is in its place, a preview ends here.
-      const isUntold =
-        error instanceof Refusal &&
-        ([403, 404].includes(error.status) || immutableFields(error.causes) !== undefined);
+      // Where its namespace is not there yet, or nobody may try in it, a preview ends here.
+      const isUntold = error instanceof Refusal && [403, 404].includes(error.status);
       if (isTrial && isUntold) return undefined;
       throw told(error, title);
     }
   });
 }
 
-/** An object of its name is taken over if a run of ours made it that was killed; else it is somebody's. @throws InfraError `K8S-EXISTS` */
-async function isToBeMade(
+/**
+ * What lies under the name of an object to be made: nothing, or what a run of ours made that was killed.
+ *
+ * @throws InfraError `K8S-EXISTS` for somebody else's
+ */
+async function placeOf(
   work: Work,
   { metadata }: Live,
   manager: string,
   isTrial: boolean,
-): Promise<boolean> {
+): Promise<"free" | "ours"> {
   const there = await find(work, metadata);
-  if (there?.metadata.deletionTimestamp !== undefined && !isTrial) await remove(work, metadata, "Background");
-  else if (there !== undefined && !isManagedBy(there, manager) && !connection.config.upsertExistingObjects)
+  if (there === undefined) return "free";
+  if (there.metadata.deletionTimestamp !== undefined && !isTrial) await remove(work, metadata, "Background");
+  // In a preview, what is to be replaced is still there.
+  else if (
+    !isManagedBy(there, isTrial ? /^pulumi-kubernetes/ : new RegExp(`^${manager}$`)) &&
+    !connection.config.upsertExistingObjects
+  )
     throw problem(
       "K8S-EXISTS",
       `${titleOf(work.kind.kind, metadata)} is there already, and not made by this resource`,
       "delete or `pulumi import` it; a resource of another name needs an alias",
     );
-  return true;
+  return "ours";
 }
 
 function partly(id: string, reason: string, state: Properties, inputs: Properties): PartlyDone {

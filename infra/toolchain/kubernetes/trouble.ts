@@ -62,7 +62,7 @@ interface Condition {
  * Pod's node affinity/selector. preemption: ...`. A full or silent node may do later.
  */
 export function isPlacedNowhere(message: string): boolean {
-  const reasons = /nodes are available: ([^]*?)\.(?: |$)/.exec(message)?.[1]?.split(/, (?=\d+ )/) ?? [];
+  const reasons = /nodes are available: ([\s\S]*?)\.(?: |$)/.exec(message)?.[1]?.split(/, (?=\d+ )/) ?? [];
   const isLasting = (reason: string): boolean =>
     /affinity|selector|control-plane|didn't find available persistent volumes/.test(reason);
   return reasons.length > 0 && reasons.every(isLasting);
