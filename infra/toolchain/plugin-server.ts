@@ -23,7 +23,7 @@ export class PartlyDone extends Error {
     super(message);
     const packed = new Any();
     packed.pack(detail.serializeBinary(), "pulumirpc.ErrorResourceInitFailed");
-    const answer = new Status().setCode(status.UNKNOWN).setMessage(message).addDetails(packed);
+    const answer = new Status().setCode(status.UNKNOWN).setMessage(message).setDetailsList([packed]);
     this.metadata.add("grpc-status-details-bin", Buffer.from(answer.serializeBinary()));
   }
 }

@@ -27,8 +27,8 @@ export interface Case {
   readonly first: Args;
   /** Default: as first. */
   readonly next?: Args;
-  /** What a preview of `next` says. Default `same`. */
-  readonly step?: "same" | "update" | "replace" | "create-replacement";
+  /** What a preview of `next` says. Default `same`. `replace` deletes the old object first, `replace-later` after. */
+  readonly step?: "same" | "update" | "replace" | "replace-later";
   readonly options?: Args;
   /** The stand-in's own: left out with the official plugin. */
   readonly differs?: string;
@@ -275,7 +275,7 @@ export const cases: readonly Case[] = [
     type: "core.v1.ConfigMap",
     first: { metadata: { name: "name-one" }, data: { a: "1" } },
     next: { metadata: { name: "name-two" }, data: { a: "1" } },
-    step: "create-replacement",
+    step: "replace-later",
   },
   {
     says: "names an object without a name after its resource, and keeps the name",
