@@ -146,7 +146,8 @@ export class KubesprayCluster extends pulumi.ComponentResource implements Cluste
   }
 }
 
-function target(name: string, args: ClusterHostArgs | undefined): Target {
+/** A machine of a cluster as steps take it: checked when it is known, secret as a whole. */
+export function target(name: string, args: ClusterHostArgs | undefined): Target {
   const host = pulumi.secret(pulumi.output(args ?? {}).apply((value) => parseHost(name, value)));
   return { name, host };
 }
