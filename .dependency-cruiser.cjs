@@ -23,7 +23,8 @@ module.exports = {
     },
     {
       name: "dynamos-only-the-contract-and-setup",
-      comment: "what a deployment does at store and orchestrator: a provider runs it here, a Job in a cluster",
+      comment:
+        "what a deployment does at store and orchestrator: a provider runs it here, a Job in a cluster",
       severity: "error",
       from: { path: "^dynamos/" },
       to: { path: "^policy/(?!contract/|setup/(?!main\\.ts))" },

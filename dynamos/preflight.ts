@@ -7,7 +7,7 @@ import { InfraError, type Problem } from "../infra/problem.js";
 import { clusterProblems, keyProblems, onClusterProblems } from "./cluster.js";
 import { objectProblems } from "./cluster-plan.js";
 import { type Experiment, readExperiment } from "./experiment.js";
-import { documentProblems, partiesWithoutAgreement } from "./experiment-checks.js";
+import { documentProblems, partiesWithoutAgreement, programProblems } from "./experiment-checks.js";
 import { fabricProblems, wantedSlice } from "./fabric-checks.js";
 import { type Placement, placementOf } from "./placement.js";
 import { portProblems } from "./port-check.js";
@@ -15,6 +15,7 @@ import { EMULATOR } from "./services.js";
 import { siteData } from "./site-data.js";
 import { type MarketplaceSpec, resolveSpec, type Target } from "./spec.js";
 import { projectName, stateFolderOf } from "./stack-folder.js";
+import { dataProblems, uncopiedData } from "./steward-data.js";
 
 /** What is checked. */
 export interface CheckInput {
@@ -95,13 +96,25 @@ export async function preflight(input: CheckInput): Promise<Preflight> {
     ...onClusterProblems(raw),
     ...(spec === undefined ? [] : keyProblems(spec, folder)),
   ];
-  const problems = inFile([...wrong, ...cluster, ...fabric, ...rooms, ...ports, ...documents]);
+  const problems = inFile([
+    ...wrong,
+    ...cluster,
+    ...fabric,
+    ...rooms,
+    ...ports,
+    ...dataProblems(raw.nodes, target),
+    ...documents,
+    ...(read === undefined ? [] : programProblems(target, read.experiment)),
+  ]);
   if (spec === undefined || read === undefined || problems.length > 0) return { problems, notes };
   const placement = placementOf(spec);
   const { experiment } = read;
   const objects = inFile(objectProblems({ spec, placement, experiment, project: folder }));
   if (objects.length > 0) return { problems: objects, notes };
-  notes.push(...partiesWithoutAgreement(placement, experiment));
+  notes.push(
+    ...partiesWithoutAgreement(placement, experiment),
+    ...uncopiedData(spec, placement.agents, experiment.folder),
+  );
   return { problems, notes, ready: { spec, placement, experiment } };
 }
 

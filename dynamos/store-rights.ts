@@ -34,7 +34,7 @@ const CORE: Readonly<Record<string, readonly StoreRange[]>> = {
   ],
   "policy-enforcer": [
     ...below("write", KEY.roundsPrefix, KEY.grantKeyPrefix, AUDIT_KEY.prefix),
-    ...below("read", KEY.agreementPrefix, KEY.archetypePrefix, KEY.requestTypePrefix),
+    ...below("read", KEY.agreementPrefix, KEY.archetypePrefix, KEY.requestTypePrefix, KEY.datasetPrefix),
   ],
   "api-gateway": below("read", KEY.onlinePrefix, KEY.requestTypePrefix, KEY.jobPrefix, KEY.roundsPrefix),
 };

@@ -108,7 +108,11 @@ export function partyPlace(party: string, node: string, options: KubernetesOptio
     partyNamespace(options.namespacePrefix ?? DEFAULT_PREFIX, party),
     options,
   );
-  return { ...place, services: { ...place.services, [agentService(party)]: place.namespace } };
+  return {
+    ...place,
+    dataFolder: options.dataFolders?.[party],
+    services: { ...place.services, [agentService(party)]: place.namespace },
+  };
 }
 
 function placeOf(type: Place["type"], node: string, namespace: string, options: KubernetesOptions): Place {
