@@ -4,6 +4,8 @@ import type { ClusterHostArgs } from "../infra/cluster/kubespray-args.js";
 import { loadKubernetes } from "../infra/cluster/peer.js";
 import { type ClusterMarketInput, clusterOptionsOf, kubernetesOptionsOf } from "./cluster-plan.js";
 import { allObjects, planKubernetes } from "./kubernetes/plan.js";
+import { partyDataFolder } from "./kubernetes/volumes.js";
+import { stewardFolders } from "./steward-data.js";
 
 /** What `up` knows of the cluster. */
 export interface ClusterPlace {
@@ -36,7 +38,11 @@ export async function marketplaceOnCluster(
     const objects = allObjects(planKubernetes({ placement, options, documents: experiment.documents }));
     const { ctr, socket } = images;
     const containerd = { ctr, ...(socket === undefined ? {} : { socket }) };
-    const needs = new NodeNeeds(name, { hosts, objects, images: options.images, containerd, after });
+    const folderOf = (party: string): string => partyDataFolder(party, options.namespacePrefix);
+    const all = await stewardFolders({ experiment: experiment.folder, agents: placement.agents, folderOf });
+    // A storage class makes the others' volumes, and nobody can know where.
+    const data = all.filter(({ files }) => files === undefined || options.storageClass === undefined);
+    const needs = new NodeNeeds(name, { hosts, objects, images: options.images, data, containerd, after });
     ready.push(...needs.ready);
   }
   const nodesOf = (role: string): Record<string, string> =>

@@ -43,8 +43,9 @@ export function usersOf({ users }: Pick<MarketplaceSpec, "users">, project: stri
  */
 export function kubernetesOptionsOf({
   spec,
+  placement,
   project,
-}: Pick<ClusterMarketInput, "spec" | "project">): KubernetesOptions {
+}: Omit<ClusterMarketInput, "experiment">): KubernetesOptions {
   const { namespacePrefix, storageClass, ingressClass, ingressHost, gatewayNodePort, images } =
     clusterOptionsOf(spec);
   const users = usersOf(spec, project);
@@ -58,10 +59,14 @@ export function kubernetesOptionsOf({
     ) as Partial<KubernetesOptions>),
     // The nodes of a cluster that Kubespray made are called as the specification calls them.
     ...(spec.target === "kubernetes" ? { hosts: Object.fromEntries(named) } : {}),
+    dataFolders: dataFoldersOf(placement),
     users,
     images: chosenImages({ project, experiment: spec.experiment, images }),
   };
 }
+
+const dataFoldersOf = ({ agents }: Placement): Record<string, string> =>
+  Object.fromEntries(agents.flatMap(({ party, data }) => (data === undefined ? [] : [[party, data]])));
 
 /** A file that the configuration object names. @throws InfraError SPEC-FILE */
 export function textOf(path: string, file: string, project: string): string {
