@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { ClusterHostArgs } from "../infra/cluster/kubespray-args.js";
 import { loadKubernetes } from "../infra/cluster/peer.js";
 import { type ClusterMarketInput, clusterOptionsOf, kubernetesOptionsOf } from "./cluster-plan.js";
+import type { Marketplace } from "./kubernetes/marketplace.js";
 import { allObjects, planKubernetes } from "./kubernetes/plan.js";
 import { partyDataFolder } from "./kubernetes/volumes.js";
 import { stewardFolders } from "./steward-data.js";
@@ -14,16 +15,18 @@ export interface ClusterPlace {
   readonly hosts?: Readonly<Record<string, ClusterHostArgs>>;
   /** An address of the core's node, for `gatewayUrl`. */
   readonly address: pulumi.Input<string>;
+  /** Secrets of the marketplace's that come from elsewhere. Default: none. */
+  readonly secrets?: Readonly<Record<string, pulumi.Output<string>>>;
   /** What must be there first. */
   readonly after: readonly pulumi.Resource[];
 }
 
-/** Puts the marketplace on the cluster, after its nodes have what its pods need. Returns where the gateway is. */
+/** Puts the marketplace on the cluster, after its nodes have what its pods need. */
 export async function marketplaceOnCluster(
   name: string,
   input: ClusterMarketInput,
-  { provider, hosts, address, after }: ClusterPlace,
-): Promise<pulumi.Output<string>> {
+  { provider, hosts, address, secrets = {}, after }: ClusterPlace,
+): Promise<Marketplace> {
   loadKubernetes();
   const { Marketplace, NodeNeeds } = await import("./kubernetes/index.js");
   const { spec, placement, experiment } = input;
@@ -49,7 +52,7 @@ export async function marketplaceOnCluster(
     Object.fromEntries(
       placement.agents.filter((a) => a.role === role).map(({ party, node }) => [party, node]),
     );
-  const market = new Marketplace(
+  return new Marketplace(
     name,
     {
       ...options,
@@ -58,10 +61,9 @@ export async function marketplaceOnCluster(
       thirdParties: nodesOf("thirdParty"),
       experiment: spec.experiment,
       address: given ?? address,
-      ...(registry === undefined ? {} : { secrets: { registry } }),
+      secrets: { ...secrets, ...(registry === undefined ? {} : { registry }) },
       after: ready,
     },
     { provider },
   );
-  return market.gatewayUrl;
 }

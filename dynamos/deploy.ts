@@ -17,6 +17,7 @@ import { Marketplace } from "./marketplace.js";
 import { preflightOrThrow } from "./preflight.js";
 import { problemTable } from "./problem-table.js";
 import { EMULATOR, emulatorService } from "./services.js";
+import { openWays, operatorSecrets } from "./slice-access.js";
 import type { MarketplaceSpec, Target } from "./spec.js";
 import { stateFolderOf } from "./stack-folder.js";
 
@@ -115,13 +116,16 @@ async function clusterOnSlice(
   const way = { slice, control: control[0] ?? "", state };
   const api = sliceApi(`${stack}-${API_TUNNEL}`, way);
   const cluster = new KubesprayCluster(stack, { ...spec.cluster, hosts, api });
-  const gatewayUrl = await marketplaceOnCluster(stack, input, {
+  const market = await marketplaceOnCluster(stack, input, {
     provider: cluster.provider,
     hosts,
     // As the other nodes of the slice reach it.
     address: hosts[placement.core]?.dataAddress ?? placement.core,
     after: Object.values(cluster.steps),
+    secrets: operatorSecrets(state),
   });
+  const here = openWays(stack, way, spec.kubernetes?.namespacePrefix, [market]);
+  const gatewayUrl = spec.kubernetes?.ingressClass === undefined ? here : market.gatewayUrl;
   return { gatewayUrl, nodes: hostsByName(slice), kubeconfig: cluster.kubeconfig, stateFolder: state };
 }
 
@@ -134,7 +138,7 @@ async function clusterOnMachines(
   const { spec, placement, project } = input;
   const hosts = machinesOf(spec, project);
   const cluster = new KubesprayCluster(stack, { ...spec.cluster, hosts });
-  const gatewayUrl = await marketplaceOnCluster(stack, input, {
+  const { gatewayUrl } = await marketplaceOnCluster(stack, input, {
     provider: cluster.provider,
     hosts,
     address: spec.nodes[placement.core]?.host ?? placement.core,
@@ -155,7 +159,7 @@ async function onExistingCluster(
     ...(context === undefined ? {} : { context }),
     ...(kubeconfig === undefined ? {} : { kubeconfig: textOf("kubernetes.kubeconfig", kubeconfig, project) }),
   });
-  const gatewayUrl = await marketplaceOnCluster(stack, input, {
+  const { gatewayUrl } = await marketplaceOnCluster(stack, input, {
     provider: cluster.provider,
     address: spec.nodes[placement.core]?.host ?? placement.core,
     after: [],

@@ -1,7 +1,7 @@
 import { STORE_ROOT, type StoreRights } from "../../policy/setup/store-user.js";
 import { keyFile, passwordFile, RIGHTS_FILE } from "../../policy/setup/store-users.js";
 import { agentServiceSpec, coreServices, STORE } from "../services.js";
-import { agentKeySecret, setupRights, storeRightsOf, storeSecret } from "../store-rights.js";
+import { agentKeySecret, readerRights, setupRights, storeRightsOf, storeSecret } from "../store-rights.js";
 import { coreService } from "./broker-plan.js";
 import type { KubeObject } from "./objects.js";
 import { FILES, hostOf, type Place, portOf, SECRETS } from "./place.js";
@@ -54,7 +54,7 @@ function usersOf(parties: readonly string[]): readonly StoreRights[] {
     .sort()
     .map((party) => agentServiceSpec({ party, node: "core", role: "agent" }, "."));
   const services = [...coreServices({ placement: { core: "core", agents: [] } }), ...agents];
-  return [...services.flatMap((spec) => storeRightsOf(spec) ?? []), setupRights()];
+  return [...services.flatMap((spec) => storeRightsOf(spec) ?? []), setupRights(), readerRights()];
 }
 
 const textsOf = (users: readonly StoreRights[]): Record<string, string> =>
