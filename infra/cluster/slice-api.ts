@@ -40,7 +40,7 @@ const API_PORT = 6443;
  * it is there for every later run, a destroy included; a broken one is opened again.
  */
 export function sliceApi(name: string, args: SliceWayArgs): pulumi.Output<ApiAddress> {
-  return open(name, args, "api", apiTunnel(...placeOf(args)), [args.slice]);
+  return open(name, args, "api", apiTunnel(...placeOf(args)), []);
 }
 
 /**
@@ -54,7 +54,7 @@ export function sliceService(
   args: SliceWayArgs,
   after: readonly pulumi.Resource[],
 ): pulumi.Output<ApiAddress> {
-  return open(name, args, way.port, serviceTunnel(way, ...placeOf(args)), [args.slice, ...after]);
+  return open(name, args, way.port, serviceTunnel(way, ...placeOf(args)), after);
 }
 
 function open(
@@ -62,9 +62,12 @@ function open(
   args: SliceWayArgs,
   port: string,
   spec: ServiceSpec,
-  dependsOn: pulumi.Resource[],
+  after: readonly pulumi.Resource[],
 ): pulumi.Output<ApiAddress> {
-  const tunnel = new LocalProcess(name, { state: stateOf(args), spec }, { dependsOn, parent: args.slice });
+  // The node is there when the slice's ssh_config is. Not the whole slice: its children would wait for each other.
+  const node = args.slice.nodes[args.control];
+  const dependsOn = [...(node === undefined ? [] : [node]), ...after];
+  const tunnel = new LocalProcess(name, { state: stateOf(args), spec }, { dependsOn });
   return tunnel.ports.apply((ports) => ({ address: "127.0.0.1", port: ports[port] ?? 0 }));
 }
 

@@ -1,11 +1,14 @@
 /** The paper's marketplace with target fabric: slice, cluster, services, from one configuration object. */
 import { spawn } from "node:child_process";
-import { symlinkSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs"; // biome-ignore format: one line
+import { basename, join, resolve } from "node:path";
 import { expect } from "vitest";
 import { BASE_HERE } from "../../dynamos/images/base.js";
 import { buildImages } from "../../dynamos/images/build.js";
+import { LOCK_FILE } from "../../dynamos/images/lock.js";
+import { sourcesHash } from "../../dynamos/images/sources.js";
 import { accessTo, type StackAccess } from "../../dynamos/runs/stack-access.js";
+import { cacheFolder } from "../../infra/toolchain/cache.js";
 import { silentProgress } from "../../infra/toolchain/progress.js";
 import { type Preview, TestStack, type Update } from "../support/engine.js";
 import { LabIssuer } from "./issuer.js";
@@ -13,7 +16,8 @@ import type { Lab } from "./lab.js";
 import { serverImages, serverReferences } from "./server-images.js";
 
 const STACK = "lab";
-const EXPERIMENT = "examples/titanic";
+const EXPERIMENT = "experiment";
+const titanic = resolve("examples/titanic");
 const command = resolve("dist/dynamos/cli/main.js");
 
 /** Who sends requests. */
@@ -55,9 +59,8 @@ export class LabMarket {
   static async open(lab: Lab): Promise<LabMarket> {
     const market = new LabMarket(lab, await LabIssuer.start(lab.testbed), await serverImages());
     const project = market.engine.folder;
-    symlinkSync(resolve("examples"), join(project, "examples"));
-    const save = join(project, "images");
-    await buildImages({ project, experiment: EXPERIMENT, base: BASE_HERE, save }, silentProgress);
+    cpSync(titanic, join(project, EXPERIMENT), { recursive: true });
+    await serviceImages(project);
     return market;
   }
 
@@ -87,6 +90,13 @@ export class LabMarket {
       },
     };
     this.engine.config({ "dynamos-fabric:marketplace": marketplace });
+    // Only parties that are there have an agreement.
+    const agreements = join(this.engine.folder, EXPERIMENT, "agreements");
+    rmSync(agreements, { recursive: true });
+    mkdirSync(agreements);
+    for (const file of readdirSync(join(titanic, "agreements")))
+      if (nodes[basename(file, ".json")] !== undefined)
+        copyFileSync(join(titanic, "agreements", file), join(agreements, file));
   }
 
   get kubeconfig(): string {
@@ -164,6 +174,24 @@ export class LabMarket {
     const code = await new Promise<number>((done) => child.once("close", (status) => done(status ?? 1)));
     return { code, text };
   }
+}
+
+/** Images of our services and the experiment's microservices, with their lock: built when their sources have changed, which takes a minute and a half. */
+async function serviceImages(project: string): Promise<void> {
+  const kept = join(cacheFolder(), "lab-images");
+  const unit = join(kept, sourcesHash(join(project, EXPERIMENT)));
+  if (!existsSync(unit)) {
+    rmSync(kept, { recursive: true, force: true });
+    const save = join(project, "images");
+    await buildImages({ project, experiment: EXPERIMENT, base: BASE_HERE, save }, silentProgress);
+    mkdirSync(kept, { recursive: true });
+    cpSync(save, join(kept, "new"), { recursive: true });
+    copyFileSync(join(project, LOCK_FILE), join(kept, "new", LOCK_FILE));
+    renameSync(join(kept, "new"), unit);
+    rmSync(save, { recursive: true });
+  }
+  symlinkSync(unit, join(project, "images"));
+  copyFileSync(join(unit, LOCK_FILE), join(project, LOCK_FILE));
 }
 
 interface Pod {

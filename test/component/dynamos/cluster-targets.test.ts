@@ -45,7 +45,7 @@ async function deployed(change: (marketplace: Record<string, unknown>) => void):
           addresses: [`10.13${number}.1.${names.indexOf(String(args.inputs.name)) + 11}`],
           mac: "02:00:00:00:00:01",
           sliverId: `${args.name}-sliver`,
-          ports: { api: 40_443 },
+          ports: { api: 40_443, http: 40_080 },
           value: "a password",
           stdout: args.name.endsWith("-kubeconfig") ? adminConf : "ssh-ed25519 AAAA\n",
         };
@@ -167,7 +167,7 @@ describe("target fabric", () => {
     expect(apply?.delete, "machines that end with their slice are not reset").toBeUndefined();
     expect(JSON.stringify(stepsOf("dev-labels"))).toContain("clienttwo topology.kubernetes.io/region=LOSA");
     expect(made.find((m) => m.type.endsWith(":Slice"))?.inputs).toMatchObject({ lease: "14d", endpoint: { kind: "fabric" } }); // biome-ignore format: one line
-    expect(await value(outputs.gatewayUrl)).toBe("http://10.131.1.15:30080");
+    expect(await value(outputs.gatewayUrl)).toBe("http://127.0.0.1:40080");
     expectMarket();
     expect(await pulumi.isSecret(outputs.kubeconfig as pulumi.Output<string>)).toBe(true);
     expect(JSON.stringify(commands().map((m) => m.inputs.stdin))).not.toContain("PRIVATE KEY");
