@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { createReadStream, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
-import type { NodeFile, NodeFolder } from "../infra/cluster/node-files.js";
+import type { NodeFile, NodeFolder } from "../infra/cluster/node-folder.js";
 import type { Problem } from "../infra/problem.js";
 import type { AgentPlace } from "./placement.js";
 import type { MarketplaceSpec } from "./spec.js";

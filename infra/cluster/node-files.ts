@@ -5,34 +5,13 @@ import { contentHash } from "../content-hash.js";
 import { InfraError, type Problem } from "../problem.js";
 import { pathText } from "../problems-of-schema.js";
 import type { ClusterHostArgs } from "./kubespray-args.js";
+import type { NodeFile, NodeFolder } from "./node-folder.js";
 import { loadCommand } from "./peer.js";
 import { reaching, remoteStep, targetOf } from "./remote-step.js";
 import { placeScript, roomScript, thereScript } from "./scripts/files.js";
 import { script } from "./scripts/script.js";
 import { seconds } from "./spec.js";
 import type { Step } from "./steps.js";
-
-/** One file. */
-export interface NodeFile {
-  /** Where it goes below the folder, e.g. `titanic.csv` or `2026/titanic.csv`. */
-  readonly name: string;
-  /** Where it is on this machine, absolute. */
-  readonly path: string;
-  /** Of its content, hexadecimal: a file is copied again when this changes. */
-  readonly sha256: string;
-  /** Its size. */
-  readonly bytes: number;
-}
-
-/** One folder on a node. */
-export interface NodeFolder {
-  /** Of `hosts`. */
-  readonly node: string;
-  /** Absolute, on the node. */
-  readonly folder: string;
-  /** What is in it; an empty list makes the folder. Absent: somebody else fills it, and it is only looked at. */
-  readonly files?: readonly NodeFile[];
-}
 
 export interface NodeFilesArgs {
   /** How the nodes are logged in to: what a `KubesprayCluster` is given. Those that no folder names are not asked. */

@@ -51,14 +51,16 @@ export function remoteStep(
   const { connection, hooks } = reaching(resource, { step, on, patience });
   const { remote } = loadCommand();
   const time = `${limit + patience + 60}s`;
+  // A step that hangs ends on the machine itself, not only its connection.
+  const command = (argument: string): string => `timeout -k 30 ${limit} bash -s -- ${argument}`;
   return new remote.Command(
     resource,
     {
       connection,
       // Texts of the error that a failed command gives; what is done comes by standard input.
-      create: "bash -s -- do",
-      update: "bash -s -- do",
-      ...(undo === true ? { delete: "bash -s -- undo" } : {}),
+      create: command("do"),
+      update: command("do"),
+      ...(undo === true ? { delete: command("undo") } : {}),
       // The hash goes here, and not into `triggers`: a changed trigger replaces the resource (@pulumi/command 1.2.1, remote/command.js:
       // replaceOnChanges), and the old one's delete would take the cluster down.
       stdin: value.apply(({ script, hash }) => `${script}# ${hash}\n`),
