@@ -72,7 +72,7 @@ describe("what misbehaves", { timeout: 120_000 }, () => {
   const left = (): string[] => [
     ...PARTIES.flatMap(
       (party) =>
-      readdirSync(join(market.state, "services", `agent-${party}`, "work")).filter((name) => name !== "grant-keys.json"), // biome-ignore format: one line
+      readdirSync(join(market.state, "nodes", party, `agent-${party}`, "work")).filter((name) => name !== "grant-keys.json"), // biome-ignore format: one line
     ),
     ...market.processes().flatMap(({ what }) => (what.includes("--experimental-strip-types") ? [what] : [])),
   ];
