@@ -40,7 +40,7 @@ const one = (right: StoreRange["right"], ...keys: readonly string[]): StoreRange
 const CORE: Readonly<Record<string, readonly StoreRange[]>> = {
   orchestrator: [
     ...below("write", KEY.agreementPrefix, KEY.archetypePrefix, KEY.requestTypePrefix),
-    ...below("write", KEY.datasetPrefix, KEY.microservicePrefix, KEY.jobPrefix),
+    ...below("write", KEY.datasetPrefix, KEY.microservicePrefix, KEY.jobPrefix, KEY.endedPrefix),
     ...below("read", KEY.roundsPrefix, KEY.onlinePrefix, AUDIT_KEY.prefix),
   ],
   "policy-enforcer": [
@@ -56,7 +56,7 @@ const agent = (party: string): readonly StoreRange[] => [
   ...below("write", KEY.agentJobPrefix(party)),
   ...one("read", KEY.agreement(party)),
   ...below("read", KEY.onlinePrefix, KEY.grantKeyPrefix, KEY.requestTypePrefix, KEY.microservicePrefix),
-  ...below("read", KEY.jobPrefix, KEY.agentKeyPrefix, KEY.archetypePrefix, KEY.datasetPrefix),
+  ...below("read", KEY.endedPrefix, KEY.agentKeyPrefix, KEY.archetypePrefix, KEY.datasetPrefix),
 ];
 
 /** The least that a service needs at the store; undefined for one that does not use it. */

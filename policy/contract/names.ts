@@ -57,6 +57,9 @@ export const KEY = {
   job: (job: string): string => `/jobs/${job}`,
   /** How a job ended (`JobEnd` without its result). */
   jobEnd: (job: string): string => `/jobs/${job}/end`,
+  /** All that agents may know of the jobs of others: that one has ended. */
+  endedPrefix: "/ended/",
+  ended: (job: string): string => `/ended/${job}`,
   /** Apart from the jobs, as nobody but the enforcer may write here. */
   roundsPrefix: "/rounds/",
   roundPrefix: (job: string): string => `/rounds/${job}/`,
