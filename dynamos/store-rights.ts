@@ -41,7 +41,8 @@ const CORE: Readonly<Record<string, readonly StoreRange[]>> = {
   orchestrator: [
     ...below("write", KEY.agreementPrefix, KEY.archetypePrefix, KEY.requestTypePrefix),
     ...below("write", KEY.datasetPrefix, KEY.microservicePrefix, KEY.jobPrefix, KEY.endedPrefix),
-    ...below("read", KEY.roundsPrefix, KEY.onlinePrefix, AUDIT_KEY.prefix),
+    // Everything: an agreement's history is read with that of all keys, whose newest revision says that it is whole.
+    ...below("read", KEY.root),
   ],
   "policy-enforcer": [
     ...below("write", KEY.roundsPrefix, KEY.grantKeyPrefix, AUDIT_KEY.prefix),

@@ -176,7 +176,11 @@ describe("the store of a stack", () => {
     }
   });
 
-  it("tells its history to its reader, and to nobody else", async () => {
+  it("tells its history to its reader and to the orchestrator, and to nobody else", async () => {
+    const versions = await (await as("orchestrator")).history(KEY.agreement("clientone"), 1);
+    expect(versions.map(({ value }) => value)).toEqual([{ name: "clientone" }]);
+    for (const user of ["agent-clientone", "policy-enforcer", "api-gateway"])
+      await expect((await as(user)).history(KEY.root, 1), user).rejects.toMatchObject(denied);
     const login = { user: STORE_READER, password: password(STORE_READER) };
     const keys = (await readHistory(endpoint(), login, 1)).map((e) => e.key);
     expect(keys).toContain(KEY.agreement("clientone"));
