@@ -73,6 +73,9 @@ export async function deploy(): Promise<DeployOutputs> {
     core: placement.core,
     agents: nodesOf(placement.agents, "agent"),
     thirdParties: nodesOf(placement.agents, "thirdParty"),
+    data: Object.fromEntries(
+      placement.agents.flatMap(({ party, data }) => (data === undefined ? [] : [[party, data]])),
+    ),
     experiment: spec.experiment,
     ...(spec.ports === undefined ? {} : { ports: spec.ports }),
     ...(spec.users === undefined ? {} : { users: spec.users }),

@@ -21,6 +21,8 @@ export interface MarketplaceArgs {
   readonly agents: Readonly<Record<string, string>>;
   /** The node of each party that only computes. @default none */
   readonly thirdParties?: Readonly<Record<string, string>>;
+  /** By party: the folder with its data, absolute. @default the experiment's `data/<party>` */
+  readonly data?: Readonly<Record<string, string>>;
   /** Folder of the experiment, relative to Pulumi.yaml. */
   readonly experiment: string;
   readonly ports?: {
@@ -132,9 +134,12 @@ export class Marketplace extends pulumi.ComponentResource {
   }
 }
 
-function placementFrom({ core, agents, thirdParties = {} }: MarketplaceArgs): Placement {
+function placementFrom({ core, agents, thirdParties = {}, data = {} }: MarketplaceArgs): Placement {
   const places = (role: AgentPlace["role"], nodes: Readonly<Record<string, string>>): AgentPlace[] =>
-    Object.entries(nodes).map(([party, node]) => ({ party, node, role }));
+    Object.entries(nodes).map(([party, node]) => {
+      const folder = data[party];
+      return { party, node, role, ...(folder === undefined ? {} : { data: folder }) };
+    });
   return {
     core,
     agents: [...places("agent", agents), ...places("thirdParty", thirdParties)].sort((a, b) =>

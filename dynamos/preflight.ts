@@ -6,7 +6,7 @@ import { findProject } from "../infra/local/package-folder.js";
 import { InfraError, type Problem } from "../infra/problem.js";
 import { clusterProblems, keyProblems, leftOut } from "./cluster.js";
 import { type Experiment, readExperiment } from "./experiment.js";
-import { documentProblems, partiesWithoutAgreement } from "./experiment-checks.js";
+import { documentProblems, partiesWithoutAgreement, programProblems } from "./experiment-checks.js";
 import { fabricProblems, wantedSlice } from "./fabric-checks.js";
 import { type Placement, placementOf } from "./placement.js";
 import { portProblems } from "./port-check.js";
@@ -14,6 +14,7 @@ import { EMULATOR } from "./services.js";
 import { siteData } from "./site-data.js";
 import { type MarketplaceSpec, resolveSpec, type Target } from "./spec.js";
 import { projectName, stateFolderOf } from "./stack-folder.js";
+import { dataProblems, uncopiedData } from "./steward-data.js";
 
 /** What is checked. */
 export interface CheckInput {
@@ -105,11 +106,17 @@ export async function preflight(input: CheckInput): Promise<Preflight> {
     ...fabric,
     ...rooms,
     ...ports,
+    ...dataProblems(raw.nodes, target),
     ...documents,
+    ...(read === undefined ? [] : programProblems(target, read.experiment)),
   ]);
   if (spec === undefined || read === undefined || problems.length > 0) return { problems, notes };
   const placement = placementOf(spec);
-  notes.push(...leftOut(spec), ...partiesWithoutAgreement(placement, read.experiment));
+  notes.push(
+    ...leftOut(spec),
+    ...partiesWithoutAgreement(placement, read.experiment),
+    ...uncopiedData(spec, placement.agents, read.experiment.folder),
+  );
   return { problems, notes, ready: { spec, placement, experiment: read.experiment } };
 }
 

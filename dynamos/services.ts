@@ -75,13 +75,13 @@ export function coreServices({
 }
 
 /** A party's agent, on its node. */
-export function agentServiceSpec({ party, node }: AgentPlace, experiment: string): ServiceSpec {
+export function agentServiceSpec({ party, node, data }: AgentPlace, experiment: string): ServiceSpec {
   const folder = `{{project}}/${experimentPath(experiment)}`;
   return policyService(agentService(party), "agent", node, {
     AGENT_NAME: party,
     AGENT_KEY_FILE: `{{secretFile:${agentKeySecret(agentService(party))}}}`,
     EXPERIMENT_FOLDER: folder,
-    DATA_FOLDER: `${folder}/data/${party}`,
+    DATA_FOLDER: data ?? `${folder}/data/${party}`,
     WORK_FOLDER: "{{folder}}/work",
     JOBS_AMQP_USER: jobsUser(party),
     JOBS_AMQP_PASSWORD_FILE: `{{secretFile:${brokerSecret(jobsUser(party))}}}`,

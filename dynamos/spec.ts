@@ -51,6 +51,13 @@ const nodeSchema = z
       .regex(PARTY_NAME, "letters, digits and -, a letter first, at most 56")
       .optional()
       .describe("The member of agreements whose agent runs here. Default: the node's name."),
+    data: z
+      .string()
+      .regex(/^\/[^\p{Cc}\\]*[^\p{Cc}\\/ ]$/u, "an absolute path, without a / at its end")
+      .optional()
+      .describe(
+        "Folder on the node with the party's data, which are there already. Default: the experiment's data/<party>, which on targets fabric and hosts is copied to this node only.",
+      ),
   })
   .describe("One node.");
 

@@ -8,12 +8,11 @@ import { needsOf } from "./needs.js";
 import type { KubeObject, ObjectOf } from "./objects.js";
 import { FOLDER, hostOf, type Place, portOf, renderFor, SECRETS, secretFilesOf } from "./place.js";
 import { containerOf, imageOf, KEPT, labelsOf, podOf, projected, secretSource } from "./pod.js";
-import { volumeOf } from "./volumes.js";
+import { DATA_CLAIM, volumeOf } from "./volumes.js";
 import { metadataOf, serviceObjects } from "./workload.js";
 
 /** The party's data, as an agent's jobs see them. */
 const DATA_FOLDER = "/data";
-const DATA_CLAIM = "data";
 const DATA_SIZE = "10Gi";
 /** Where the agent writes the keys that its jobs verify grants by: a folder of its volume, which they see read-only. */
 const WORK_NAME = "work";
@@ -35,7 +34,7 @@ export function agentObjects({ party, node, role }: AgentPlace, place: Place): r
     ...namespaceObjects("party", place),
     ...networkPolicies("party", place),
     ...agentAccess(account, place),
-    ...volumeOf(DATA_CLAIM, DATA_SIZE, place).objects,
+    ...volumeOf(DATA_CLAIM, DATA_SIZE, place, place.dataFolder).objects,
     ...serviceObjects(spec, place, {
       serviceAccountName: account,
       automountServiceAccountToken: true,

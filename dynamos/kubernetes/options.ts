@@ -26,6 +26,8 @@ export interface KubernetesOptions {
   readonly ingressHost?: string;
   /** The Kubernetes node of each of our nodes, where its name is another: `{ core: "worker-2" }`. */
   readonly hosts?: Readonly<Record<string, string>>;
+  /** By party: the folder on its node with its data, where it is not one of ours. It becomes the party's volume whatever the storage class. */
+  readonly dataFolders?: Readonly<Record<string, string>>;
   /** Whose tokens the gateway takes: an OpenID Connect issuer. The development issuer of a local stack believes everybody, and runs on no cluster. */
   readonly users: UsersInput;
   /** The images, by name (`gateway`, `agent`, ...; `dynamos-fabric images` writes them down). */

@@ -1,20 +1,25 @@
 import type { ServiceSpec } from "../../infra/local/service.js";
+import type { ExperimentDocument } from "../experiment.js";
 import { agentService, type Placement } from "../placement.js";
 import { BROKER, coreServices, EPMD, GATEWAY, STORE } from "../services.js";
 import { agentObjects } from "./agent-plan.js";
-import { brokerObjects, storeObjects } from "./broker-plan.js";
+import { brokerObjects } from "./broker-plan.js";
+import { documentObjects } from "./documents-plan.js";
 import { checkNamespaces, coreNamespace, label, partyNamespace } from "./names.js";
 import { namespaceObjects, networkPolicies } from "./namespace.js";
 import type { KubeObject } from "./objects.js";
 import { DEFAULT_PREFIX, GATEWAY_NODE_PORT, type KubernetesOptions, NODE_FOLDER } from "./options.js";
 import { type Place, portOf } from "./place.js";
 import { selectorOf } from "./pod.js";
+import { storeObjects } from "./store-plan.js";
 import { metadataOf, serviceObjects } from "./workload.js";
 
 /** What a marketplace on a cluster follows from. */
 export interface KubernetesInput {
   readonly placement: Placement;
   readonly options: KubernetesOptions;
+  /** The experiment's. @default none */
+  readonly documents?: readonly ExperimentDocument[];
 }
 
 /** A marketplace as Kubernetes objects, by part; in each, what others need comes first. */
@@ -25,20 +30,23 @@ export interface KubernetesPlan {
   readonly store: readonly KubeObject[];
   /** Orchestrator, policy enforcer and gateway, with the way to the gateway. */
   readonly services: readonly KubeObject[];
+  /** The experiment's documents, and what brings them into the marketplace. */
+  readonly documents: readonly KubeObject[];
   /** By party. */
   readonly agents: Readonly<Record<string, readonly KubeObject[]>>;
 }
 
-/** A marketplace's objects. Asks nobody, and holds no secret. @throws InfraError K8S-NAMESPACE */
-export function planKubernetes({ placement, options }: KubernetesInput): KubernetesPlan {
+/** A marketplace's objects. Asks nobody, and holds no secret. @throws InfraError K8S-NAMESPACE, K8S-DOCUMENT-SIZE */
+export function planKubernetes({ placement, options, documents = [] }: KubernetesInput): KubernetesPlan {
   const parties = placement.agents.map(({ party }) => party);
   checkNamespaces(options.namespacePrefix ?? DEFAULT_PREFIX, parties);
   const core = corePlace(placement.core, options);
   return {
     coreNamespace: coreNamespaceObjects(core),
     broker: brokerObjects(parties, core),
-    store: storeObjects(core),
+    store: storeObjects(parties, core),
     services: coreObjects(core, options),
+    documents: documentObjects(documents, core),
     agents: Object.fromEntries(
       placement.agents.map((agent) => [
         agent.party,
@@ -54,6 +62,7 @@ export const allObjects = (plan: KubernetesPlan): readonly KubeObject[] => [
   ...plan.broker,
   ...plan.store,
   ...plan.services,
+  ...plan.documents,
   ...Object.values(plan.agents).flat(),
 ];
 
@@ -85,7 +94,11 @@ export function partyPlace(party: string, node: string, options: KubernetesOptio
     partyNamespace(options.namespacePrefix ?? DEFAULT_PREFIX, party),
     options,
   );
-  return { ...place, services: { ...place.services, [agentService(party)]: place.namespace } };
+  return {
+    ...place,
+    dataFolder: options.dataFolders?.[party],
+    services: { ...place.services, [agentService(party)]: place.namespace },
+  };
 }
 
 function placeOf(type: Place["type"], node: string, namespace: string, options: KubernetesOptions): Place {

@@ -107,6 +107,7 @@ async function start(config: Config, log: Logger): Promise<{ close(): Promise<vo
       ? { onAnswer: (id: string, body: Uint8Array) => settleBytes(answers, id, body) }
       : {}),
   });
+  const dataSetDocuments = (): readonly Dataset[] => Array.from(dataSets.all(), ({ value }) => value);
   const plans = new Plans(requestTypes, microservices, archetypes);
   const jobs = new Jobs({
     agent,
@@ -118,7 +119,14 @@ async function start(config: Config, log: Logger): Promise<{ close(): Promise<vo
     workFolder: config.WORK_FOLDER,
     lifespanMs: config.LIFESPAN_MINUTES * 60_000,
     revoked: (claims) =>
-      stopsAtOnce(agent, claims, own.since(claims.token), plans.requestType(claims.requestType), Date.now()),
+      stopsAtOnce(
+        agent,
+        claims,
+        own.since(claims.token),
+        plans.requestType(claims.requestType),
+        dataSetDocuments(),
+        Date.now(),
+      ),
     log,
     microservice: {
       runner,
@@ -140,10 +148,8 @@ async function start(config: Config, log: Logger): Promise<{ close(): Promise<vo
     const { relations = {} } = own.at(granted.token) ?? {};
     return Object.hasOwn(relations, granted.sub) ? relations[granted.sub] : undefined;
   };
-  const access = (granted: GrantClaims): DataAccess => {
-    const documents = [...dataSets.all()].map(({ value }) => value);
-    return dataAccess(granted, documents, relationOf(granted));
-  };
+  const access = (granted: GrantClaims): DataAccess =>
+    dataAccess(granted, dataSetDocuments(), relationOf(granted));
   // A grant without a rule here was given on an agreement that is gone: the round that is open may end.
   const allowsPersistence = (granted: GrantClaims): boolean =>
     (relationOf(granted) ?? { persistence: "job" }).persistence === "job";

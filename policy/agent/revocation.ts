@@ -1,7 +1,7 @@
-import type { RequestType } from "../contract/documents.js";
+import type { Dataset, RequestType } from "../contract/documents.js";
 import type { GrantClaims } from "../contract/grants.js";
 import type { Problem } from "../contract/problem.js";
-import { compileAgreement, compileRequestType, ownPartAllowed } from "../decision/index.js";
+import { compileAgreement, compileRequestType, ownPartAllowed, sensitiveColumns } from "../decision/index.js";
 import { compositionOf } from "../rounds/composition.js";
 import type { OwnSince } from "./own-agreement.js";
 
@@ -17,6 +17,7 @@ export function stopsAtOnce(
   granted: GrantClaims,
   { stop, now: agreement, revision }: OwnSince,
   requestType: RequestType | undefined,
+  dataSets: Iterable<Dataset>,
   now: number,
 ): Problem | undefined {
   if (!stop) return undefined;
@@ -33,7 +34,7 @@ export function stopsAtOnce(
       ...(computeProvider === undefined ? {} : { computeProvider }),
     },
     agreement && compileAgreement({ value: agreement, revision }),
-    requestType && compileRequestType(requestType),
+    requestType && compileRequestType(requestType, sensitiveColumns(dataSets)),
     now,
   );
   if (allowed) return undefined;

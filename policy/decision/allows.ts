@@ -11,6 +11,7 @@ import {
   distinct,
   hasAgreed,
   holds,
+  letsLive,
   readsOfRequest,
   requiresAll,
 } from "./request.js";
@@ -36,29 +37,32 @@ export function allows(request: DecisionRequest, policy: Policy, now: number): b
     const relation = policy.agreements.get(party)?.rules[user];
     if (
       relation !== undefined &&
-      permits(relation, request, type, reads, now) &&
-      (needAll || isPossible([relation], asked, user, request, policy, now))
+      permits(relation, type, reads, now) &&
+      (needAll || isPossible([relation], asked, user, type, request, policy, now))
     ) {
       parties.push(party);
       relations.push(relation);
     } else if (needAll) return false;
   }
-  return isPossible(relations, parties, user, request, policy, now);
+  return isPossible(relations, parties, user, type, request, policy, now);
 }
 
 /** Whether a rule allows what is read, now, to this type of request. */
 export function permits(
   relation: CompiledRelation,
-  request: Pick<DecisionRequest, "requestType">,
   type: CompiledRequestType,
   reads: readonly Read[],
   now: number,
 ): boolean {
-  if (!relation.requestTypes.has(request.requestType) || !holds(relation, now)) return false;
-  for (const { dataSet, columns } of reads) {
+  if (!relation.requestTypes.has(type.name) || !letsLive(relation, type) || !holds(relation, now))
+    return false;
+  for (const { dataSet, columns, sensitive } of reads) {
     if (!allowsDataSet(relation, type, dataSet)) return false;
     const limit = relation.columns?.get(dataSet);
-    if (limit === undefined) continue;
+    if (limit === undefined) {
+      if (sensitive.length > 0) return false;
+      continue;
+    }
     if (columns === undefined) return false;
     for (const column of columns) if (!limit.has(column)) return false;
   }
@@ -70,6 +74,7 @@ function isPossible(
   relations: readonly CompiledRelation[],
   parties: readonly string[],
   user: number,
+  type: CompiledRequestType,
   request: DecisionRequest,
   policy: Policy,
   now: number,
@@ -89,7 +94,7 @@ function isPossible(
         if (
           (wanted ?? party) === party &&
           all(relations, (r) => r.computeProviders.includes(party)) &&
-          hasAgreed(party, user, request.requestType, policy, now)
+          hasAgreed(party, user, type, policy, now)
         )
           return true;
       }

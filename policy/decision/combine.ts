@@ -2,6 +2,7 @@ import type { Archetype } from "../contract/documents.js";
 import { type Question, timeReasons, type Verdict } from "./provider.js";
 import type { Reason } from "./reasons.js";
 import * as reason from "./reasons.js";
+import { letsLive } from "./request.js";
 
 /** An archetype that all data providers allow, with the parties that may compute in it. */
 export interface Option {
@@ -110,7 +111,7 @@ function whyNobodyIn(
 }
 
 /** Why a party may not compute that the data providers would let. */
-function unagreed(party: string, { request, user: number, policy, now }: Question): readonly Reason[] {
+function unagreed(party: string, { request, type, user: number, policy, now }: Question): readonly Reason[] {
   const { user, requestType } = request;
   const agreement = policy.agreements.get(party);
   const relation = agreement?.rules[number];
@@ -118,5 +119,8 @@ function unagreed(party: string, { request, user: number, policy, now }: Questio
     return [reason.computeProviderUnagreed(party, user, agreement === undefined ? "none" : "user")];
   if (!relation.requestTypes.has(requestType))
     return [reason.computeProviderTypeRefused(party, user, requestType)];
-  return timeReasons(agreement, user, now).map(reason.ofComputeProvider);
+  return [
+    ...(letsLive(relation, type) ? [] : [reason.persistenceRefused(party, user, requestType)]),
+    ...timeReasons(agreement, user, now),
+  ].map(reason.ofComputeProvider);
 }

@@ -10,6 +10,7 @@ export {
   compileRequestType,
   type Policy,
   type Revised,
+  sensitiveColumns,
 } from "./policy.js";
 export type { ProviderDecision } from "./provider.js";
 export type { Reason, ReasonCode } from "./reasons.js";

@@ -1,6 +1,6 @@
 import { permits } from "./allows.js";
 import { type CompiledAgreement, type CompiledRequestType, numberOf } from "./policy.js";
-import { type DecisionRequest, holds, readsOfRequest } from "./request.js";
+import { type DecisionRequest, letsCompute, readsOfRequest } from "./request.js";
 
 /** What was allowed, with archetype and compute provider. */
 export interface AllowedWork extends Omit<DecisionRequest, "archetype" | "computeProvider"> {
@@ -26,9 +26,9 @@ export function ownPartAllowed(
   if (agreement === undefined || relation === undefined || type === undefined) return false;
   const { archetype, computeProvider } = work;
   if (work.dataProviders.includes(party)) {
-    if (!permits(relation, work, type, readsOfRequest(work, type), now)) return false;
+    if (!permits(relation, type, readsOfRequest(work, type), now)) return false;
     if (!relation.archetypes.has(archetype)) return false;
     if (computeProvider !== undefined && !relation.computeProviders.includes(computeProvider)) return false;
   }
-  return computeProvider !== party || (relation.requestTypes.has(work.requestType) && holds(relation, now));
+  return computeProvider !== party || letsCompute(relation, type, now);
 }

@@ -2,6 +2,7 @@ import type {
   Agreement,
   Archetype,
   Columns,
+  Dataset,
   Relation,
   RequestType,
   Validity,
@@ -24,6 +25,8 @@ export interface CompiledRelation {
   readonly archetypes: ReadonlySet<string>;
   /** By name. */
   readonly computeProviders: readonly string[];
+  /** Whether microservices may live on here from round to round. */
+  readonly persistence: boolean;
   /** Milliseconds since 1970, both included: the narrower of the agreement's and the user's own. What is no number holds never. */
   readonly from: number;
   readonly until: number;
@@ -40,15 +43,25 @@ export interface CompiledAgreement {
 /** What is read of one data set. */
 export interface Read {
   readonly dataSet: string;
-  /** Undefined: all. */
+  /** Undefined: all that are not sensitive. */
   readonly columns: readonly string[] | undefined;
+  /** Those among `columns` that a rule must name, since their data set calls them sensitive. */
+  readonly sensitive: readonly string[];
 }
 
+/** Sensitive columns by data set, as rules and request types write columns. */
+export type Sensitive = ReadonlyMap<string, ReadonlySet<string>>;
+
 export interface CompiledRequestType {
+  readonly name: string;
   readonly reads: readonly Read[];
   /** Data sets that it reads. */
   readonly dataSets: ReadonlySet<string>;
   readonly requireAll: boolean | undefined;
+  /** Whether its microservices live on from round to round: then each party must allow that. */
+  readonly persistence: boolean;
+  /** As the data sets' documents were when this was compiled. */
+  readonly sensitive: Sensitive;
 }
 
 /** All documents that a decision needs, as of one moment, ready for quick questions. */
@@ -64,11 +77,13 @@ export function compile(
   agreements: Iterable<Revised<Agreement>>,
   archetypes: Iterable<Archetype>,
   requestTypes: Iterable<RequestType>,
+  dataSets: Iterable<Dataset>,
 ): Policy {
+  const sensitive = sensitiveColumns(dataSets);
   return {
     agreements: new Map(Array.from(agreements, (a) => [a.value.name, compileAgreement(a)])),
     archetypes: compileArchetypes(archetypes),
-    requestTypes: new Map(Array.from(requestTypes, (t) => [t.name, compileRequestType(t)])),
+    requestTypes: new Map(Array.from(requestTypes, (t) => [t.name, compileRequestType(t, sensitive)])),
   };
 }
 
@@ -97,7 +112,7 @@ function numbered(user: string): number {
 }
 
 /** A user's rule with what the agreement as a whole takes away from it. */
-interface Effective extends Pick<CompiledRelation, "computeProviders" | "from" | "until"> {
+interface Effective extends Pick<CompiledRelation, "computeProviders" | "persistence" | "from" | "until"> {
   readonly requestTypes: readonly string[];
   readonly dataSets: readonly string[] | undefined;
   readonly columns: Columns | undefined;
@@ -112,6 +127,7 @@ function effective(agreement: Agreement, relation: Relation): Effective {
     columns,
     archetypes: allowedArchetypes.filter((a) => agreement.archetypes.includes(a)),
     computeProviders: allowedComputeProviders.filter((c) => agreement.computeProviders.includes(c)).sort(),
+    persistence: relation.persistence === "job",
     from: Math.max(begins(agreement), begins(relation)),
     until: Math.min(ends(agreement), ends(relation)),
   };
@@ -126,7 +142,7 @@ const known = new Map<string, CompiledRelation>();
 const MOST_KNOWN = 20_000;
 
 function shared(rule: Effective): CompiledRelation {
-  const { requestTypes, dataSets, columns, archetypes, computeProviders, from, until } = rule;
+  const { requestTypes, dataSets, columns, archetypes, computeProviders, persistence, from, until } = rule;
   // JSON has no infinity and no NaN, so the times as texts.
   const key = JSON.stringify([
     requestTypes,
@@ -134,6 +150,7 @@ function shared(rule: Effective): CompiledRelation {
     columns,
     archetypes,
     computeProviders,
+    persistence,
     `${from} ${until}`,
   ]);
   let compiled = known.get(key);
@@ -144,6 +161,7 @@ function shared(rule: Effective): CompiledRelation {
       columns: columns && new Map(Object.entries(columns).map(([name, allowed]) => [name, new Set(allowed)])),
       archetypes: new Set(archetypes),
       computeProviders: [...new Set(computeProviders)],
+      persistence,
       from,
       until,
     };
@@ -158,22 +176,54 @@ export function compileArchetypes(archetypes: Iterable<Archetype>): ReadonlyMap<
   return new Map([...archetypes].sort(byWeight).map((a) => [a.name, a]));
 }
 
-export function compileRequestType({
-  dataSets = [],
-  columns = {},
-  requireAll,
-}: RequestType): CompiledRequestType {
-  const reads = readsOf(dataSets, columns);
-  return { reads, dataSets: new Set(reads.map((r) => r.dataSet)), requireAll };
+/** A data set without a document has no sensitive columns here; agents hand out nothing of it. */
+export function sensitiveColumns(dataSets: Iterable<Dataset>): Sensitive {
+  return new Map(
+    Array.from(dataSets, ({ name, tables, sensitive_columns = {} }) => [
+      name,
+      new Set(
+        Object.entries(sensitive_columns).flatMap(([table, columns]) =>
+          columns.map((column) => (tables.length > 1 ? `${table}.${column}` : column)),
+        ),
+      ),
+    ]),
+  );
+}
+
+export function compileRequestType(
+  { name, dataSets = [], columns = {}, requireAll, persistence }: RequestType,
+  sensitive: Sensitive,
+): CompiledRequestType {
+  const reads = readsOf(dataSets, columns, sensitive);
+  return {
+    name,
+    reads,
+    dataSets: new Set(reads.map((r) => r.dataSet)),
+    requireAll,
+    persistence: persistence === "job",
+    sensitive,
+  };
 }
 
 /** What naming these data sets and columns reads. Columns alone name their data set as well. */
-export function readsOf(dataSets: readonly string[], columns: Columns): readonly Read[] {
+export function readsOf(
+  dataSets: readonly string[],
+  columns: Columns,
+  sensitive: Sensitive,
+): readonly Read[] {
   const names = new Set([...dataSets, ...Object.keys(columns).sort()]);
-  return Array.from(names, (dataSet) => ({
+  return Array.from(names, (dataSet) =>
+    readOf(dataSet, Object.hasOwn(columns, dataSet) ? columns[dataSet] : undefined, sensitive),
+  );
+}
+
+export function readOf(dataSet: string, columns: readonly string[] | undefined, sensitive: Sensitive): Read {
+  const ofSet = sensitive.get(dataSet);
+  return {
     dataSet,
-    columns: Object.hasOwn(columns, dataSet) ? columns[dataSet] : undefined,
-  }));
+    columns,
+    sensitive: ofSet === undefined ? [] : (columns ?? []).filter((column) => ofSet.has(column)),
+  };
 }
 
 const begins = ({ notBefore }: Validity): number =>

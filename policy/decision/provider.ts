@@ -1,7 +1,7 @@
 import type { CompiledAgreement, CompiledRelation, CompiledRequestType, Policy, Read } from "./policy.js";
 import type { Reason } from "./reasons.js";
 import * as reason from "./reasons.js";
-import { allowsDataSet, type DecisionRequest, hasAgreed, holds } from "./request.js";
+import { allowsDataSet, type DecisionRequest, hasAgreed, holds, letsLive } from "./request.js";
 
 /** What one data provider allows. */
 export interface ProviderDecision {
@@ -48,9 +48,11 @@ export function verdictOf(party: string, question: Question): Verdict {
   if (!holds(relation, now)) against.push(...timeReasons(agreement, user, now));
   if (!relation.requestTypes.has(requestType))
     against.push(reason.requestTypeRefused(party, user, requestType));
-  for (const { dataSet: name, columns } of reads) {
-    if (!allowsDataSet(relation, type, name)) against.push(reason.dataSetRefused(party, user, name));
-    else columnReasons(party, user, relation, name, columns, against);
+  if (!letsLive(relation, type)) against.push(reason.persistenceRefused(party, user, requestType));
+  for (const read of reads) {
+    if (!allowsDataSet(relation, type, read.dataSet))
+      against.push(reason.dataSetRefused(party, user, read.dataSet));
+    else columnReasons(party, user, relation, read, against);
   }
   const archetypes: string[] = [];
   for (const name of policy.archetypes.keys()) {
@@ -63,10 +65,10 @@ export function verdictOf(party: string, question: Question): Verdict {
 }
 
 function agreedOf(parties: readonly string[], question: Question): readonly string[] {
-  const { request, user, policy, now, agreed } = question;
+  const { type, user, policy, now, agreed } = question;
   let found = agreed.get(parties);
   if (found === undefined) {
-    found = parties.filter((party) => hasAgreed(party, user, request.requestType, policy, now));
+    found = parties.filter((party) => hasAgreed(party, user, type, policy, now));
     agreed.set(parties, found);
   }
   return found;
@@ -111,12 +113,14 @@ function columnReasons(
   party: string,
   user: string,
   { columns: limits }: CompiledRelation,
-  dataSet: string,
-  columns: readonly string[] | undefined,
+  { dataSet, columns, sensitive }: Read,
   against: Reason[],
 ): void {
   const limit = limits?.get(dataSet);
-  if (limit === undefined) return;
+  if (limit === undefined) {
+    for (const column of sensitive) against.push(reason.sensitiveRefused(party, user, dataSet, column));
+    return;
+  }
   if (columns === undefined) {
     against.push(reason.columnsRefused(party, user, dataSet));
     return;

@@ -24,6 +24,8 @@ export type ReasonCode =
   | "POL-REQUEST-TYPE"
   | "POL-DATA-SET"
   | "POL-COLUMN"
+  | "POL-SENSITIVE"
+  | "POL-PERSISTENCE"
   | "POL-ARCHETYPE"
   | "POL-NO-COMMON-ARCHETYPE"
   | "POL-COMPUTE-PROVIDER"
@@ -133,6 +135,19 @@ export const columnsRefused = (party: string, user: string, dataSet: string): Re
   path: columnRule(user, dataSet),
   message: `${party} allows ${user} only some columns of ${dataSet}; the request reads all`,
 });
+/** Of a rule that limits no columns of the data set: one that does and lacks the column refuses it as any other. */
+export const sensitiveRefused = (party: string, user: string, dataSet: string, column: string): Reason => ({
+  code: "POL-SENSITIVE",
+  party,
+  path: columnRule(user, dataSet),
+  message: `column ${column} of ${dataSet} is sensitive, and ${party} does not name it to ${user}`,
+});
+export const persistenceRefused = (party: string, user: string, type: string): Reason => ({
+  code: "POL-PERSISTENCE",
+  party,
+  path: rule(user, "persistence"),
+  message: `${type} keeps microservices from round to round, which ${party} does not allow ${user}`,
+});
 export const archetypeRefused = (party: string, user: string, archetype: string | undefined): Reason => ({
   code: "POL-ARCHETYPE",
   party,
@@ -176,10 +191,10 @@ export const computeProviderTypeRefused = (party: string, user: string, type: st
   path: rule(user, "requestTypes"),
   message: `${party} may compute for the others, but does not allow ${type} to ${user} itself`,
 });
-/** A compute provider's own rule that does not hold now, as the reason why it may not compute. */
+/** What a compute provider's own rule does not allow, or not now, as the reason why it may not compute. */
 export const ofComputeProvider = ({ party, path, message }: Reason): Reason => ({
   code: "POL-COMPUTE-PROVIDER-NO-AGREEMENT",
   party,
   path,
-  message: `${party} may compute for the others, but not now by its own agreement: ${message}`,
+  message: `${party} may compute for the others, but not this or not now by its own agreement: ${message}`,
 });

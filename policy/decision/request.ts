@@ -4,6 +4,7 @@ import {
   type CompiledRequestType,
   type Policy,
   type Read,
+  readOf,
   readsOf,
 } from "./policy.js";
 
@@ -37,14 +38,19 @@ export function readsOfRequest(
   type: CompiledRequestType,
 ): readonly Read[] {
   if (dataSets === undefined && columns === undefined) return type.reads;
-  const asked = new Map(readsOf(dataSets ?? [], columns ?? {}).map((read) => [read.dataSet, read.columns]));
+  const { sensitive } = type;
+  const asked = new Map(
+    readsOf(dataSets ?? [], columns ?? {}, sensitive).map((read) => [read.dataSet, read]),
+  );
   const both = type.reads.map((read) => {
     const more = asked.get(read.dataSet);
-    if (read.columns === undefined || more === undefined) return read;
-    return { dataSet: read.dataSet, columns: [...new Set([...read.columns, ...more])] };
+    if (more?.columns === undefined) return read;
+    // Of a data set that is read as a whole, a sensitive column is read only if somebody names it.
+    if (read.columns === undefined) return { ...read, sensitive: more.sensitive };
+    return readOf(read.dataSet, [...new Set([...read.columns, ...more.columns])], sensitive);
   });
   for (const [dataSet, more] of asked) {
-    if (!type.dataSets.has(dataSet)) both.push({ dataSet, columns: more });
+    if (!type.dataSets.has(dataSet)) both.push(more);
   }
   return both;
 }
@@ -61,6 +67,10 @@ export function allowsDataSet(
   return dataSets === undefined ? type.dataSets.has(name) : dataSets.has(name);
 }
 
+/** Whether the microservices of this request type may live as long as it needs, as far as this rule goes. */
+export const letsLive = ({ persistence }: CompiledRelation, type: CompiledRequestType): boolean =>
+  persistence || !type.persistence;
+
 /**
  * Whether a party has itself agreed to this request type for this user: without that it computes for nobody.
  *
@@ -69,14 +79,17 @@ export function allowsDataSet(
 export function hasAgreed(
   party: string,
   user: number,
-  requestType: string,
+  type: CompiledRequestType,
   policy: Policy,
   now: number,
 ): boolean {
   const relation = policy.agreements.get(party)?.rules[user];
-  if (relation === undefined) return false;
-  return relation.requestTypes.has(requestType) && holds(relation, now);
+  return relation !== undefined && letsCompute(relation, type, now);
 }
+
+/** Whether by this rule of its own a party may compute for others. */
+export const letsCompute = (relation: CompiledRelation, type: CompiledRequestType, now: number): boolean =>
+  relation.requestTypes.has(type.name) && letsLive(relation, type) && holds(relation, now);
 
 /** Each name once. Nearly always that is what was given: to see that costs less than to make a set. */
 export function distinct(names: readonly string[]): readonly string[] {

@@ -1,4 +1,4 @@
-import type { Agreement, Archetype, DocumentKind, RequestType } from "../contract/documents.js";
+import type { Agreement, Archetype, Dataset, DocumentKind, RequestType } from "../contract/documents.js";
 import type { Problem } from "../contract/problem.js";
 import { validateDocument } from "../contract/schemas.js";
 import {
@@ -7,10 +7,11 @@ import {
   compileArchetypes,
   compileRequestType,
   type Policy,
+  sensitiveColumns,
 } from "../decision/index.js";
 
 /** Documents that a decision depends on. */
-export type PolicyKind = Extract<DocumentKind, "agreement" | "archetype" | "requestType">;
+export type PolicyKind = Extract<DocumentKind, "agreement" | "archetype" | "requestType" | "dataset">;
 
 /**
  * The policy as the documents told so far make it. Each is checked and compiled when it is told, alone: a decision finds all ready, and a change
@@ -19,7 +20,8 @@ export type PolicyKind = Extract<DocumentKind, "agreement" | "archetype" | "requ
 export class CurrentPolicy {
   readonly #agreements = new Map<string, CompiledAgreement>();
   readonly #archetypes = new Map<string, Archetype>();
-  readonly #requestTypes = new Map<string, ReturnType<typeof compileRequestType>>();
+  readonly #requestTypes = new Map<string, RequestType>();
+  readonly #dataSets = new Map<string, Dataset>();
   #policy: Policy = this.#make();
 
   /** Changes with the next document that is told, so it is for one decision, which takes no longer than a turn of the event loop. */
@@ -44,30 +46,32 @@ export class CurrentPolicy {
       agreement: this.#agreements,
       archetype: this.#archetypes,
       requestType: this.#requestTypes,
+      dataset: this.#dataSets,
     };
     documents[kind].delete(name);
-    if (kind === "archetype") this.#policy = this.#make();
+    if (kind !== "agreement") this.#policy = this.#make();
   }
 
   #take(kind: PolicyKind, name: string, value: unknown, revision: number): void {
-    switch (kind) {
-      case "agreement":
-        this.#agreements.set(name, compileAgreement({ value: value as Agreement, revision }));
-        return;
-      case "archetype":
-        this.#archetypes.set(name, value as Archetype);
-        this.#policy = this.#make(); // in their order of preference
-        return;
-      case "requestType":
-        this.#requestTypes.set(name, compileRequestType(value as RequestType));
+    if (kind === "agreement") {
+      this.#agreements.set(name, compileAgreement({ value: value as Agreement, revision }));
+      return;
     }
+    if (kind === "archetype") this.#archetypes.set(name, value as Archetype);
+    if (kind === "requestType") this.#requestTypes.set(name, value as RequestType);
+    if (kind === "dataset") this.#dataSets.set(name, value as Dataset);
+    this.#policy = this.#make();
   }
 
+  /** All but the agreements anew: they are few, and hang on each other. */
   #make(): Policy {
+    const sensitive = sensitiveColumns(this.#dataSets.values());
     return {
       agreements: this.#agreements,
       archetypes: compileArchetypes(this.#archetypes.values()),
-      requestTypes: this.#requestTypes,
+      requestTypes: new Map(
+        Array.from(this.#requestTypes, ([name, type]) => [name, compileRequestType(type, sensitive)]),
+      ),
     };
   }
 }

@@ -14,6 +14,7 @@ const PREFIXES = {
   agreement: KEY.agreementPrefix,
   archetype: KEY.archetypePrefix,
   requestType: KEY.requestTypePrefix,
+  dataset: KEY.datasetPrefix,
 } as const satisfies Record<PolicyKind, string>;
 
 /** The policy as the store holds it now. What changes is compiled when the change arrives, not when the next decision is asked for. */
@@ -29,12 +30,13 @@ export class PolicyView {
   }
 
   static async open(store: Store, log: Logger): Promise<PolicyView> {
-    const [agreement, archetype, requestType] = await Promise.all([
+    const [agreement, archetype, requestType, dataset] = await Promise.all([
       store.mirror<unknown>(PREFIXES.agreement),
       store.mirror<unknown>(PREFIXES.archetype),
       store.mirror<unknown>(PREFIXES.requestType),
+      store.mirror<unknown>(PREFIXES.dataset),
     ]);
-    return new PolicyView({ agreement, archetype, requestType }, log);
+    return new PolicyView({ agreement, archetype, requestType, dataset }, log);
   }
 
   /** For one decision: take it anew for the next. */

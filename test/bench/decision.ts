@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Agreement, Archetype, RequestType } from "../../policy/contract/documents.js";
+import type { Agreement, Archetype, Dataset, RequestType } from "../../policy/contract/documents.js";
 import { MESSAGE } from "../../policy/contract/names.js";
 import { decode, encode, type RequestApproval } from "../../policy/contract/wire.js";
 import { allows, compile, type DecisionRequest, decide, type Policy } from "../../policy/decision/index.js";
@@ -32,6 +32,15 @@ const ARCHETYPES: readonly Archetype[] = [
 const TYPES: readonly RequestType[] = [
   { name: "train", requiredServices: [], dataSets: ["people"], columns: { people: ["age", "fare", "sex"] } },
   { name: "query", requiredServices: [], dataSets: ["people"] },
+];
+const SETS: readonly Dataset[] = [
+  {
+    name: "people",
+    type: "csv",
+    delimiter: ",",
+    tables: ["people"],
+    sensitive_columns: { people: ["name"] },
+  },
 ];
 const steward = (i: number): string => `steward-${i}`;
 const user = (i: number): string => `user-${i}@uva.nl`;
@@ -104,6 +113,7 @@ export async function decisionLines(short: boolean): Promise<Line[]> {
     Array.from({ length: AGREEMENTS }, (_, i) => ({ value: agreement(i), revision: i + 1 })),
     ARCHETYPES,
     TYPES,
+    SETS,
   );
   const compiled = performance.now() - began;
   const requests = questions(short ? 20_000 : 100_000);

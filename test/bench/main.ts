@@ -1,4 +1,4 @@
-// npm run bench -- [--json FILE] [--short] [--only approval,round,preview,decision,enforcer,propagation,topology,fabric-preview,token,hand-over]
+// npm run bench -- [--json FILE] [--short] [--only approval,round,preview,decision,enforcer,propagation,topology,fabric-preview,token,hand-over,hosts]
 import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -13,6 +13,7 @@ import { enforcerLines } from "./enforcer.js";
 import { fabricPreviewLine } from "./fabric-preview.js";
 import { bareEcho, bareTransaction } from "./floors.js";
 import { handOverLines } from "./hand-over.js";
+import { hostsLines } from "./hosts.js";
 import { type Market, startMarket, startSkeleton } from "./market.js";
 import { alternate, block, type Line, median, rateLine, table, timeLine } from "./measure.js";
 import { previewLine } from "./preview.js";
@@ -20,7 +21,8 @@ import { propagationLines } from "./propagation.js";
 import { tokenLines } from "./token.js";
 import { topologyLines } from "./topology.js";
 
-const ALL = "approval,round,preview,decision,enforcer,propagation,topology,fabric-preview,token,hand-over";
+const ALL =
+  "approval,round,preview,decision,enforcer,propagation,topology,fabric-preview,token,hand-over,hosts";
 const { values } = parseArgs({
   options: {
     json: { type: "string" },
@@ -44,6 +46,7 @@ async function main(): Promise<void> {
   if (wanted.has("preview")) lines.push(await previewLine(values.short ? 2 : 5));
   if (wanted.has("topology")) lines.push(...topologyLines(values.short ? 3 : 7));
   if (wanted.has("fabric-preview")) lines.push(await fabricPreviewLine(values.short ? 2 : 5));
+  if (wanted.has("hosts")) lines.push(...(await hostsLines()));
   console.log(table(lines));
   if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(lines, null, 1)}\n`);
 }

@@ -1,5 +1,12 @@
 /** Random documents and requests for decisions, from a seed: few names, so that rules and requests meet often. */
-import type { Agreement, Columns, Relation, RequestType, Validity } from "../../policy/contract/documents.js";
+import type {
+  Agreement,
+  Columns,
+  Dataset,
+  Relation,
+  RequestType,
+  Validity,
+} from "../../policy/contract/documents.js";
 import type { Asked, World } from "./reference-decision.js";
 
 const PARTIES = ["a", "b", "c", "d"];
@@ -7,7 +14,8 @@ const USERS = ["u", "v"];
 const TYPES = ["s", "t"];
 const ARCHETYPES = ["here", "there", "elsewhere"];
 const SETS = ["x", "y"];
-const COLUMNS = ["k", "l", "m"];
+/** The last is one of a data set with several tables. */
+const COLUMNS = ["k", "l", "t.m"];
 const TIMES = [1, 2, 3, 4, 5].map((day) => `2026-01-0${day}T00:00:00Z`);
 
 /** Random documents and requests; the same for the same seed. */
@@ -31,6 +39,7 @@ export class Dice {
         weight: Math.floor(this.#next() * 3),
       })),
       requestTypes: TYPES.map((name) => this.#requestType(name)),
+      dataSets: SETS.filter(() => this.#chance(0.8)).map((name) => this.#dataSet(name)),
     };
   }
 
@@ -105,6 +114,7 @@ export class Dice {
       requestTypes: this.#most(TYPES),
       ...(this.#chance(0.5) ? { dataSets: this.#most(SETS) } : {}),
       ...(this.#chance(0.3) ? { columns: this.#columns() } : {}),
+      ...(this.#chance(0.8) ? { persistence: "job" as const } : {}),
       allowedArchetypes: this.#most(ARCHETYPES),
       allowedComputeProviders: this.#most(PARTIES),
       ...this.#times(0.15),
@@ -129,6 +139,17 @@ export class Dice {
       ...(this.#chance(0.5) ? { dataSets: this.#some(SETS, 0.5) } : {}),
       ...(this.#chance(0.3) ? { columns: this.#columns() } : {}),
       ...(this.#chance(0.3) ? { requireAll: this.#chance(0.4) } : {}),
+      ...(this.#chance(0.2) ? { persistence: "job" as const } : {}),
+    };
+  }
+
+  #dataSet(name: string): Dataset {
+    return {
+      name,
+      type: "csv",
+      delimiter: ",",
+      tables: this.#chance(0.4) ? ["t", "o"] : ["t"],
+      ...(this.#chance(0.7) ? { sensitive_columns: { t: this.#some(["k", "l", "m"], 0.4) } } : {}),
     };
   }
 }

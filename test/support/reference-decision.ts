@@ -2,12 +2,13 @@
  * A decision as docs/policy.md says it, read word by word: for each rule a sentence, tried one after the other, nothing prepared and nothing shared
  * with policy/decision. Slow on purpose. `test/unit/decision/reference.test.ts` compares the two.
  */
-import type { Agreement, Archetype, RequestType } from "../../policy/contract/documents.js";
+import type { Agreement, Archetype, Dataset, RequestType } from "../../policy/contract/documents.js";
 
 export interface World {
   readonly agreements: readonly { readonly document: Agreement; readonly revision: number }[];
   readonly archetypes: readonly Archetype[];
   readonly requestTypes: readonly RequestType[];
+  readonly dataSets: readonly Dataset[];
 }
 
 export interface Asked {
@@ -54,7 +55,8 @@ export function referenceDecision(asked: Asked, world: World, now: number): Answ
     const relations = of(party)?.document.relations ?? {};
     return Object.entries(relations).find(([name]) => name === user)?.[1];
   };
-  const at = (field: string) => `relations.${user}.${field}`;
+  const relation = /^[a-zA-Z]\w*$/.test(user) ? `relations.${user}` : `relations[${JSON.stringify(user)}]`;
+  const at = (field: string) => `${relation}.${field}`;
 
   /** Paths of the times that are not kept. */
   const notNow = (party: string): string[] => {
@@ -68,8 +70,10 @@ export function referenceDecision(asked: Asked, world: World, now: number): Answ
     return found;
   };
   const namesType = (party: string) => ruleOf(party)?.requestTypes.includes(asked.requestType) === true;
-  /** Whether a party may compute for others: its own agreement names the user and the request type, and holds now. */
-  const agreed = (party: string) => namesType(party) && notNow(party).length === 0;
+  /** Whether the party lets microservices live as long as the request type needs them. */
+  const lives = (party: string) => type.persistence !== "job" || ruleOf(party)?.persistence === "job";
+  /** Whether a party may compute for others: its own agreement names the user and the request type, lets its microservices live, and holds now. */
+  const agreed = (party: string) => namesType(party) && lives(party) && notNow(party).length === 0;
   /** Whether a rule and the agreement around it both name something. */
   const mayUse = (party: string, archetype: string) =>
     ruleOf(party)?.allowedArchetypes.includes(archetype) === true &&
@@ -103,15 +107,31 @@ export function referenceDecision(asked: Asked, world: World, now: number): Answ
     return byRequest ?? "all";
   };
 
+  /** Columns that type or request name, whether or not the rest of the data set is read too. */
+  const namedOf = (set: string): readonly string[] => {
+    const named = [
+      ...((typeNames(set) ? type.columns?.[set] : undefined) ?? []),
+      ...(asked.columns?.[set] ?? []),
+    ];
+    return named.filter((name, i) => named.indexOf(name) === i);
+  };
+  const isSensitive = (set: string, column: string): boolean => {
+    const document = world.dataSets.find((d) => d.name === set);
+    return Object.entries(document?.sensitive_columns ?? {}).some(([table, columns]) =>
+      columns.some((name) => column === (document?.tables.length === 1 ? name : `${table}.${name}`)),
+    );
+  };
+
   /** Everything that speaks against one data provider by itself. */
   const against = (party: string): string[] => {
     if (of(party) === undefined) return [`POL-PROVIDER-UNKNOWN ${party} dataProviders`];
     const rule = ruleOf(party);
-    if (rule === undefined) return [`POL-NO-AGREEMENT ${party} relations.${user}`];
+    if (rule === undefined) return [`POL-NO-AGREEMENT ${party} ${relation}`];
     const found: string[] = [];
     for (const path of notNow(party))
       found.push(`${path.endsWith("notBefore") ? "POL-NOT-YET" : "POL-EXPIRED"} ${party} ${path}`);
     if (!namesType(party)) found.push(`POL-REQUEST-TYPE ${party} ${at("requestTypes")}`);
+    if (!lives(party)) found.push(`POL-PERSISTENCE ${party} ${at("persistence")}`);
     for (const set of sets) {
       const may = rule.dataSets === undefined ? typeNames(set) : rule.dataSets.includes(set);
       if (!may) {
@@ -119,7 +139,12 @@ export function referenceDecision(asked: Asked, world: World, now: number): Answ
         continue;
       }
       const limit = rule.columns?.[set];
-      if (limit === undefined) continue;
+      if (limit === undefined) {
+        // A sensitive column is given by its name only.
+        for (const column of namedOf(set))
+          if (isSensitive(set, column)) found.push(`POL-SENSITIVE ${party} ${at(`columns.${set}`)}`);
+        continue;
+      }
       const columns = columnsOf(set);
       if (columns === "all") found.push(`POL-COLUMN ${party} ${at(`columns.${set}`)}`);
       else
@@ -166,9 +191,10 @@ export function referenceDecision(asked: Asked, world: World, now: number): Answ
   };
   const whyNotAgreed = (computer: string): string[] => {
     const code = "POL-COMPUTE-PROVIDER-NO-AGREEMENT";
-    if (ruleOf(computer) === undefined) return [`${code} ${computer} relations.${user}`];
+    if (ruleOf(computer) === undefined) return [`${code} ${computer} ${relation}`];
     if (!namesType(computer)) return [`${code} ${computer} ${at("requestTypes")}`];
-    return notNow(computer).map((path) => `${code} ${computer} ${path}`);
+    const paths = [...(lives(computer) ? [] : [at("persistence")]), ...notNow(computer)];
+    return paths.map((path) => `${code} ${computer} ${path}`);
   };
 
   const all = type.requireAll === true || (asked.requireAll ?? type.requireAll ?? true);

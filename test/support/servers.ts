@@ -21,6 +21,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { freePort } from "../../infra/local/ports.js";
 import { rabbitmqPasswordHash } from "../../infra/local/rabbitmq-hash.js";
 import { cacheFolder } from "../../infra/toolchain/cache.js";
+import { type Guard, startGuard } from "./guard.js";
 import { takeBroker } from "./shared-brokers.js";
 
 export interface BrokerUser {
@@ -222,21 +223,13 @@ interface Part {
 class Group {
   readonly #folder: string;
   readonly #parts: readonly Part[];
-  readonly #guard: ChildProcess;
+  readonly #guard: Guard;
   #pids: number[] = [];
 
   constructor(folder: string, parts: readonly Part[]) {
     this.#folder = folder;
     this.#parts = parts;
-    // Reads the pids to end from its input; the input closes when this process ends, in whatever way.
-    const script =
-      'while read -r line; do pids=$line; done; for p in $pids; do kill -9 -- "-$p"; done 2>/dev/null; sleep 0.2; rm -rf "$1"';
-    this.#guard = spawn("/bin/sh", ["-c", script, "guard", folder], {
-      detached: true,
-      stdio: ["pipe", "ignore", "ignore"],
-    });
-    this.#guard.unref();
-    (this.#guard.stdin as { unref?: () => void } | null)?.unref?.();
+    this.#guard = startGuard(folder);
   }
 
   face(): TestServer {
@@ -309,7 +302,7 @@ class Group {
   }
 
   #tellGuard(): void {
-    this.#guard.stdin?.write(`${this.#pids.join(" ")}\n`);
+    this.#guard.tell(this.#pids);
   }
 }
 

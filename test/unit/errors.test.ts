@@ -19,7 +19,12 @@ const wholeCode = /^[A-Z][A-Z0-9]+(?:-[A-Z0-9]+)*$/;
  * to createHttp as `codes`.
  */
 const composed: Readonly<Record<string, readonly string[]>> = {
-  "dynamos/document-drift.ts": ["DOC-CONFLICT", "DOC-DRIFT", "POL-AGREEMENT-CONFLICT", "POL-AGREEMENT-DRIFT"],
+  "policy/setup/document-drift.ts": [
+    "DOC-CONFLICT",
+    "DOC-DRIFT",
+    "POL-AGREEMENT-CONFLICT",
+    "POL-AGREEMENT-DRIFT",
+  ],
   "policy/platform/health.ts": [
     "*-NOT-READY",
     "*-NOT-FOUND",

@@ -81,6 +81,7 @@ export class Ledger {
       agreements: [...this.#agreements.values()],
       archetypes: [...this.#archetypes.values()],
       requestTypes: [...this.#requestTypes.values()],
+      dataSets: [], // the schedules' request types read none
     };
     const { requestType, user, dataProviders, archetype, computeProviders } = job;
     const [computeProvider] = computeProviders.filter((party) => !dataProviders.includes(party));

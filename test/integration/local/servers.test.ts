@@ -1,6 +1,12 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { createInterface } from "node:readline";
 import { connect } from "amqplib";
 import { describe, expect, it } from "vitest";
-import { startBroker, startStore } from "../../support/servers.js";
+import { startBroker, startStore, until } from "../../support/servers.js";
 
 describe("the tests' own servers", () => {
   it("hands on a broker as new, also one that was killed", { timeout: 120_000 }, async () => {
@@ -28,6 +34,33 @@ describe("the tests' own servers", () => {
     await next.stop();
   });
 
+  it.each(["SIGINT", "SIGKILL"] as const)(
+    "end with the process that started them, ended by %s",
+    async (signal) => {
+      const folder = mkdtempSync(join(tmpdir(), "guarded-"));
+      const guard = JSON.stringify(resolve(__dirname, "../../support/guard.ts"));
+      // Two groups, as a broker and its port mapper are, which nothing but the guard ends.
+      const script = `
+      const { spawn } = require("node:child_process");
+      const { startGuard } = require(${guard});
+      const groups = [0, 1].map(() => spawn("/bin/sleep", ["120"], { detached: true, stdio: "ignore" }).pid);
+      const guard = startGuard(process.argv.at(-1));
+      guard.tell(groups.slice(0, 1));
+      guard.tell(groups);
+      process.on("SIGINT", () => process.exit(130));
+      setInterval(() => {}, 1000);
+      console.log(groups.join(" "));`;
+      const child = spawn(process.execPath, ["--import", "tsx", "-e", script, folder], {
+        stdio: ["ignore", "pipe", "inherit"],
+      });
+      const [line] = (await once(createInterface({ input: child.stdout }), "line")) as [string];
+      const groups = line.split(" ").map(Number);
+      expect(groups.every(lives)).toBe(true);
+      child.kill(signal);
+      await until("both groups and the folder are gone", () => !groups.some(lives) && !existsSync(folder));
+    },
+  );
+
   it("runs a store that keeps its data over a restart", { timeout: 60_000 }, async () => {
     const store = await startStore();
     const call = async (path: string, body: object) =>
@@ -42,3 +75,12 @@ describe("the tests' own servers", () => {
     await expect(call("range", { key })).rejects.toThrow(/fetch failed/);
   });
 });
+
+/** Whether a process group has a process that has not ended. */
+function lives(group: number): boolean {
+  try {
+    return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${group}/stat`, "utf8"));
+  } catch {
+    return false; // no such process
+  }
+}

@@ -4,7 +4,7 @@ import type { JobRecord } from "../../../policy/contract/documents.js";
 import { KEY } from "../../../policy/contract/names.js";
 import { encode } from "../../../policy/contract/wire.js";
 import { until } from "../../support/servers.js";
-import { agreement, approval, Market, WHATEVER } from "./market.js";
+import { agreement, approval, type JsonBody, Market, PROVIDERS, TYPES, WHATEVER } from "./market.js";
 
 let market: Market;
 beforeAll(async () => {
@@ -139,6 +139,50 @@ describe("an approval", () => {
     // Another whole approval passes through the same queue after the three.
     expect((await market.ask(approval())).status).toBe(200);
     expect(await count()).toBe(2);
+  });
+
+  it("is refused by the decision, before any agent hears of it, where an agreement gives no sensitive column or no persistence", async () => {
+    const people = { name: "people", type: "csv", delimiter: ",", tables: ["people"] };
+    await market.api("PUT", "datasets/people", { ...people, sensitive_columns: { people: ["income"] } });
+    const [sum] = TYPES;
+    const reads = { dataSets: ["people"], columns: { people: ["age", "income"] } };
+    await market.api("PUT", "requestTypes/incomes", { ...sum, ...reads, name: "incomes" });
+    await market.api("PUT", "requestTypes/learning", { ...sum, name: "learning", persistence: "job" });
+    const rule = { requestTypes: ["incomes", "learning"] };
+    const write = (party: string, more: object) =>
+      market.api(
+        "PUT",
+        `policyEnforcer/agreements/${party}`,
+        agreement(party, { ...rule, ...more }),
+        WHATEVER,
+      );
+    const gives = { columns: reads.columns, persistence: "job" as const };
+    await Promise.all(["one", "hub"].map((party) => write(party, gives)));
+    const { revision } = (await write("two", {})).body;
+    await until(
+      "the enforcer knows",
+      async () => (await market.ask(approval({ type: "incomes" }))).body.revision >= revision,
+    );
+    const composed = PROVIDERS.map((party) => market.agent(party).compositions.length);
+    const refused = async (type: string) => {
+      const { status, body } = await market.ask(approval({ type }));
+      return [status, body.status, body.reasons?.map((r: JsonBody) => `${r.code} ${r.party} ${r.path}`)];
+    };
+    const at = 'relations["ada@uva.nl"]';
+    expect(await refused("incomes")).toEqual([403, "refused", [`POL-SENSITIVE two ${at}.columns.people`]]);
+    expect(await refused("learning")).toEqual([403, "refused", [`POL-PERSISTENCE two ${at}.persistence`]]);
+    expect(PROVIDERS.map((party) => market.agent(party).compositions.length)).toEqual(composed);
+    const given = (await write("two", gives)).body.revision;
+    for (const type of ["incomes", "learning"])
+      await until(`${type} is allowed`, async () => {
+        const { status, body } = await market.ask(approval({ type }));
+        return body.revision >= given && status === 200;
+      });
+    await Promise.all(
+      ["one", "two", "hub"].map((party) =>
+        market.api("PUT", `policyEnforcer/agreements/${party}`, agreement(party), WHATEVER),
+      ),
+    );
   });
 
   it("fails in 2 s when the enforcer is silent, and works again when it is back", async () => {

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { Agreement, Archetype, RequestType } from "../../../policy/contract/documents.js";
+import type { Agreement, Archetype, Dataset, RequestType } from "../../../policy/contract/documents.js";
 import { validateDocument } from "../../../policy/contract/schemas.js";
 import {
   allows,
@@ -18,6 +18,7 @@ interface Cases {
   readonly documents: {
     readonly archetypes: readonly Archetype[];
     readonly requestTypes: readonly RequestType[];
+    readonly dataSets?: readonly Dataset[];
     readonly agreements: Readonly<Record<string, Omit<Agreement, "name"> & { readonly revision: number }>>;
   };
   readonly cases: readonly {
@@ -42,12 +43,14 @@ describe.each(all)("decide: $about", ({ documents, cases }) => {
     value: { name, ...agreement },
     revision,
   }));
-  const policy = compile(agreements, documents.archetypes, documents.requestTypes);
+  const { archetypes, requestTypes, dataSets = [] } = documents;
+  const policy = compile(agreements, archetypes, requestTypes, dataSets);
 
   it("is asked about valid documents", () => {
     for (const { value } of agreements) expect(validateDocument("agreement", value.name, value)).toEqual([]);
-    for (const a of documents.archetypes) expect(validateDocument("archetype", a.name, a)).toEqual([]);
-    for (const t of documents.requestTypes) expect(validateDocument("requestType", t.name, t)).toEqual([]);
+    for (const a of archetypes) expect(validateDocument("archetype", a.name, a)).toEqual([]);
+    for (const d of dataSets) expect(validateDocument("dataset", d.name, d)).toEqual([]);
+    for (const t of requestTypes) expect(validateDocument("requestType", t.name, t)).toEqual([]);
   });
 
   it.each(cases)("$title", ({ at = DEFAULT_AT, request, decision, options = [], ...wanted }) => {
@@ -66,13 +69,16 @@ describe.each(all)("decide: $about", ({ documents, cases }) => {
 
   it.each(cases)(
     "as the reference says it: $title",
-    ({ at = DEFAULT_AT, request, decision, options = [] }) => {
+    ({ at = DEFAULT_AT, request, decision, options = [], reasons }) => {
       const world = {
-        ...documents,
+        archetypes,
+        requestTypes,
+        dataSets,
         agreements: agreements.map(({ value, revision }) => ({ document: value, revision })),
       };
       const said = referenceDecision(request, world, Date.parse(at));
       expect(said.allow).toBe(decision === "allow");
+      if (reasons !== undefined) expect(said.reasons).toEqual([...reasons].sort());
       expect(said.ways).toEqual(
         options.flatMap((o) => o.computeProviders.map((computes) => `${o.archetype} ${computes}`)),
       );

@@ -18,6 +18,7 @@ it(`in ${COUNT} random cases a round is allowed exactly when each party's agreem
       world.agreements.map(({ document, revision }) => ({ value: document, revision })),
       world.archetypes,
       world.requestTypes,
+      world.dataSets,
     );
     const archetype = world.archetypes[dice.below(world.archetypes.length)];
     const asked = dice.request();
@@ -84,7 +85,7 @@ describe("an agent stops at once", () => {
   };
   const type = { name: "sum", requiredServices: [] };
   const ask = (now: Agreement | undefined, stop = true, agent = "a") =>
-    stopsAtOnce(agent, granted, { stop, now, revision: 12 }, type, 0)?.code;
+    stopsAtOnce(agent, granted, { stop, now, revision: 12 }, type, [], 0)?.code;
 
   it("when its agreement says so and does not allow its part any more", () => {
     expect(ask(undefined)).toBe("AGT-REVOKED");

@@ -76,6 +76,7 @@ const policyOf = (w: World) =>
     w.agreements.map((value) => ({ value, revision: 100 + PARTIES.indexOf(value.name) })),
     w.archetypes,
     w.requestTypes,
+    [],
   );
 
 /** Every world that lacks exactly one right of this one. */

@@ -33,6 +33,7 @@ const snapshot = {
         columns: { people: ["age", "city"] },
       },
     ],
+    [],
   ),
   revision: 99,
 };

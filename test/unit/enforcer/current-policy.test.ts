@@ -76,6 +76,7 @@ describe("the policy as documents come and go", () => {
             ...world.agreements.map((a) => ["agreement", a.document, a.revision] as const),
             ...world.archetypes.map((a) => ["archetype", a, 1] as const),
             ...world.requestTypes.map((t) => ["requestType", t, 1] as const),
+            ...world.dataSets.map((d) => ["dataset", d, 1] as const),
           ].sort(() => (next() ? 1 : -1));
           for (const [kind, document, revision] of documents)
             expect(current.put(kind, document.name, document, revision)).toEqual([]);
@@ -83,9 +84,11 @@ describe("the policy as documents come and go", () => {
           const names = new Set(after.agreements.map((a) => a.document.name));
           for (const { document } of before.agreements)
             if (!names.has(document.name)) current.remove("agreement", document.name);
+          for (const { name } of before.dataSets)
+            if (!after.dataSets.some((d) => d.name === name)) current.remove("dataset", name);
         }
         const agreements = after.agreements.map((a) => ({ value: a.document, revision: a.revision }));
-        const compiled = compile(agreements, after.archetypes, after.requestTypes);
+        const compiled = compile(agreements, after.archetypes, after.requestTypes, after.dataSets);
         for (let i = 0; i < 10; i += 1) {
           const [request, now] = [dice.request(), dice.now()];
           expect(decide(request, current.policy, now)).toEqual(decide(request, compiled, now));

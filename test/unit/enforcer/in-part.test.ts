@@ -29,6 +29,7 @@ const snapshot = {
     ),
     [{ name: "central", computeProvider: "other", resultRecipient: "requestor", weight: 1 }],
     [{ name: "train", requiredServices: [] }],
+    [],
   ),
   revision: 99,
 };
