@@ -1,4 +1,4 @@
-// The arrows of the house: dynamos -> infra, dynamos -> policy/contract, nothing else, no cycles.
+// The arrows of the house: dynamos -> infra, dynamos -> policy/contract and policy/setup, nothing else, no cycles.
 /** @type {import("dependency-cruiser").IConfiguration} */
 module.exports = {
   forbidden: [
@@ -22,10 +22,18 @@ module.exports = {
       to: { path: "@pulumi/" },
     },
     {
-      name: "dynamos-only-the-contract",
+      name: "dynamos-only-the-contract-and-setup",
+      comment:
+        "what a deployment does at store and orchestrator: a provider runs it here, a Job in a cluster",
       severity: "error",
       from: { path: "^dynamos/" },
-      to: { path: "^policy/(?!contract/)" },
+      to: { path: "^policy/(?!contract/|setup/(?!main\\.ts))" },
+    },
+    {
+      name: "setup-is-no-service",
+      severity: "error",
+      from: { path: "^policy/setup/(?!main\\.ts)" },
+      to: { path: "^policy/(?!contract/|setup/)" },
     },
     {
       name: "command-without-the-sdk",

@@ -5,8 +5,10 @@ import { endWithParent, hasUnknown, plainErrors, stripUndefined } from "../infra
 import { stateFolder } from "../infra/local/package-folder.js";
 import { InfraError } from "../infra/problem.js";
 import type { DocumentKind } from "../policy/contract/documents.js";
-import { type DriftVerdict, driftOf, type Version } from "./document-drift.js";
-import { type DocumentsApi, documentsApi } from "./documents-api.js";
+import { CodedError } from "../policy/contract/problem.js";
+import { type DriftVerdict, driftOf, type Version } from "../policy/setup/document-drift.js";
+import type { DocumentsApi } from "../policy/setup/documents-api.js";
+import { documentsApi } from "./documents-api.js";
 
 endWithParent();
 
@@ -72,7 +74,7 @@ async function hasChanges(olds: DocumentOutputs, news: DocumentProps): Promise<b
   try {
     verdict = await verdictOf(api, olds, news);
   } catch (error) {
-    if (error instanceof InfraError && error.code === "ORC-UNREACHABLE")
+    if (error instanceof CodedError && error.code === "ORC-UNREACHABLE")
       return contentHash(news.document) !== olds.sha256;
     throw error;
   }

@@ -4,9 +4,9 @@ import { contentHash } from "../infra/content-hash.js";
 import { findProject } from "../infra/local/package-folder.js";
 import { problemLine } from "../infra/problem.js";
 import type { Agreement as AgreementDocument, DocumentOf } from "../policy/contract/documents.js";
+import { driftOf } from "../policy/setup/document-drift.js";
 import { Agreement } from "./agreement.js";
 import { Document, type PlainDocumentKind } from "./document.js";
-import { driftOf } from "./document-drift.js";
 import { documentsApi } from "./documents-api.js";
 import type { ExperimentDocument } from "./experiment.js";
 

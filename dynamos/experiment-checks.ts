@@ -18,6 +18,20 @@ export function documentProblems(experiment: Experiment, nodes: unknown): Proble
   });
 }
 
+/** Programs that run on this machine only: images hold Node and nothing else. Code DOC-PYTHON-TARGET. */
+export function programProblems(target: unknown, experiment: Experiment): Problem[] {
+  if (target === "local") return [];
+  return experiment.documents
+    .filter(({ kind, value }) => kind === "microservice" && String(value.entry).endsWith(".py"))
+    .map(({ file, value }) => ({
+      code: "DOC-PYTHON-TARGET",
+      file,
+      path: "entry",
+      message: `${value.entry}: on target ${target} microservices run from images, which hold no Python`,
+      remedy: "write it in TypeScript, or use target local",
+    }));
+}
+
 /** Agents that will be refused everything: no problem, since an agreement may come later through the API. */
 export function partiesWithoutAgreement(placement: Placement, experiment: Experiment): Problem[] {
   const stewards = new Set(experiment.documents.filter((d) => d.kind === "agreement").map((d) => d.name));

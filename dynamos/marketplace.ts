@@ -21,6 +21,8 @@ export interface MarketplaceArgs {
   readonly agents: Readonly<Record<string, string>>;
   /** The node of each party that only computes. @default none */
   readonly thirdParties?: Readonly<Record<string, string>>;
+  /** By party: the folder with its data, absolute. @default the experiment's `data/<party>` */
+  readonly data?: Readonly<Record<string, string>>;
   /** Folder of the experiment, relative to Pulumi.yaml. */
   readonly experiment: string;
   readonly ports?: {
@@ -37,6 +39,8 @@ export interface MarketplaceArgs {
     readonly userClaim?: string;
     /** Claim with the roles requester, steward:PARTY, operator. @default "roles" */
     readonly rolesClaim?: string;
+    /** Certificates (PEM) by which it is known. @default the public ones */
+    readonly ca?: string;
   };
   /** The stack's state folder, relative to Pulumi.yaml. @default `.state/<stack>` */
   readonly state?: string;
@@ -132,9 +136,12 @@ export class Marketplace extends pulumi.ComponentResource {
   }
 }
 
-function placementFrom({ core, agents, thirdParties = {} }: MarketplaceArgs): Placement {
+function placementFrom({ core, agents, thirdParties = {}, data = {} }: MarketplaceArgs): Placement {
   const places = (role: AgentPlace["role"], nodes: Readonly<Record<string, string>>): AgentPlace[] =>
-    Object.entries(nodes).map(([party, node]) => ({ party, node, role }));
+    Object.entries(nodes).map(([party, node]) => {
+      const folder = data[party];
+      return { party, node, role, ...(folder === undefined ? {} : { data: folder }) };
+    });
   return {
     core,
     agents: [...places("agent", agents), ...places("thirdParty", thirdParties)].sort((a, b) =>

@@ -10,6 +10,8 @@ export interface AgentPlace {
   readonly party: string;
   readonly node: string;
   readonly role: "agent" | "thirdParty";
+  /** The folder on the node with its data, where it is not the experiment's. */
+  readonly data?: string;
 }
 
 /** Who runs where: what follows from the nodes' roles. */
@@ -31,11 +33,18 @@ export const OUTSIDE_NODE = "fabric";
 
 /** Who runs where. Takes a specification without problems. */
 export function placementOf(spec: {
-  readonly nodes: Readonly<Record<string, { readonly role: NodeRole; readonly party?: string | undefined }>>;
+  readonly nodes: Readonly<
+    Record<
+      string,
+      { readonly role: NodeRole; readonly party?: string | undefined; readonly data?: string | undefined }
+    >
+  >;
 }): Placement {
   const nodes = Object.entries(spec.nodes);
-  const agents = nodes.flatMap(([node, { role, party }]): AgentPlace[] =>
-    role === "agent" || role === "thirdParty" ? [{ party: party ?? node, node, role }] : [],
+  const agents = nodes.flatMap(([node, { role, party, data }]): AgentPlace[] =>
+    role === "agent" || role === "thirdParty"
+      ? [{ party: party ?? node, node, role, ...(data === undefined ? {} : { data }) }]
+      : [],
   );
   const core = nodes.find(([, node]) => node.role === "core")?.[0];
   if (core === undefined) throw new RangeError("a specification without a core has not been checked");

@@ -4,9 +4,10 @@ import { projectRights } from "../infra/fabric/site-data.js";
 import { unobtainable } from "../infra/fabric/slice-preflight.js";
 import { findProject } from "../infra/local/package-folder.js";
 import { InfraError, type Problem } from "../infra/problem.js";
-import { clusterProblems, keyProblems, leftOut } from "./cluster.js";
+import { clusterProblems, keyProblems, onClusterProblems } from "./cluster.js";
+import { objectProblems } from "./cluster-plan.js";
 import { type Experiment, readExperiment } from "./experiment.js";
-import { documentProblems, partiesWithoutAgreement } from "./experiment-checks.js";
+import { documentProblems, partiesWithoutAgreement, programProblems } from "./experiment-checks.js";
 import { fabricProblems, wantedSlice } from "./fabric-checks.js";
 import { type Placement, placementOf } from "./placement.js";
 import { portProblems } from "./port-check.js";
@@ -14,6 +15,7 @@ import { EMULATOR } from "./services.js";
 import { siteData } from "./site-data.js";
 import { type MarketplaceSpec, resolveSpec, type Target } from "./spec.js";
 import { projectName, stateFolderOf } from "./stack-folder.js";
+import { dataProblems, uncopiedData } from "./steward-data.js";
 
 /** What is checked. */
 export interface CheckInput {
@@ -42,11 +44,6 @@ export interface ReadyToDeploy {
   readonly placement: Placement;
   readonly experiment: Experiment;
 }
-
-/** Targets that are understood but not built yet, and the issue that builds each. */
-const LATER: Partial<Record<Target, { readonly what: string; readonly issue: number }>> = {
-  kubernetes: { what: "an existing cluster", issue: 6 },
-};
 
 /**
  * Everything that is wrong with a marketplace, before anything is changed: the configuration object, the experiment's documents, names and room
@@ -96,21 +93,29 @@ export async function preflight(input: CheckInput): Promise<Preflight> {
   const ports = target === "local" ? await portProblems(raw, join(folder, stateFolderOf(input.stack))) : [];
   const cluster = [
     ...clusterProblems(target, raw.nodes),
+    ...onClusterProblems(raw),
     ...(spec === undefined ? [] : keyProblems(spec, folder)),
   ];
   const problems = inFile([
     ...wrong,
-    ...later(target),
     ...cluster,
     ...fabric,
     ...rooms,
     ...ports,
+    ...dataProblems(raw.nodes, target),
     ...documents,
+    ...(read === undefined ? [] : programProblems(target, read.experiment)),
   ]);
   if (spec === undefined || read === undefined || problems.length > 0) return { problems, notes };
   const placement = placementOf(spec);
-  notes.push(...leftOut(spec), ...partiesWithoutAgreement(placement, read.experiment));
-  return { problems, notes, ready: { spec, placement, experiment: read.experiment } };
+  const { experiment } = read;
+  const objects = inFile(objectProblems({ spec, placement, experiment, project: folder }));
+  if (objects.length > 0) return { problems: objects, notes };
+  notes.push(
+    ...partiesWithoutAgreement(placement, experiment),
+    ...uncopiedData(spec, placement.agents, experiment.folder),
+  );
+  return { problems, notes, ready: { spec, placement, experiment } };
 }
 
 /** {@link preflight}, for those who cannot go on with a problem. Throws one InfraError with all of them. */
@@ -120,19 +125,6 @@ export async function preflightOrThrow(
   const { problems, notes, ready } = await preflight(input);
   if (ready === undefined) throw new InfraError(problems);
   return { ...ready, notes };
-}
-
-function later(target: Target): Problem[] {
-  const found = LATER[target];
-  if (found === undefined) return [];
-  return [
-    {
-      code: "SPEC-TARGET-LATER",
-      path: "target",
-      message: `${target}: a marketplace on ${found.what} cannot be deployed yet; issue ${found.issue} builds it`,
-      remedy: "use target local for now",
-    },
-  ];
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

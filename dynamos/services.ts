@@ -31,6 +31,8 @@ export interface UsersInput {
   readonly audience: string;
   readonly userClaim: string;
   readonly rolesClaim: string;
+  /** Certificates (PEM) by which the issuer is known. @default the public ones */
+  readonly ca?: string;
 }
 
 /** What the services follow from. */
@@ -75,13 +77,13 @@ export function coreServices({
 }
 
 /** A party's agent, on its node. */
-export function agentServiceSpec({ party, node }: AgentPlace, experiment: string): ServiceSpec {
+export function agentServiceSpec({ party, node, data }: AgentPlace, experiment: string): ServiceSpec {
   const folder = `{{project}}/${experimentPath(experiment)}`;
   return policyService(agentService(party), "agent", node, {
     AGENT_NAME: party,
     AGENT_KEY_FILE: `{{secretFile:${agentKeySecret(agentService(party))}}}`,
     EXPERIMENT_FOLDER: folder,
-    DATA_FOLDER: `${folder}/data/${party}`,
+    DATA_FOLDER: data ?? `${folder}/data/${party}`,
     WORK_FOLDER: "{{folder}}/work",
     JOBS_AMQP_USER: jobsUser(party),
     JOBS_AMQP_PASSWORD_FILE: `{{secretFile:${brokerSecret(jobsUser(party))}}}`,
@@ -196,6 +198,8 @@ function developmentIssuer(node: string): ServiceSpec {
   };
 }
 
+const ISSUER_CA = "issuer-ca.pem";
+
 /** A service that verifies users' tokens: told whose. */
 function takingUsers(spec: ServiceSpec, users: UsersInput | undefined): ServiceSpec {
   if (users === undefined)
@@ -204,15 +208,18 @@ function takingUsers(spec: ServiceSpec, users: UsersInput | undefined): ServiceS
       env: { ...spec.env, OIDC_ISSUER: `http://127.0.0.1:{{port:${DEVELOPMENT_ISSUER}/http}}` },
       needs: [...(spec.needs ?? []), DEVELOPMENT_ISSUER],
     };
-  const { issuer, audience, userClaim, rolesClaim } = users;
+  const { issuer, audience, userClaim, rolesClaim, ca } = users;
   return {
     ...spec,
+    ...(ca === undefined ? {} : { files: [...(spec.files ?? []), { path: ISSUER_CA, content: ca }] }),
     env: {
       ...spec.env,
       OIDC_ISSUER: issuer,
       OIDC_AUDIENCE: audience,
       OIDC_USER_CLAIM: userClaim,
       OIDC_ROLES_CLAIM: rolesClaim,
+      // Node takes them beside the public ones.
+      ...(ca === undefined ? {} : { NODE_EXTRA_CA_CERTS: `{{folder}}/${ISSUER_CA}` }),
     },
   };
 }

@@ -1,10 +1,14 @@
 import type { ServiceSpec } from "../infra/local/service.js";
-import { type AgentKey, agentKeyPair } from "../policy/contract/agent-key.js";
+import { agentKeyPair } from "../policy/contract/agent-key.js";
 import { AUDIT_KEY } from "../policy/contract/audit.js";
 import { KEY } from "../policy/contract/names.js";
+import {
+  STORE_SETUP,
+  type StoreRange,
+  type StoreRights,
+  type StoreSecrets,
+} from "../policy/setup/store-user.js";
 
-/** The store's user that makes the others; no service bears this name. */
-export const STORE_ROOT = "root";
 /** The user of this machine's operator: reads everything, and writes nothing that a service heeds. */
 export const STORE_READER = "reader";
 /** Below it the experiment's checker writes a key of its own, to know how far it has read. */
@@ -13,23 +17,8 @@ export const FENCE_PREFIX = "/experiment/";
 /** The name of the secret that holds a store user's password. */
 export const storeSecret = (user: string): string => `store-${user}`;
 
-/** Keys that a user may read, or read and write: one key, or with `prefix` all that begin with it. */
-export interface StoreRange {
-  readonly key: string;
-  readonly prefix: boolean;
-  readonly right: "read" | "write";
-}
-
 /** The name of the secret that an agent's key follows from. */
 export const agentKeySecret = (user: string): string => `key-${user}`;
-
-/** What a user may do at the store. Its role has its name. */
-export interface StoreRights {
-  readonly user: string;
-  /** Of an agent: its party, under whose name its public key is published, which it cannot write itself. */
-  readonly party?: string;
-  readonly ranges: readonly StoreRange[];
-}
 
 const below = (right: StoreRange["right"], ...keys: readonly string[]): StoreRange[] =>
   keys.map((key) => ({ key, prefix: true, right }));
@@ -74,12 +63,10 @@ export const readerRights = (): StoreRights => ({
   ranges: [...below("read", KEY.root), ...below("write", FENCE_PREFIX)],
 });
 
-/** A user's secrets, as the stack keeps them. */
-export interface StoreSecrets {
-  readonly password: string;
-  /** Of an agent. */
-  readonly publicKey?: AgentKey;
-}
+export const setupRights = (): StoreRights => ({
+  user: STORE_SETUP,
+  ranges: [...one("read", KEY.root), ...below("write", KEY.deployedPrefix)],
+});
 
 /** Reads a user's secrets, which are made on first use. */
 export function secretsOf(

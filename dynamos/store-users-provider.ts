@@ -7,9 +7,11 @@ import { stateFolder } from "../infra/local/package-folder.js";
 import { readyPort } from "../infra/local/stack.js";
 import { StateFolder } from "../infra/local/state-folder.js";
 import { InfraError } from "../infra/problem.js";
+import { CodedError } from "../policy/contract/problem.js";
+import { StoreAdmin } from "../policy/setup/store-admin.js";
+import { STORE_ROOT, type StoreRights } from "../policy/setup/store-user.js";
 import { STORE } from "./services.js";
-import { StoreAdmin } from "./store-admin.js";
-import { STORE_ROOT, type StoreRights, secretsOf, storeSecret } from "./store-rights.js";
+import { secretsOf, storeSecret } from "./store-rights.js";
 
 endWithParent();
 
@@ -59,7 +61,7 @@ async function isAsWanted(olds: UsersProps, news: UsersProps): Promise<boolean> 
       if (!(await admin.has(rights, secretsOf(rights, secrets)))) return false;
     return true;
   } catch (error) {
-    if (error instanceof InfraError && error.code === "STO-ADMIN-UNREACHABLE") return true;
+    if (error instanceof CodedError && error.code === "STO-ADMIN-UNREACHABLE") return true;
     throw error;
   }
 }

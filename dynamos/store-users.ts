@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { dynamicProvider } from "../infra/dynamic.js";
-import type { StoreRights } from "./store-rights.js";
+import type { StoreRights } from "../policy/setup/store-user.js";
 
 /** What {@link StoreUsers} is made of. */
 export interface StoreUsersArgs {

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { dynamic } from "@pulumi/pulumi";
-import type { Problem } from "./problem.js";
+import { InfraError, type Problem } from "./problem.js";
 
 /**
  * The `__provider` text of a dynamic resource whose code is named instead of serialised.
@@ -66,12 +66,20 @@ function grandparent(pid: number): number | undefined {
   }
 }
 
-/** An error whose text is all a person sees: the SDK prints the stack of what a provider throws, which helps nobody who misspelt a name. */
+/**
+ * An error whose text is all a person sees: the SDK prints the stack of what a provider throws, which helps nobody who misspelt a name. An error of
+ * a problem has the problem's code in its text.
+ */
 export function withoutStack(error: unknown): Error {
-  const plain = error instanceof Error ? error : new Error(String(error));
+  const told = hasProblem(error) ? new InfraError(error.toProblem(), { cause: error }) : error;
+  const plain = told instanceof Error ? told : new Error(String(told));
   plain.stack = plain.message;
   return plain;
 }
+
+/** Errors of the room that knows nothing of this one. */
+const hasProblem = (error: unknown): error is { toProblem(): Problem } =>
+  error instanceof Error && "toProblem" in error && typeof error.toProblem === "function";
 
 /** The same provider, whose methods' errors are shown by their text alone. */
 export function plainErrors<P extends object>(provider: P): P {

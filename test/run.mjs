@@ -213,13 +213,15 @@ function count(suite, report, code, filtered) {
     }
     for (const test of file.assertionResults) {
       const name = `${path} > ${test.fullName}`;
+      // Of the test, or of its whole file.
+      const reason = skips[name] ?? skips[path];
       if (test.status === "passed") result.passed += 1;
       else if (test.status === "failed") result.failed += 1;
       // With a filter (-t) vitest reports all others as skipped.
       else if (filtered) continue;
-      else if (skips[name] !== undefined) {
+      else if (reason !== undefined) {
         result.skipped += 1;
-        console.log(`- skipped: ${name}: ${skips[name]}`);
+        console.log(`- skipped: ${name}: ${reason}`);
       } else {
         result.failed += 1;
         console.log(`✗ skipped without a reason in test/skips.json: ${name}`);

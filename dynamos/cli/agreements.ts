@@ -4,8 +4,9 @@ import type { Command } from "commander";
 import { stringify } from "yaml";
 import { contentHash } from "../../infra/content-hash.js";
 import { InfraError } from "../../infra/problem.js";
+import type { DocumentsApi } from "../../policy/setup/documents-api.js";
 import { documentChanges } from "../document-changes.js";
-import { type DocumentsApi, documentsApi } from "../documents-api.js";
+import { documentsApi } from "../documents-api.js";
 import { DOCUMENT_FOLDERS, type ExperimentDocument, readExperiment } from "../experiment.js";
 import type { CommandContext } from "./context.js";
 

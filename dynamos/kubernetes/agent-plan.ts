@@ -5,15 +5,14 @@ import { agentAccess, JOB_ACCOUNT } from "./access.js";
 import { label } from "./names.js";
 import { namespaceObjects, networkPolicies } from "./namespace.js";
 import { needsOf } from "./needs.js";
-import type { KubeObject, ObjectOf } from "./objects.js";
+import type { KubeObject, ObjectOf, PodTemplate } from "./objects.js";
 import { FOLDER, hostOf, type Place, portOf, renderFor, SECRETS, secretFilesOf } from "./place.js";
 import { containerOf, imageOf, KEPT, labelsOf, podOf, projected, secretSource } from "./pod.js";
-import { volumeOf } from "./volumes.js";
+import { DATA_CLAIM, volumeOf } from "./volumes.js";
 import { metadataOf, serviceObjects } from "./workload.js";
 
 /** The party's data, as an agent's jobs see them. */
 const DATA_FOLDER = "/data";
-const DATA_CLAIM = "data";
 const DATA_SIZE = "10Gi";
 /** Where the agent writes the keys that its jobs verify grants by: a folder of its volume, which they see read-only. */
 const WORK_NAME = "work";
@@ -35,7 +34,7 @@ export function agentObjects({ party, node, role }: AgentPlace, place: Place): r
     ...namespaceObjects("party", place),
     ...networkPolicies("party", place),
     ...agentAccess(account, place),
-    ...volumeOf(DATA_CLAIM, DATA_SIZE, place).objects,
+    ...volumeOf(DATA_CLAIM, DATA_SIZE, place, place.dataFolder).objects,
     ...serviceObjects(spec, place, {
       serviceAccountName: account,
       automountServiceAccountToken: true,
@@ -62,6 +61,12 @@ function clusterAgent(agent: AgentPlace, place: Place): ServiceSpec {
     files: [{ path: JOB_FILE, content: `${JSON.stringify(jobTemplate(agent, place), null, 1)}\n` }],
   };
 }
+
+/** The template of the jobs' pods, in the object that tells an agent what they look like. */
+export const jobTemplateOf = (object: KubeObject): PodTemplate | undefined =>
+  object.kind === "ConfigMap" && object.data?.[JOB_FILE] !== undefined
+    ? (JSON.parse(object.data[JOB_FILE]) as ObjectOf<"Job">).spec?.template
+    : undefined;
 
 /** What each of an agent's jobs looks like. The agent adds its name, its program, and which job and queue it is for. */
 export function jobTemplate(agent: AgentPlace, place: Place): ObjectOf<"Job"> {

@@ -20,13 +20,15 @@ export class Core extends pulumi.ComponentResource {
   readonly gatewayUrl: pulumi.Output<string>;
   /** What is ready when broker and store are: all that an agent needs. */
   readonly ready: readonly pulumi.Resource[];
+  /** What is ready when its services are: all that documents need. */
+  readonly services: readonly pulumi.Resource[];
 
   constructor(name: string, args: CoreArgs, options?: pulumi.ComponentResourceOptions) {
     super("dynamos-fabric:dynamos:Core", name, {}, options);
     const { node, secrets, after = [] } = args;
     const place = corePlace(node, args.options);
     this.namespace = place.namespace;
-    const namespace = registerObjects(name, coreNamespaceObjects(place), secrets, {
+    const namespace = registerObjects(name, coreNamespaceObjects(place, args.options), secrets, {
       parent: this,
       dependsOn: [...after],
     });
@@ -34,7 +36,7 @@ export class Core extends pulumi.ComponentResource {
     this.broker = new Broker(`${name}-broker`, parts, { parent: this });
     this.store = new Store(`${name}-store`, parts, { parent: this });
     this.ready = [...this.broker.ready, ...this.store.ready];
-    registerObjects(`${name}-core`, coreObjects(place, args.options), secrets, {
+    this.services = registerObjects(`${name}-core`, coreObjects(place, args.options), secrets, {
       parent: this,
       dependsOn: [...this.ready],
     });

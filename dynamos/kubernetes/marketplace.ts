@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { Agent, type AgentArgs, TrustedThirdParty } from "./agent.js";
 import { Core } from "./core.js";
+import { Documents } from "./documents.js";
 import { checkNamespaces } from "./names.js";
 import { DEFAULT_PREFIX, type KubernetesOptions } from "./options.js";
 import { generatedSecrets } from "./secrets.js";
@@ -11,6 +12,8 @@ export interface MarketplaceArgs extends KubernetesOptions {
   readonly core: string;
   /** The node of each party with data: `{ server: "amst" }`. */
   readonly agents: Readonly<Record<string, string>>;
+  /** Folder of the experiment, relative to Pulumi.yaml: its documents are put into the marketplace. */
+  readonly experiment: string;
   /** The node of each party that only computes. @default none */
   readonly thirdParties?: Readonly<Record<string, string>>;
   /** An address of a node of the cluster, for `gatewayUrl`. @default the core's node's name */
@@ -24,7 +27,7 @@ export interface MarketplaceArgs extends KubernetesOptions {
 /**
  * A data marketplace on a Kubernetes cluster: the one of the provider in the resource options.
  *
- * Throws InfraError K8S-NAMESPACE.
+ * Throws InfraError K8S-NAMESPACE, and all problems of the experiment's folder.
  */
 export class Marketplace extends pulumi.ComponentResource {
   readonly core: Core;
@@ -51,6 +54,11 @@ export class Marketplace extends pulumi.ComponentResource {
         parties,
         ...(args.address === undefined ? {} : { address: args.address }),
       },
+      { parent: this },
+    );
+    new Documents(
+      `${name}-documents`,
+      { ...common, node: args.core, experiment: args.experiment, after: this.core.services },
       { parent: this },
     );
     const ready = { ...common, after: [...after, ...this.core.ready] };

@@ -1,5 +1,15 @@
 import type { types } from "@pulumi/kubernetes";
-import type { Unwrap } from "@pulumi/pulumi";
+
+/** A type of the Kubernetes package without what is not known yet. The SDK has the like; commands of ours read objects without the SDK. */
+type Unwrap<T> = T extends
+  | PromiseLike<unknown>
+  | { readonly apply: (f: never) => unknown; readonly get: () => unknown }
+  ? never
+  : T extends readonly (infer E)[]
+    ? Unwrap<E>[]
+    : T extends object
+      ? { [K in keyof T]: Unwrap<T[K]> }
+      : T;
 
 /** What every object of ours is called. */
 export interface Metadata {
@@ -33,7 +43,7 @@ export type VolumeMount = Unwrap<types.input.core.v1.VolumeMount>;
 export type KubeObject =
   | Plain<"Namespace", "v1", types.input.core.v1.Namespace>
   | Plain<"ConfigMap", "v1", types.input.core.v1.ConfigMap>
-  /** Its `stringData` are templates: `{{secret:NAME}}` and `{{rabbitmqHash:NAME}}` are filled in by who applies it, so that a plan holds no secret. */
+  /** Its `stringData` are templates: `{{secret:NAME}}` and the like ({@link SECRET_IN_TEXT}) are filled in by who applies it, so that a plan holds no secret. */
   | Plain<"Secret", "v1", types.input.core.v1.Secret>
   | Plain<"PersistentVolume", "v1", types.input.core.v1.PersistentVolume>
   | Plain<"PersistentVolumeClaim", "v1", types.input.core.v1.PersistentVolumeClaim>
@@ -60,11 +70,14 @@ export const podTemplate = (object: KubeObject): PodTemplate | undefined =>
     ? object.spec?.template
     : undefined;
 
+/** What a Secret's text names of a secret: itself, RabbitMQ's hash of it, or the public half of the agent's key that follows from it. */
+export const SECRET_IN_TEXT = /\{\{(secret|rabbitmqHash|agentKey):([^{}]+)\}\}/g;
+
 /** The names of the secrets that objects refer to, sorted. */
 export function secretsOf(objects: readonly KubeObject[]): string[] {
   const names = ofKind(objects, "Secret").flatMap((secret) =>
     Object.values(secret.stringData ?? {}).flatMap((text) =>
-      [...text.matchAll(/\{\{(?:secret|rabbitmqHash):([^{}]+)\}\}/g)].map(([, name = ""]) => name),
+      [...text.matchAll(SECRET_IN_TEXT)].map(([, , name = ""]) => name),
     ),
   );
   return [...new Set(names)].sort();

@@ -26,6 +26,8 @@ export interface KubernetesOptions {
   readonly ingressHost?: string;
   /** The Kubernetes node of each of our nodes, where its name is another: `{ core: "worker-2" }`. */
   readonly hosts?: Readonly<Record<string, string>>;
+  /** By party: the folder on its node with its data, where it is not one of ours. It becomes the party's volume whatever the storage class. */
+  readonly dataFolders?: Readonly<Record<string, string>>;
   /** Whose tokens the gateway takes: an OpenID Connect issuer. The development issuer of a local stack believes everybody, and runs on no cluster. */
   readonly users: UsersInput;
   /** The images, by name (`gateway`, `agent`, ...; `dynamos-fabric images` writes them down). */
@@ -34,9 +36,11 @@ export interface KubernetesOptions {
 
 /** Where the images come from. */
 export interface Images {
-  /** By the image's name: a reference, and its digest, which changes whenever the image does. */
-  readonly references: Readonly<Record<string, { readonly image: string; readonly digest: string }>>;
-  /** `registry`: nodes pull them. `archive`: they are on the nodes already, and are never pulled. */
+  /** By the image's name: a reference, its digest, which changes whenever the image does, and where it has one its archive on this machine. */
+  readonly references: Readonly<
+    Record<string, { readonly image: string; readonly digest: string; readonly archive?: string }>
+  >;
+  /** `registry`: nodes pull them. `archive`: they are put on the nodes from OCI archives, and are never pulled. */
   readonly from: "registry" | "archive";
   /** Whether the registry wants a pull secret, which then is given to the components as `pullSecret`. @default false */
   readonly pullSecret?: boolean;

@@ -15,6 +15,8 @@ export interface Place {
   readonly marketplace: string;
   readonly images: Images;
   readonly storageClass?: string | undefined;
+  /** Of a party: the node's folder with its data, where it is not one of ours. */
+  readonly dataFolder?: string | undefined;
   /** The namespace of each service that others name. */
   readonly services: Readonly<Record<string, string>>;
 }

@@ -1,20 +1,25 @@
 import type { ServiceSpec } from "../../infra/local/service.js";
+import type { ExperimentDocument } from "../experiment.js";
 import { agentService, type Placement } from "../placement.js";
 import { BROKER, coreServices, EPMD, GATEWAY, STORE } from "../services.js";
-import { agentObjects } from "./agent-plan.js";
-import { brokerObjects, storeObjects } from "./broker-plan.js";
+import { agentObjects, jobTemplateOf } from "./agent-plan.js";
+import { brokerObjects } from "./broker-plan.js";
+import { documentObjects } from "./documents-plan.js";
 import { checkNamespaces, coreNamespace, label, partyNamespace } from "./names.js";
 import { namespaceObjects, networkPolicies } from "./namespace.js";
-import type { KubeObject } from "./objects.js";
+import { type KubeObject, podTemplate } from "./objects.js";
 import { DEFAULT_PREFIX, GATEWAY_NODE_PORT, type KubernetesOptions, NODE_FOLDER } from "./options.js";
 import { type Place, portOf } from "./place.js";
 import { selectorOf } from "./pod.js";
+import { storeObjects } from "./store-plan.js";
 import { metadataOf, serviceObjects } from "./workload.js";
 
 /** What a marketplace on a cluster follows from. */
 export interface KubernetesInput {
   readonly placement: Placement;
   readonly options: KubernetesOptions;
+  /** The experiment's. @default none */
+  readonly documents?: readonly ExperimentDocument[];
 }
 
 /** A marketplace as Kubernetes objects, by part; in each, what others need comes first. */
@@ -25,20 +30,23 @@ export interface KubernetesPlan {
   readonly store: readonly KubeObject[];
   /** Orchestrator, policy enforcer and gateway, with the way to the gateway. */
   readonly services: readonly KubeObject[];
+  /** The experiment's documents, and what brings them into the marketplace. */
+  readonly documents: readonly KubeObject[];
   /** By party. */
   readonly agents: Readonly<Record<string, readonly KubeObject[]>>;
 }
 
-/** A marketplace's objects. Asks nobody, and holds no secret. @throws InfraError K8S-NAMESPACE */
-export function planKubernetes({ placement, options }: KubernetesInput): KubernetesPlan {
+/** A marketplace's objects. Asks nobody, and holds no secret. @throws InfraError K8S-NAMESPACE, K8S-DOCUMENT-SIZE */
+export function planKubernetes({ placement, options, documents = [] }: KubernetesInput): KubernetesPlan {
   const parties = placement.agents.map(({ party }) => party);
   checkNamespaces(options.namespacePrefix ?? DEFAULT_PREFIX, parties);
   const core = corePlace(placement.core, options);
   return {
-    coreNamespace: coreNamespaceObjects(core),
+    coreNamespace: coreNamespaceObjects(core, options),
     broker: brokerObjects(parties, core),
-    store: storeObjects(core),
+    store: storeObjects(parties, core),
     services: coreObjects(core, options),
+    documents: documentObjects(documents, core),
     agents: Object.fromEntries(
       placement.agents.map((agent) => [
         agent.party,
@@ -54,6 +62,7 @@ export const allObjects = (plan: KubernetesPlan): readonly KubeObject[] => [
   ...plan.broker,
   ...plan.store,
   ...plan.services,
+  ...plan.documents,
   ...Object.values(plan.agents).flat(),
 ];
 
@@ -71,6 +80,20 @@ export function foldersByNode(objects: readonly KubeObject[]): Readonly<Record<s
   return folders;
 }
 
+/** References of the images that each node of the cluster runs, those of an agent's jobs included. */
+export function imagesByNode(objects: readonly KubeObject[]): Readonly<Record<string, readonly string[]>> {
+  const images: Record<string, Set<string>> = {};
+  for (const { spec } of objects.flatMap((object) =>
+    [podTemplate(object), jobTemplateOf(object)].flatMap((t) => t ?? []),
+  )) {
+    const host = spec?.nodeSelector?.["kubernetes.io/hostname"];
+    if (host === undefined) continue;
+    images[host] ??= new Set();
+    for (const { image } of spec?.containers ?? []) if (image !== undefined) images[host].add(image);
+  }
+  return Object.fromEntries(Object.entries(images).map(([host, found]) => [host, [...found].sort()]));
+}
+
 /** Where the core's services are. */
 export function corePlace(node: string, options: KubernetesOptions): Place {
   const namespace = coreNamespace(options.namespacePrefix ?? DEFAULT_PREFIX);
@@ -85,7 +108,11 @@ export function partyPlace(party: string, node: string, options: KubernetesOptio
     partyNamespace(options.namespacePrefix ?? DEFAULT_PREFIX, party),
     options,
   );
-  return { ...place, services: { ...place.services, [agentService(party)]: place.namespace } };
+  return {
+    ...place,
+    dataFolder: options.dataFolders?.[party],
+    services: { ...place.services, [agentService(party)]: place.namespace },
+  };
 }
 
 function placeOf(type: Place["type"], node: string, namespace: string, options: KubernetesOptions): Place {
@@ -106,9 +133,12 @@ const servicesOfCore = (users: KubernetesOptions["users"]): readonly ServiceSpec
   coreServices({ placement: { core: "core", agents: [] }, users });
 
 /** The core's namespace, and who may speak to whom in it. */
-export const coreNamespaceObjects = (place: Place): readonly KubeObject[] => [
+export const coreNamespaceObjects = (
+  place: Place,
+  { users }: Pick<KubernetesOptions, "users">,
+): readonly KubeObject[] => [
   ...namespaceObjects("core", place),
-  ...networkPolicies("core", place),
+  ...networkPolicies("core", place, users.issuer),
 ];
 
 /** The core's services that are neither broker nor store, and the gateway's way out. */

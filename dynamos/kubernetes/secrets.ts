@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
 import * as pulumi from "@pulumi/pulumi";
 import { rabbitmqPasswordHash, rabbitmqSaltBytes } from "../../infra/local/rabbitmq-hash.js";
+import { agentKeyPair } from "../../policy/contract/agent-key.js";
+import { SECRET_IN_TEXT } from "./objects.js";
 import { Password } from "./password.js";
 
 /** The secrets that a plan names, as Pulumi secrets: in state they are encrypted, in previews `[secret]`. */
@@ -37,16 +39,20 @@ export const givenSecrets = (given: Readonly<Record<string, pulumi.Input<string>
   },
 });
 
-/** A template's `{{secret:NAME}}` and `{{rabbitmqHash:NAME}}` filled in. */
+/** A template of a Secret's text, filled in: see {@link SECRET_IN_TEXT}. */
 export function fillIn(template: string, secrets: Secrets): pulumi.Output<string> {
-  const parts = template.split(/(\{\{(?:secret|rabbitmqHash):[^{}]+\}\})/).map((part) => {
-    const [, kind, name] = /^\{\{(secret|rabbitmqHash):([^{}]+)\}\}$/.exec(part) ?? [];
-    if (name === undefined) return pulumi.output(part);
+  const named = [...template.matchAll(SECRET_IN_TEXT)].map(([text, kind = "", name = ""]) => {
     const value = secrets.value(name);
-    return kind === "secret" ? value : value.apply(hashOf);
+    const made = kind === "secret" ? value : value.apply(kind === "agentKey" ? publicKeyOf : hashOf);
+    return made.apply((filled) => [text, filled] as const);
   });
-  return pulumi.all(parts).apply((texts) => texts.join(""));
+  return pulumi.all(named).apply((found) => {
+    const filled = new Map(found);
+    return template.replace(SECRET_IN_TEXT, (text) => filled.get(text) ?? text);
+  });
 }
+
+const publicKeyOf = (secret: string): string => JSON.stringify(agentKeyPair(secret).publicKey);
 
 /** The same hash at every run, or each would show as a change: the salt follows from the password, whose 256 random bits need none. */
 function hashOf(password: string): string {

@@ -1,6 +1,6 @@
-import { label } from "./names.js";
+import { label, partyNamespace } from "./names.js";
 import type { KubeObject } from "./objects.js";
-import { NODE_FOLDER } from "./options.js";
+import { DEFAULT_PREFIX, NODE_FOLDER } from "./options.js";
 import type { Place } from "./place.js";
 import { labelsOf } from "./pod.js";
 
@@ -16,13 +16,17 @@ export interface KeptVolume {
 /**
  * A volume on the place's node, and the claim to it. Without a storage class it is a folder of the node, and the volume says so by its
  * nodeAffinity: a pod that claims it can run nowhere else.
+ *
+ * @param there the node's folder where it is not one of ours
  */
 export function volumeOf(
   name: string,
   size: string,
   place: Pick<Place, "namespace" | "host" | "marketplace" | "storageClass">,
+  there?: string,
 ): KeptVolume {
-  const { namespace, host, storageClass } = place;
+  const { namespace, host } = place;
+  const storageClass = there === undefined ? place.storageClass : undefined;
   const claim: KubeObject = {
     apiVersion: "v1",
     kind: "PersistentVolumeClaim",
@@ -36,7 +40,7 @@ export function volumeOf(
     },
   };
   if (storageClass !== undefined) return { claim: name, objects: [claim], folder: undefined };
-  const folder = `${NODE_FOLDER}/${namespace}/${name}`;
+  const folder = there ?? nodeFolder(namespace, name);
   const volume: KubeObject = {
     apiVersion: "v1",
     kind: "PersistentVolume",
@@ -60,5 +64,16 @@ export function volumeOf(
   };
   return { claim: name, objects: [volume, claim], folder };
 }
+
+/** Where a volume of ours lies on its node. */
+export const nodeFolder = (namespace: string, claim: string): string =>
+  `${NODE_FOLDER}/${namespace}/${claim}`;
+
+/** The claim of a party's data in its namespace. */
+export const DATA_CLAIM = "data";
+
+/** Where a party's data lie on its node, without a storage class. */
+export const partyDataFolder = (party: string, prefix = DEFAULT_PREFIX): string =>
+  nodeFolder(partyNamespace(prefix, party), DATA_CLAIM);
 
 const volumeName = (name: string, namespace: string): string => label(`${namespace}.${name}`);

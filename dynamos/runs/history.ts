@@ -1,6 +1,12 @@
 import { InfraError } from "../../infra/problem.js";
 import { KEY } from "../../policy/contract/names.js";
-import { base64, fromBase64, prefixEnd, StoreGateway, type StoreLogin } from "../store-gateway.js";
+import {
+  base64,
+  fromBase64,
+  prefixEnd,
+  StoreGateway,
+  type StoreLogin,
+} from "../../policy/setup/store-gateway.js";
 import { FENCE_PREFIX } from "../store-rights.js";
 
 /** One change of one key, as etcd's own history tells it. */

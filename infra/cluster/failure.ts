@@ -39,6 +39,18 @@ export function explainFailure(error: string, at: FailedStep): Failure {
   }
   // a script's own problem, one line each
   if (/^error: \S+ +CLU-[A-Z-]+ /m.test(error)) return { again: false, problem: undefined };
+  // as `timeout` of coreutils ends; 137 after the signal that nothing survives
+  if (/exited with status (124|137)\b/i.test(error)) {
+    return {
+      again: false,
+      problem: {
+        code: "CLU-STEP-DEADLINE",
+        path,
+        message: `${where}: it was ended at its limit of time`,
+        remedy: "see what the machine waits for (its way out, a package manager's lock), then run up again",
+      },
+    };
+  }
   if (/CMD-FAILED|exited with status \d/i.test(error)) return { again: false, problem: failed(path, where) };
   if (/CMD-HOST-KEY|host key|knownhosts: key mismatch/i.test(error)) {
     return {

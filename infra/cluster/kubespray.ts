@@ -5,16 +5,9 @@ import { problemsOfSchema } from "../problems-of-schema.js";
 import { type Cluster, type ClusterNode, providerOf } from "./cluster.js";
 import { apiNames, clusterInventory, controlOrderOf } from "./inventory.js";
 import { reachedAt } from "./kubeconfig.js";
-import { type ClusterHostArgs, type KubesprayClusterArgs, plainHostProblems } from "./kubespray-args.js";
-import { type RemoteStepArgs, remoteStep, type Target } from "./remote-step.js";
-import {
-  addressProblems,
-  type Host,
-  kubesprayOptionsSchema,
-  membershipProblems,
-  parseHost,
-  seconds,
-} from "./spec.js";
+import { type KubesprayClusterArgs, plainHostProblems } from "./kubespray-args.js";
+import { type RemoteStepArgs, remoteStep, type Target, targetOf } from "./remote-step.js";
+import { addressProblems, type Host, kubesprayOptionsSchema, membershipProblems, seconds } from "./spec.js";
 import * as steps from "./steps.js";
 
 /** Seconds that a short step may take: packages may have to come from far away. */
@@ -71,7 +64,7 @@ export class KubesprayCluster extends pulumi.ComponentResource implements Cluste
       return command;
     };
     const names = Object.keys(given).sort();
-    const targets = Object.fromEntries(names.map((host) => [host, target(host, given[host])]));
+    const targets = Object.fromEntries(names.map((host) => [host, targetOf(host, given[host])]));
     const on = (host: string): Target => targets[host] as Target;
     const known = (host: string): pulumi.Output<Host> => withoutKeys(on(host).host);
     const order = controlOrderOf(given);
@@ -144,11 +137,6 @@ export class KubesprayCluster extends pulumi.ComponentResource implements Cluste
     this.#provider ??= providerOf(this, this.#name);
     return this.#provider;
   }
-}
-
-function target(name: string, args: ClusterHostArgs | undefined): Target {
-  const host = pulumi.secret(pulumi.output(args ?? {}).apply((value) => parseHost(name, value)));
-  return { name, host };
 }
 
 /** What of a host may be told: without its keys it is no secret. */

@@ -6,8 +6,9 @@ import { problemLine } from "../problem.js";
 import { type Connection, connectionOf } from "./connection.js";
 import { explainFailure, type FailedStep, pauseBefore } from "./failure.js";
 import { fetchLog, logNamed } from "./fetch-log.js";
+import type { ClusterHostArgs } from "./kubespray-args.js";
 import { loadCommand } from "./peer.js";
-import type { Host } from "./spec.js";
+import { type Host, parseHost } from "./spec.js";
 import type { Step } from "./steps.js";
 
 /** The machine a step runs on. */
@@ -35,12 +36,51 @@ export interface RemoteStepArgs {
 /** Tries with a key that is refused: a bastion bans those who try often. */
 const refusals = 3;
 
+/** A machine of a program, checked when it is known. */
+export function targetOf(name: string, args: ClusterHostArgs | undefined): Target {
+  const host = pulumi.secret(pulumi.output(args ?? {}).apply((value) => parseHost(name, value)));
+  return { name, host };
+}
+
 export function remoteStep(
   resource: string,
   { step, on, what, undo, secretOutput, limit, patience }: RemoteStepArgs,
   options: pulumi.CustomResourceOptions,
 ): remote.Command {
   const value = pulumi.output(what);
+  const { connection, hooks } = reaching(resource, { step, on, patience });
+  const { remote } = loadCommand();
+  const time = `${limit + patience + 60}s`;
+  // A step that hangs ends on the machine itself, not only its connection.
+  const command = (argument: string): string => `timeout -k 30 ${limit} bash -s -- ${argument}`;
+  return new remote.Command(
+    resource,
+    {
+      connection,
+      // Texts of the error that a failed command gives; what is done comes by standard input.
+      create: command("do"),
+      update: command("do"),
+      ...(undo === true ? { delete: command("undo") } : {}),
+      // The hash goes here, and not into `triggers`: a changed trigger replaces the resource (@pulumi/command 1.2.1, remote/command.js:
+      // replaceOnChanges), and the old one's delete would take the cluster down.
+      stdin: value.apply(({ script, hash }) => `${script}# ${hash}\n`),
+      addPreviousOutputInEnv: false,
+      logging: secretOutput === true ? "none" : "stdoutAndStderr",
+    },
+    {
+      customTimeouts: { create: time, update: time, delete: time },
+      ...(secretOutput === true ? { additionalSecretOutputs: ["stdout", "stderr"] } : {}),
+      ...options,
+      hooks,
+    },
+  );
+}
+
+/** The way to a machine for a resource of `@pulumi/command`, and the hook that tries it again where the way is at fault. */
+export function reaching(
+  resource: string,
+  { step, on, patience }: Pick<RemoteStepArgs, "step" | "on" | "patience">,
+): { readonly connection: pulumi.Output<Connection>; readonly hooks: pulumi.ResourceHookBinding } {
   const at: { -readonly [K in keyof FailedStep]: FailedStep[K] } = { host: on.name, address: "", step };
   let known: Connection | undefined;
   const connection = on.host.apply((host) => {
@@ -64,29 +104,7 @@ export function remoteStep(
     await sleep(pause * 1000);
     return true;
   });
-  const { remote } = loadCommand();
-  const time = `${limit + patience + 60}s`;
-  return new remote.Command(
-    resource,
-    {
-      connection,
-      // Texts of the error that a failed command gives; what is done comes by standard input.
-      create: "bash -s -- do",
-      update: "bash -s -- do",
-      ...(undo === true ? { delete: "bash -s -- undo" } : {}),
-      // The hash goes here, and not into `triggers`: a changed trigger replaces the resource (@pulumi/command 1.2.1, remote/command.js:
-      // replaceOnChanges), and the old one's delete would take the cluster down.
-      stdin: value.apply(({ script, hash }) => `${script}# ${hash}\n`),
-      addPreviousOutputInEnv: false,
-      logging: secretOutput === true ? "none" : "stdoutAndStderr",
-    },
-    {
-      customTimeouts: { create: time, update: time, delete: time },
-      ...(secretOutput === true ? { additionalSecretOutputs: ["stdout", "stderr"] } : {}),
-      ...options,
-      hooks: { onError: [again] },
-    },
-  );
+  return { connection, hooks: { onError: [again] } };
 }
 
 /** The log is a help: that it could not be fetched must not hide what failed. */

@@ -17,6 +17,12 @@ export interface ExecuteOptions {
   readonly onLine?: (line: string) => void;
 }
 
+/** What ends each program that runs. One listener for all: there may be one for each node of a slice. */
+const running = new Set<() => void>();
+const endRunning = (): void => {
+  for (const end of running) end();
+};
+
 /**
  * Runs a program to its end without a terminal and keeps what it wrote. Never throws: a program that is missing
  * has code 127. It is a process group of its own, so that a time limit ends its children too.
@@ -48,11 +54,13 @@ export async function execute(
             late = true;
             killGroup();
           }, options.timeoutMs);
-    // A group of its own does not hear the terminal's Ctrl-C: pass our end on.
-    process.once("exit", killGroup);
+    // A group of its own does not hear the terminal's Ctrl-C: our end is passed on.
+    if (running.size === 0) process.once("exit", endRunning);
+    running.add(killGroup);
     const finish = (code: number, stderr = out.stderr): void => {
       clearTimeout(timer);
-      process.removeListener("exit", killGroup);
+      running.delete(killGroup);
+      if (running.size === 0) process.removeListener("exit", endRunning);
       settle({ code, stdout: out.stdout, stderr });
     };
     for (const stream of ["stdout", "stderr"] as const) {

@@ -57,6 +57,9 @@ export const KEY = {
   job: (job: string): string => `/jobs/${job}`,
   /** How a job ended (`JobEnd` without its result). */
   jobEnd: (job: string): string => `/jobs/${job}/end`,
+  /** What a deployment from inside a cluster wrote last, so that it overwrites nothing else. */
+  deployedPrefix: "/deployed/documents/",
+  deployed: (kind: string, name: string): string => `/deployed/documents/${kind}/${name}`,
   /** All that agents may know of the jobs of others: that one has ended. */
   endedPrefix: "/ended/",
   ended: (job: string): string => `/ended/${job}`,

@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { CodedError } from "../contract/problem.js";
+import { answering } from "./patience.js";
 
 /** The broker's management interface (RabbitMQ, "Management HTTP API"), and who may change its users. */
 export interface BrokerManagement {
@@ -27,7 +27,6 @@ export interface Removed {
 const AGENT = /^(agent|jobs)-/;
 const AGENT_QUEUE = /-in$/;
 const VHOST = encodeURIComponent("/");
-const PATIENCE_MS = 60_000;
 const CALL_MS = 10_000;
 
 /**
@@ -39,7 +38,8 @@ const CALL_MS = 10_000;
  */
 export async function applyDefinitions(broker: BrokerManagement, text: string): Promise<Removed> {
   const definitions = JSON.parse(text) as Definitions;
-  await answering(broker);
+  // It listens a moment after the broker does.
+  await answering(() => call(broker, "GET", "/whoami"), broker.patienceMs);
   await call(broker, "POST", "/definitions", text);
   const namesOf = async (path: string): Promise<string[]> =>
     ((await call(broker, "GET", path)) as readonly { readonly name: string }[]).map(({ name }) => name);
@@ -51,21 +51,6 @@ export async function applyDefinitions(broker: BrokerManagement, text: string): 
   const queues = gone(await namesOf(`/queues/${VHOST}`), definitions.queues, AGENT_QUEUE);
   for (const queue of queues) await call(broker, "DELETE", `/queues/${VHOST}/${encodeURIComponent(queue)}`);
   return { users, queues };
-}
-
-/** Waits until it answers: it listens a moment after the broker does. */
-async function answering(broker: BrokerManagement): Promise<void> {
-  const deadline = performance.now() + (broker.patienceMs ?? PATIENCE_MS);
-  for (;;) {
-    try {
-      await call(broker, "GET", "/whoami");
-      return;
-    } catch (error) {
-      const refused = error instanceof CodedError && error.code === "BUS-ADMIN";
-      if (refused || performance.now() > deadline) throw error;
-    }
-    await sleep(200);
-  }
 }
 
 async function call(

@@ -1,4 +1,4 @@
-// npm run bench -- [--json FILE] [--short] [--only approval,round,preview,decision,enforcer,propagation,topology,fabric-preview,token,hand-over]
+// npm run bench -- [--json FILE] [--short] [--only approval,round,preview,decision,enforcer,propagation,topology,fabric-preview,token,hand-over,hosts]
 import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -13,6 +13,7 @@ import { enforcerLines } from "./enforcer.js";
 import { fabricPreviewLine } from "./fabric-preview.js";
 import { bareEcho, bareTransaction } from "./floors.js";
 import { handOverLines } from "./hand-over.js";
+import { hostsLines } from "./hosts.js";
 import { type Market, startMarket, startSkeleton } from "./market.js";
 import { alternate, block, type Line, median, rateLine, table, timeLine } from "./measure.js";
 import { previewLine } from "./preview.js";
@@ -20,7 +21,8 @@ import { propagationLines } from "./propagation.js";
 import { tokenLines } from "./token.js";
 import { topologyLines } from "./topology.js";
 
-const ALL = "approval,round,preview,decision,enforcer,propagation,topology,fabric-preview,token,hand-over";
+const ALL =
+  "approval,round,preview,decision,enforcer,propagation,topology,fabric-preview,token,hand-over,hosts";
 const { values } = parseArgs({
   options: {
     json: { type: "string" },
@@ -44,6 +46,7 @@ async function main(): Promise<void> {
   if (wanted.has("preview")) lines.push(await previewLine(values.short ? 2 : 5));
   if (wanted.has("topology")) lines.push(...topologyLines(values.short ? 3 : 7));
   if (wanted.has("fabric-preview")) lines.push(await fabricPreviewLine(values.short ? 2 : 5));
+  if (wanted.has("hosts")) lines.push(...(await hostsLines()));
   console.log(table(lines));
   if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(lines, null, 1)}\n`);
 }
@@ -90,15 +93,16 @@ async function approvalLines(market: Market, settings: Settings): Promise<Line[]
       count: Math.ceil(400 * scale),
       blocks: 5,
     });
-    const sixteen = await alternate(post(market.gateway), post(skeleton.url), {
-      callers: 16,
-      count: Math.ceil(3000 * scale),
-      blocks: 5,
-    });
-    return [
-      timeLine("approval, 1 caller, p50", one.product.p50, one.floor.p50, 2.0),
-      rateLine("approval, 16 callers, rate", sixteen.product.rate, sixteen.floor.rate, 2.5),
-    ];
+    const lines = [timeLine("approval, 1 caller, p50", one.product.p50, one.floor.p50, 1.6)];
+    for (const callers of [16, 64]) {
+      const many = await alternate(post(market.gateway), post(skeleton.url), {
+        callers,
+        count: Math.ceil(3000 * scale),
+        blocks: 5,
+      });
+      lines.push(rateLine(`approval, ${callers} callers, rate`, many.product.rate, many.floor.rate, 2.0));
+    }
+    return lines;
   } finally {
     await skeleton.close();
   }
@@ -126,7 +130,7 @@ async function roundLine(market: Market, settings: Settings): Promise<Line> {
     const floor = median(computing) + 4 * median(echoes) + median(opens);
     const parts = `computation ${median(computing).toFixed(2)} + 4 x echo ${median(echoes).toFixed(2)} + transaction ${median(opens).toFixed(2)} ms`;
     console.log(`floor of a training round: ${parts}`);
-    return timeLine("training round, p50", median(rounds), floor, 2.0);
+    return timeLine("training round, p50", median(rounds), floor, 1.8);
   } finally {
     await echo.close();
     await transaction.close();

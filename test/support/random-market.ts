@@ -2,6 +2,7 @@ import fc from "fast-check";
 import type { KubernetesInput } from "../../dynamos/kubernetes/plan.js";
 import type { AgentPlace } from "../../dynamos/placement.js";
 import type { UsersInput } from "../../dynamos/services.js";
+import { DOCUMENT_KINDS } from "../../policy/contract/documents.js";
 
 /** Every party and node that a specification may name. */
 const party = fc.stringMatching(/^[A-Za-z][A-Za-z0-9-]{0,55}$/);
@@ -32,6 +33,15 @@ export const markets: fc.Arbitrary<KubernetesInput> = fc.record({
       { selector: (a: AgentPlace) => a.party.toLowerCase(), maxLength: 6 },
     ),
   }),
+  documents: fc.uniqueArray(
+    fc
+      .record({
+        kind: fc.constantFrom(...DOCUMENT_KINDS),
+        name: fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/),
+      })
+      .map(({ kind, name }) => ({ kind, name, file: `${kind}/${name}.json`, value: { name } })),
+    { selector: ({ kind, name }) => `${kind} ${name}`, maxLength: 6 },
+  ),
   options: fc.record(
     {
       namespacePrefix: fc

@@ -1,12 +1,7 @@
-import { StoreAdmin } from "../../dynamos/store-admin.js";
-import {
-  readerRights,
-  STORE_ROOT,
-  secretsOf,
-  storeRightsOf,
-  storeSecret,
-} from "../../dynamos/store-rights.js";
+import { readerRights, secretsOf, storeRightsOf, storeSecret } from "../../dynamos/store-rights.js";
 import { type ServiceSpec, StateFolder } from "../../infra/local/index.js";
+import { StoreAdmin } from "../../policy/setup/store-admin.js";
+import { STORE_ROOT } from "../../policy/setup/store-user.js";
 
 /** Makes the users of these services at a stack's store, as `up` does. */
 export async function makeStoreUsers(

@@ -72,9 +72,14 @@ describe("KubesprayCluster", () => {
     await complete(new KubesprayCluster("lab", { hosts }));
     for (const { name, type, inputs } of made) {
       if (type !== "command:remote:Command") continue;
-      expect(inputs, name).toMatchObject({ create: "bash -s -- do", update: "bash -s -- do" });
+      expect(inputs, name).toMatchObject({
+        create: expect.stringMatching(/^timeout -k 30 \d+ bash -s -- do$/),
+        update: inputs.create,
+      });
       expect(inputs.triggers, name).toBeUndefined();
-      expect(inputs.delete, name).toBe(name === "lab-apply" ? "bash -s -- undo" : undefined);
+      expect(inputs.delete, name).toEqual(
+        name === "lab-apply" ? expect.stringMatching(/^timeout -k 30 7320 bash -s -- undo$/) : undefined,
+      );
       expect(JSON.stringify(inputs.stdin), name).not.toContain("PRIVATE KEY");
     }
   });

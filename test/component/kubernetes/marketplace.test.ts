@@ -1,5 +1,7 @@
+import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { beforeAll, describe, expect, it } from "vitest";
+import { readExperiment } from "../../../dynamos/experiment.js";
 import {
   Agent,
   allObjects,
@@ -73,6 +75,7 @@ beforeAll(async () => {
   market = new Marketplace("vfl", {
     ...options,
     core: "core",
+    experiment: "examples/titanic",
     agents: { server: "amst", clientOne: "losa" },
     thirdParties: { surf: "tky" },
     address: "10.0.0.5",
@@ -105,6 +108,7 @@ const planned = (): readonly KubeObject[] =>
         ],
       },
       options,
+      documents: readExperiment(join(process.cwd(), "examples/titanic")).experiment.documents,
     }),
   );
 const id = (object: { kind?: string; metadata?: { name: string; namespace?: string } }): string =>
@@ -173,10 +177,17 @@ describe("a marketplace component on a cluster", () => {
       "kubernetes:batch/v1:Job::vfl-broker-job-broker-users",
       "kubernetes:apps/v1:StatefulSet::vfl-broker-statefulset-broker",
       "kubernetes:apps/v1:StatefulSet::vfl-store-statefulset-store",
+      "kubernetes:batch/v1:Job::vfl-store-job-store-users",
       "kubernetes:core/v1:Namespace::vfl-namespace-dynamos-core",
     ])
       expect(agent).toContain(earlier);
-    // An agent that comes changes the core nowhere but at the broker's users: nothing of the core waits for one.
+    const documents = allBefore("kubernetes:batch/v1:Job::vfl-documents-job-documents");
+    for (const earlier of [
+      "kubernetes:core/v1:ConfigMap::vfl-documents-configmap-agreement-server",
+      "kubernetes:apps/v1:Deployment::vfl-core-deployment-orchestrator",
+    ])
+      expect(documents).toContain(earlier);
+    // An agent that comes changes the core nowhere but at the users of broker and store: nothing of the core waits for one.
     const core = allBefore("kubernetes:apps/v1:Deployment::vfl-core-deployment-orchestrator");
     expect([...core].filter((name) => name.includes("clientOne"))).toEqual([]);
   });
@@ -189,6 +200,7 @@ describe("a marketplace component on a cluster", () => {
       "Agent",
       "Broker",
       "Core",
+      "Documents",
       "Marketplace",
       "Store",
       "TrustedThirdParty",

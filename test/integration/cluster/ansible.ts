@@ -23,3 +23,9 @@ export async function ansibleVenv(): Promise<string> {
     await promisify(execFile)(program, [...args, "--dest", wheels, ansibleCore]);
   });
 }
+
+/** A command for a host that reaches no internet: from then on its pip takes what was fetched before. */
+export async function takeWheels(): Promise<string> {
+  const wheels = join(await ansibleVenv(), "wheels");
+  return `printf '[global]\\nno-index = true\\nfind-links = %s\\n' '${wheels}' >/etc/pip.conf`;
+}

@@ -1,22 +1,15 @@
 /** Emulated FABRIC hosts at several sites behind a bastion, and the steps of a cluster run on them by the real ssh. */
 import { spawn } from "node:child_process";
-import { mkdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import {
-  type Host,
-  type KubesprayOptions,
-  type KubesprayOptionsInput,
-  kubesprayOptionsSchema,
-  parseHost,
-} from "../../../infra/cluster/spec.js";
+import { type Host, parseHost } from "../../../infra/cluster/spec.js";
 import type { Step } from "../../../infra/cluster/steps.js";
 import { fromGraph } from "../../../infra/fabric/slice-view.js";
 import { writeSshConfig } from "../../../infra/fabric/ssh-config.js";
 import type { Executed } from "../../../infra/toolchain/execute.js";
 import { fabnetSlice } from "../../unit/emulator/graphs.js";
 import { HostsLab } from "../emulator/hosts-lab.js";
-import { ansibleVenv } from "./ansible.js";
-import { writeStub } from "./stub-kubespray.js";
+import { takeWheels } from "./ansible.js";
 
 /** Nodes by name, each at its site. The first is the control node. */
 export type Sites = Readonly<Record<string, string>>;
@@ -76,42 +69,26 @@ export class ClusterLab {
         return [name, host];
       }),
     );
-    const wheels = join(await ansibleVenv(), "wheels");
     const fresh = Object.keys(sites).filter((name) => before[name] === undefined);
-    await Promise.all(
-      fresh.map((name) =>
-        // This machine's nodes reach no internet: pip takes what was fetched before.
-        this.on(name, `printf '[global]\\nno-index = true\\nfind-links = %s\\n' '${wheels}' >/etc/pip.conf`),
-      ),
-    );
+    const command = await takeWheels();
+    await Promise.all(fresh.map((name) => this.on(name, command)));
   }
 
   /** All hosts, the control node first; resolved as a component would. */
   all(change: (name: string, host: Host) => Partial<Host> = () => ({})): Record<string, Host> {
+    return this.some(Object.keys(this.#all), change);
+  }
+
+  /** The hosts of these names, as {@link all}. */
+  some(
+    names: readonly string[],
+    change: (name: string, host: Host) => Partial<Host> = () => ({}),
+  ): Record<string, Host> {
     return Object.fromEntries(
-      Object.entries(this.#all).map(([name, host]) => [name, { ...host, ...change(name, host) }]),
+      Object.entries(this.#all)
+        .filter(([name]) => names.includes(name))
+        .map(([name, host]) => [name, { ...host, ...change(name, host) }]),
     );
-  }
-
-  /** Options with a source of playbooks that is on the nodes already. */
-  async options(more: KubesprayOptionsInput = {}): Promise<KubesprayOptions> {
-    return kubesprayOptionsSchema.parse({
-      kubespray: { version: "v2.31.0", source: await this.source() },
-      outbound: ["http://127.0.0.1:22"],
-      minimum: { ram: 0.5, disk: 1 },
-      tools: { k9s: false, helm: false },
-      deadline: "5m",
-      ...more,
-    });
-  }
-
-  /** A URL of the collection, in the folder that every node has from the cache. */
-  async source(name = "stub", more: Readonly<Record<string, string>> = {}): Promise<string> {
-    const folder = join(await ansibleVenv(), "stubs");
-    mkdirSync(folder, { recursive: true });
-    const archive = join(folder, `${process.pid}-${name}.tar.gz`);
-    await writeStub(archive, more);
-    return `file://${archive}`;
   }
 
   /** What a remote command does: the step's script for a shell on the host. */

@@ -1,54 +1,26 @@
-import { readFileSync, writeFileSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import type { Host } from "../../../infra/cluster/spec.js";
-import { namespacesProblem } from "../../../infra/fabric/emulator/hosts-namespaces.js";
-import { nameOf, TestStack } from "../../support/engine.js";
-import { prepare } from "../emulator/hosts-lab.js";
-import { ClusterLab } from "./cluster-lab.js";
-import { clusterProgram } from "./cluster-program.js";
-import { failFile, touched } from "./stub-kubespray.js";
+import { nameOf } from "../../support/engine.js";
+import { onClusterGround, threeSites } from "./cluster-ground.js";
+import { ClusterStack } from "./cluster-program.js";
+import { failFile } from "./stub-kubespray.js";
 
 const limit = { timeout: 400_000 };
 /** One story, in order: a program with the component, the real engine, the real Ansible, hosts behind a bastion. */
 describe("KubesprayCluster", limit, () => {
-  let problem: string | undefined;
-  let folder: string | undefined;
-  let lab: ClusterLab;
-  let stack: TestStack;
-  beforeEach(({ skip }) => skip(problem !== undefined, problem));
+  let stack: ClusterStack;
+  const ground = onClusterGround(threeSites, async (open) => {
+    stack = new ClusterStack(open.folder);
+  });
+  afterAll(() => stack?.end());
 
-  beforeAll(async () => {
-    problem = await namespacesProblem();
-    if (problem !== undefined) return;
-    folder = await mkdtemp(join(tmpdir(), "cluster-"));
-    const emulator = join(folder, "main.js");
-    lab = new ClusterLab(emulator, await prepare(emulator), join(folder, "lab"));
-    await lab.start({ control: "AMST", losa: "LOSA", toky: "TOKY" });
-    stack = new TestStack({ program: clusterProgram, env: { CLUSTER_SPEC: join(folder, "spec.json") } });
-  }, 400_000);
-  afterAll(async () => {
-    await lab?.hosts.end("SIGTERM");
-    stack?.end();
-    if (folder !== undefined) await rm(folder, { recursive: true, force: true, maxRetries: 5 });
-  }, 60_000);
-
-  const spec = async (
-    names: readonly string[],
-    change: (name: string, host: Host) => Partial<Host> = () => ({}),
-  ) => {
-    const all = Object.entries(lab.all(change)).filter(([name]) => names.includes(name));
-    const options = await lab.options({ patience: "10s" });
-    writeFileSync(
-      join(folder ?? "", "spec.json"),
-      JSON.stringify({ hosts: Object.fromEntries(all), options }),
-    );
-  };
+  const spec = (names: readonly string[], change?: (name: string, host: Host) => Partial<Host>) =>
+    stack.wants(ground.lab.some(names, change), { patience: "10s" });
   /** Logins on all hosts so far, the tests' own included. */
-  const logins = () => lab.hosts.record.hosts.reduce((sum, host) => sum + (readFileSync(join(host.folder, "console.log"), "utf8").match(/Accepted publickey/g) ?? []).length, 0); // biome-ignore format: one line
+  const logins = () => ground.lab.hosts.record.hosts.reduce((sum, host) => sum + (readFileSync(join(host.folder, "console.log"), "utf8").match(/Accepted publickey/g) ?? []).length, 0); // biome-ignore format: one line
   const changes = async () => {
     const { steps, code, text } = await stack.preview();
     expect(code, text).toBe(0);
@@ -57,17 +29,15 @@ describe("KubesprayCluster", limit, () => {
       .map((s) => `${s.op} ${nameOf(s.urn)}`)
       .sort();
   };
-  const touches = async (name: string) =>
-    (await lab.on(name, `cat ${touched} 2>/dev/null || true`)).split("\n").filter(Boolean);
 
   it("is made from nothing, says plays and hosts while it goes, and gives a secret kubeconfig", async () => {
     await spec(["control", "losa"]);
     const up = await stack.up();
     expect(up.code, up.text).toBe(0);
     expect(up.text).toMatch(/cluster\.yml {2}play 2\/4 {2}2 hosts/);
-    expect(parse(String(up.outputs.kubeconfig))).toMatchObject({ "current-context": "lab", clusters: [{ cluster: { server: `https://${lab.hosts.host("control").address}:6443` } }] }); // biome-ignore format: one line
+    expect(parse(String(up.outputs.kubeconfig))).toMatchObject({ "current-context": "lab", clusters: [{ cluster: { server: `https://${ground.lab.hosts.host("control").address}:6443` } }] }); // biome-ignore format: one line
     expect(up.outputs.nodes).toEqual([{ name: "control", labels: {} }, { name: "losa", labels: {} }]); // biome-ignore format: one line
-    expect(await touches("losa")).toEqual(["cluster"]);
+    expect(await ground.touches("losa")).toEqual(["cluster"]);
     expect(up.text).not.toMatch(/PRIVATE KEY|S0VZ/);
   });
 
@@ -85,16 +55,16 @@ describe("KubesprayCluster", limit, () => {
     expect(await changes()).toEqual(["create lab-toky-check", "create lab-toky-prepare", "update lab-apply"]);
     const up = await stack.up();
     expect(up.code, up.text).toBe(0);
-    expect(await touches("losa")).toEqual(["cluster"]);
-    expect(await touches("toky")).toEqual(["scale"]);
+    expect(await ground.touches("losa")).toEqual(["cluster"]);
+    expect(await ground.touches("toky")).toEqual(["scale"]);
   });
 
   it("tells what failed on which host, and goes on there with the next up", async () => {
     await spec(["control", "losa"]);
     expect((await stack.up()).code).toBe(0);
-    expect((await touches("toky")).at(-1)).toBe("remove");
+    expect((await ground.touches("toky")).at(-1)).toBe("remove");
     await spec(["control", "losa", "toky"]);
-    await lab.on("toky", `echo 'no such package' >${failFile}`);
+    await ground.lab.on("toky", `echo 'no such package' >${failFile}`);
     const failed = await stack.up();
     expect(failed.code).not.toBe(0);
     expect(failed.text).toMatch(
@@ -105,10 +75,10 @@ describe("KubesprayCluster", limit, () => {
     expect(whole).toContain("===== ");
     expect(whole).toContain("TASK [Gather minimal facts]");
     expect(whole).toContain("no such package");
-    await lab.on("toky", `rm ${failFile}`);
+    await ground.lab.on("toky", `rm ${failFile}`);
     const up = await stack.up();
     expect(up.code, up.text).toBe(0);
-    expect(await touches("losa")).toEqual(["cluster"]);
+    expect(await ground.touches("losa")).toEqual(["cluster"]);
   });
 
   it("says by a code that a key is refused, that a host does not answer, and what is wrong with a host", async () => {
@@ -140,12 +110,12 @@ describe("KubesprayCluster", limit, () => {
     const down = await stack.destroy();
     expect(down.code, down.text).toBe(0);
     expect(down.resources).toEqual([]);
-    expect((await touches("losa")).at(-1)).toBe("reset");
-    expect((await touches("toky")).at(-1)).not.toBe("reset");
+    expect((await ground.touches("losa")).at(-1)).toBe("reset");
+    expect((await ground.touches("toky")).at(-1)).not.toBe("reset");
   });
 });
 
-async function readState(engine: Awaited<ReturnType<TestStack["engine"]>>): Promise<string> {
+async function readState(engine: Awaited<ReturnType<ClusterStack["engine"]>>): Promise<string> {
   const { pulumi } = await import("../../../infra/toolchain/engine.js");
   return (await pulumi(engine, ["stack", "export"])).stdout;
 }

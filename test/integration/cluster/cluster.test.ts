@@ -1,53 +1,37 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { inventoryFiles } from "../../../infra/cluster/inventory.js";
 import type { Host, KubesprayOptions } from "../../../infra/cluster/spec.js";
 import * as steps from "../../../infra/cluster/steps.js";
 import { contentHash } from "../../../infra/content-hash.js";
-import { namespacesProblem } from "../../../infra/fabric/emulator/hosts-namespaces.js";
 import { shellWord } from "../../../infra/shell-word.js";
 import type { Executed } from "../../../infra/toolchain/execute.js";
-import { prepare } from "../emulator/hosts-lab.js";
 import { ansibleVenv } from "./ansible.js";
-import { ClusterLab } from "./cluster-lab.js";
-import { touched } from "./stub-kubespray.js";
+import { type ClusterGround, onClusterGround, threeSites } from "./cluster-ground.js";
+import { stubOptions } from "./stub-kubespray.js";
 
 /** The short form of `npm run test:cluster`: the scripts of a cluster on hosts behind a bastion, by the real Ansible; one story, in order. */
 describe("a cluster, in short", { timeout: 120_000 }, () => {
-  let problem: string | undefined;
-  let folder: string | undefined;
-  let lab: ClusterLab;
   let options: KubesprayOptions;
   let kubespray: steps.Step;
-  beforeEach(({ skip }) => skip(problem !== undefined, problem));
+  const ground = onClusterGround(threeSites, ready);
 
   const good = ({ code, stdout, stderr }: Executed): string => {
     expect(code, stderr + stdout).toBe(0);
     return stdout;
   };
   const apply = async (names: readonly string[]) => {
-    const hosts = Object.fromEntries(Object.entries(lab.all()).filter(([name]) => names.includes(name)));
+    const { lab } = ground;
+    const hosts = lab.some(names);
     const files = inventoryFiles("lab", hosts, options);
     return good(await lab.run("control", steps.applyStep("lab", files, options, kubespray.hash, [])));
   };
   const history = async () =>
-    (await lab.on("control", "cd ~/.dynamos-fabric/lab && cat history 2>/dev/null; rm -f history"))
+    (await ground.lab.on("control", "cd ~/.dynamos-fabric/lab && cat history 2>/dev/null; rm -f history"))
       .split("\n")
       .filter(Boolean)
       .map((line) => line.split(" ").slice(1).join(" ").trim());
-  const touches = async (name: string) =>
-    (await lab.on(name, `cat ${touched} 2>/dev/null || true`)).split("\n").filter(Boolean);
-
-  beforeAll(async () => {
-    problem = await namespacesProblem();
-    if (problem !== undefined) return;
-    folder = await mkdtemp(join(tmpdir(), "cluster-"));
-    const program = join(folder, "main.js");
-    lab = new ClusterLab(program, await prepare(program), join(folder, "lab"));
-    await lab.start({ control: "AMST", losa: "LOSA", toky: "TOKY" });
-    options = await lab.options();
+  async function ready({ lab }: ClusterGround): Promise<void> {
+    options = await stubOptions();
     const key = good(await lab.run("control", steps.keyStep("lab")));
     const all = Object.entries(lab.all());
     await Promise.all(
@@ -68,11 +52,7 @@ describe("a cluster, in short", { timeout: 120_000 }, () => {
     await lab.on("control", seed.join(" && "));
     kubespray = steps.kubesprayStep("lab", "control", options);
     good(await lab.run("control", kubespray));
-  }, 400_000);
-  afterAll(async () => {
-    await lab?.hosts.end("SIGTERM");
-    if (folder !== undefined) await rm(folder, { recursive: true, force: true, maxRetries: 5 });
-  }, 60_000);
+  }
 
   it("is made by cluster.yml, and nothing is done the second time", async () => {
     expect(await apply(["control", "losa"])).toMatch(/ended: 2 of 2 hosts well/);
@@ -83,8 +63,8 @@ describe("a cluster, in short", { timeout: 120_000 }, () => {
   it("gets a host by scale.yml and loses one by remove-node.yml in one go; the one that stays is not touched", async () => {
     await apply(["control", "toky"]);
     expect(await history()).toEqual(["0 remove-node.yml -e node=losa -e skip_confirmation=yes", "0 playbooks/facts.yml", "0 scale.yml --limit=toky,localhost"]); // biome-ignore format: one line
-    expect(await touches("control")).toEqual(["cluster"]);
-    expect(await touches("losa")).toEqual(["cluster", "remove"]);
-    expect(await touches("toky")).toEqual(["scale"]);
+    expect(await ground.touches("control")).toEqual(["cluster"]);
+    expect(await ground.touches("losa")).toEqual(["cluster", "remove"]);
+    expect(await ground.touches("toky")).toEqual(["scale"]);
   });
 });

@@ -1,48 +1,20 @@
 import { spawn } from "node:child_process";
-import { writeFileSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { namespacesProblem } from "../../../infra/fabric/emulator/hosts-namespaces.js";
+import { afterAll, describe, expect, it } from "vitest";
 import { engineArguments } from "../../../infra/toolchain/engine.js";
 import { silentProgress } from "../../../infra/toolchain/progress.js";
 import { repairStack } from "../../../infra/toolchain/repair.js";
-import { TestStack } from "../../support/engine.js";
-import { prepare } from "../emulator/hosts-lab.js";
-import { ClusterLab } from "./cluster-lab.js";
-import { clusterProgram } from "./cluster-program.js";
-import { clash, touched } from "./stub-kubespray.js";
+import { onClusterGround, threeSites } from "./cluster-ground.js";
+import { ClusterStack } from "./cluster-program.js";
+import { clash } from "./stub-kubespray.js";
 
 /** The engine is killed inside each step and after it; the next `up` goes on, until one comes to its end. */
 describe("a cluster whose engine is killed again and again", { timeout: 900_000 }, () => {
-  let problem: string | undefined;
-  let folder: string | undefined;
-  let lab: ClusterLab;
-  let stack: TestStack;
-  beforeEach(({ skip }) => skip(problem !== undefined, problem));
-
-  beforeAll(async () => {
-    problem = await namespacesProblem();
-    if (problem !== undefined) return;
-    folder = await mkdtemp(join(tmpdir(), "cluster-"));
-    const emulator = join(folder, "main.js");
-    lab = new ClusterLab(emulator, await prepare(emulator), join(folder, "lab"));
-    await lab.start({ control: "AMST", losa: "LOSA", toky: "TOKY" });
-    stack = new TestStack({ program: clusterProgram, env: { CLUSTER_SPEC: join(folder, "spec.json") } });
-  }, 400_000);
-  afterAll(async () => {
-    await lab?.hosts.end("SIGTERM");
-    stack?.end();
-    if (folder !== undefined) await rm(folder, { recursive: true, force: true, maxRetries: 5 });
-  }, 60_000);
-
-  const spec = async (names: readonly string[]) => {
-    const hosts = Object.fromEntries(Object.entries(lab.all()).filter(([name]) => names.includes(name)));
-    writeFileSync(join(folder ?? "", "spec.json"), JSON.stringify({ hosts, options: await lab.options() }));
-  };
-  const touches = async (name: string) => (await lab.on(name, `cat ${touched} 2>/dev/null || true`)).split("\n").filter(Boolean); // biome-ignore format: one line
-  const playbooks = async () => (await lab.on("control", "cat ~/.dynamos-fabric/lab/history")).split("\n").map((line) => line.split(" ").slice(1).join(" ").trim()); // biome-ignore format: one line
+  let stack: ClusterStack;
+  const ground = onClusterGround(threeSites, async (open) => {
+    stack = new ClusterStack(open.folder);
+  });
+  afterAll(() => stack?.end());
+  const playbooks = async () => (await ground.lab.on("control", "cat ~/.dynamos-fabric/lab/history")).split("\n").map((line) => line.split(" ").slice(1).join(" ").trim()); // biome-ignore format: one line
 
   /** An `up` that is killed at the first moment that is not among those of before. @returns that moment, or undefined when it came to its end */
   async function upKilledAt(before: ReadonlySet<string>): Promise<string | undefined> {
@@ -80,32 +52,32 @@ describe("a cluster whose engine is killed again and again", { timeout: 900_000 
   }
 
   it("is made from nothing; each host is done once", async () => {
-    await spec(["control", "losa"]);
+    await stack.wants(ground.lab.some(["control", "losa"]));
     const moments = await upUntilDone();
     const steps = ["control-check", "losa-check", "key", "control-prepare", "losa-prepare", "kubespray", "apply", "labels", "kubeconfig"]; // biome-ignore format: one line
     for (const step of steps) expect(moments).toContain(`lab-${step} creating`);
     console.log(`killed ${moments.length} times: ${moments.join(", ")}`);
-    expect(await touches("control")).toEqual(["cluster"]);
-    expect(await touches("losa")).toEqual(["cluster"]);
+    expect(await ground.touches("control")).toEqual(["cluster"]);
+    expect(await ground.touches("losa")).toEqual(["cluster"]);
     expect(await playbooks()).toEqual(["0 cluster.yml"]);
-    expect(await lab.on("control", `cat ${clash} 2>/dev/null || true`)).toBe("");
+    expect(await ground.lab.on("control", `cat ${clash} 2>/dev/null || true`)).toBe("");
   });
 
   it("gets a host, and then none has anything to do", async () => {
-    await spec(["control", "losa", "toky"]);
+    await stack.wants(ground.lab.some(["control", "losa", "toky"]));
     const moments = await upUntilDone();
     console.log(`killed ${moments.length} times: ${moments.join(", ")}`);
     expect(moments).toContain("lab-apply updating");
-    expect(await touches("losa")).toEqual(["cluster"]);
-    expect(await touches("toky")).toEqual(["scale"]);
+    expect(await ground.touches("losa")).toEqual(["cluster"]);
+    expect(await ground.touches("toky")).toEqual(["scale"]);
     expect(await playbooks()).toEqual(["0 cluster.yml", "0 playbooks/facts.yml", "0 scale.yml --limit=toky,localhost"]); // biome-ignore format: one line
     expect((await stack.up()).text).not.toMatch(/(updated|created|replaced|deleted)\b.*\(/);
   });
 
   it("loses a host, and is destroyed", async () => {
-    await spec(["control", "losa"]);
+    await stack.wants(ground.lab.some(["control", "losa"]));
     await upUntilDone();
-    expect(await touches("toky")).toEqual(["scale", "remove"]);
+    expect(await ground.touches("toky")).toEqual(["scale", "remove"]);
     expect((await playbooks()).filter((line) => line.includes("remove-node"))).toHaveLength(1);
     const down = await stack.destroy();
     expect(down.code, down.text).toBe(0);

@@ -1,45 +1,29 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { kubesprayDrain } from "../../../infra/cluster/drain.js";
 import { inventoryFiles } from "../../../infra/cluster/inventory.js";
 import type { Host, KubesprayOptions } from "../../../infra/cluster/spec.js";
 import * as steps from "../../../infra/cluster/steps.js";
-import { namespacesProblem } from "../../../infra/fabric/emulator/hosts-namespaces.js";
 import { loginsFile } from "../../../infra/fabric/slice-logins.js";
 import { projectFolder } from "../../../infra/local/package-folder.js";
 import type { Executed } from "../../../infra/toolchain/execute.js";
-import { prepare } from "../emulator/hosts-lab.js";
 import { until } from "../emulator/until.js";
-import { ClusterLab } from "./cluster-lab.js";
-import { clash, failFile, nodesFolder, slowFile, touched } from "./stub-kubespray.js";
+import { onClusterGround, threeSites } from "./cluster-ground.js";
+import type { ClusterLab } from "./cluster-lab.js";
+import { clash, failFile, nodesFolder, slowFile, stubOptions } from "./stub-kubespray.js";
 
 const limit = { timeout: 300_000 };
 /** The scripts themselves, on emulated hosts of three sites, with the real Ansible: one story, in order. */
 describe("a cluster by its scripts", limit, () => {
-  let problem: string | undefined;
-  beforeEach(({ skip }) => skip(problem !== undefined, problem));
-  let folder: string | undefined;
   let lab: ClusterLab;
   let options: KubesprayOptions;
   let kubespray: string;
   let key: string;
-
-  beforeAll(async () => {
-    problem = await namespacesProblem();
-    if (problem !== undefined) return;
-    folder = await mkdtemp(join(tmpdir(), "cluster-"));
-    const program = join(folder, "main.js");
-    lab = new ClusterLab(program, await prepare(program), join(folder, "lab"));
-    await lab.start({ control: "AMST", losa: "LOSA", toky: "TOKY" });
-    options = await lab.options();
-  }, 400_000);
-  afterAll(async () => {
-    await lab?.hosts.end("SIGTERM");
-    if (folder !== undefined) await rm(folder, { recursive: true, force: true, maxRetries: 5 });
-  }, 60_000);
+  const ground = onClusterGround(threeSites, async (open) => {
+    lab = open.lab;
+    options = await stubOptions();
+  });
 
   const good = (done: Executed): Executed => {
     expect(done, done.stderr + done.stdout).toMatchObject({ code: 0 });
@@ -64,8 +48,6 @@ describe("a cluster by its scripts", limit, () => {
       .filter((line) => line !== "")
       .map((line) => line.split(" ").slice(1).join(" ").trim());
   };
-  const touches = async (name: string) =>
-    (await lab.on(name, `cat ${touched} 2>/dev/null || true`)).split("\n").filter(Boolean);
   const members = async () => (await lab.on("control", `ls ${nodesFolder}`)).split("\n");
 
   it("looks at hosts and tells all that is wrong with one at once, changing nothing", async () => {
@@ -157,11 +139,11 @@ describe("a cluster by its scripts", limit, () => {
   });
 
   it("adds a host with facts.yml and scale.yml limited to it; the others are not touched", async () => {
-    const before = await touches("losa");
+    const before = await ground.touches("losa");
     good(await apply());
     expect(await history()).toEqual(["0 playbooks/facts.yml", "0 scale.yml --limit=toky,localhost"]);
-    expect(await touches("losa")).toEqual(before);
-    expect(await touches("toky")).toEqual(["scale"]);
+    expect(await ground.touches("losa")).toEqual(before);
+    expect(await ground.touches("toky")).toEqual(["scale"]);
     expect(await members()).toEqual(["control", "losa", "toky"]);
   });
 
@@ -209,19 +191,19 @@ describe("a cluster by its scripts", limit, () => {
     expect(failed.stderr).toMatch(
       /the last lines of the log \(all of it: \/.*-apply\.log on the control node\)/,
     );
-    expect(await touches("brist")).toEqual(["scale"]);
+    expect(await ground.touches("brist")).toEqual(["scale"]);
     await lab.on("cern", `rm ${failFile}`);
     await history();
     good(await apply());
     expect(await history()).toEqual(["0 playbooks/facts.yml", "0 scale.yml --limit=cern,localhost"]);
-    expect(await touches("brist")).toEqual(["scale"]);
+    expect(await ground.touches("brist")).toEqual(["scale"]);
   });
 
   it("takes a host out that lives with remove-node.yml, and one that is dead without its help", async () => {
     const { hawi: _, ...stay } = lab.all();
     good(await apply(stay));
     expect(await history()).toEqual(["0 remove-node.yml -e node=hawi -e skip_confirmation=yes"]);
-    expect((await touches("hawi")).at(-1)).toBe("remove");
+    expect((await ground.touches("hawi")).at(-1)).toBe("remove");
     expect(await lab.on("hawi", "cat ~/.ssh/authorized_keys")).not.toContain("dynamos-fabric:lab");
     await lab.change({ control: "AMST", losa: "LOSA", toky: "TOKY", brist: "BRIST" });
     const done = good(await apply());
@@ -311,7 +293,7 @@ describe("a cluster by its scripts", limit, () => {
       "drained",
       "dev",
     );
-    const state = join(folder ?? "", "state");
+    const state = join(ground.folder, "state");
     lab.writeConfig(loginsFile(state, "cluster"));
     const own = { sliceName: "cluster", state: relative(projectFolder(process.cwd()) ?? "", state) };
     const hosts = Object.fromEntries(
@@ -329,8 +311,8 @@ describe("a cluster by its scripts", limit, () => {
   it("resets only machines that live on, and leaves nothing of the cluster on the control node", async () => {
     await history();
     good(await lab.run("control", applyStep(lab.all(), ["control", "losa"]), "undo"));
-    expect((await touches("losa")).at(-1)).toBe("reset");
-    expect((await touches("toky")).at(-1)).not.toBe("reset");
+    expect((await ground.touches("losa")).at(-1)).toBe("reset");
+    expect((await ground.touches("toky")).at(-1)).not.toBe("reset");
     expect(await lab.on("control", "ls -A ~/.dynamos-fabric")).toBe("");
   });
 });

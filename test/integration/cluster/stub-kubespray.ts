@@ -4,8 +4,13 @@
  */
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import {
+  type KubesprayOptions,
+  type KubesprayOptionsInput,
+  kubesprayOptionsSchema,
+} from "../../../infra/cluster/spec.js";
 import { execute } from "../../../infra/toolchain/execute.js";
-import { ansibleCore } from "./ansible.js";
+import { ansibleCore, ansibleVenv } from "./ansible.js";
 
 /** On a host: playbooks that changed it, one a line. */
 export const touched = "/var/lib/stub/touched";
@@ -123,15 +128,29 @@ const files: Readonly<Record<string, string>> = {
 `,
 };
 
-/** Writes the collection as the archive of a tag would be: everything in one folder. */
-export async function writeStub(archive: string, more: Readonly<Record<string, string>> = {}): Promise<void> {
+/** Options of a cluster with a source of playbooks that is on the nodes already: every node has the cache. */
+export async function stubOptions(more: KubesprayOptionsInput = {}): Promise<KubesprayOptions> {
+  return kubesprayOptionsSchema.parse({
+    kubespray: { version: "v2.31.0", source: await writeStub() },
+    outbound: ["http://127.0.0.1:22"],
+    minimum: { ram: 0.5, disk: 1 },
+    tools: { k9s: false, helm: false },
+    deadline: "5m",
+    ...more,
+  });
+}
+
+/** Writes the collection as the archive of a tag would be, everything in one folder. @returns its URL */
+async function writeStub(): Promise<string> {
+  const archive = join(await ansibleVenv(), "stubs", `${process.pid}.tar.gz`);
   const folder = `${archive}.d`;
   rmSync(folder, { recursive: true, force: true });
-  for (const [name, text] of Object.entries({ ...files, ...more })) {
+  for (const [name, text] of Object.entries(files)) {
     const file = join(folder, "kubespray-stub", name);
     mkdirSync(dirname(file), { recursive: true });
     writeFileSync(file, text);
   }
   const { code, stderr } = await execute("tar", ["-czf", archive, "-C", folder, "kubespray-stub"]);
   if (code !== 0) throw new Error(stderr);
+  return `file://${archive}`;
 }

@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readHistory } from "../../../dynamos/runs/history.js";
 import { agentServiceSpec, coreServices, STORE } from "../../../dynamos/services.js";
-import type { StoreAdmin } from "../../../dynamos/store-admin.js";
 import { STORE_READER, secretsOf, storeRightsOf, storeSecret } from "../../../dynamos/store-rights.js";
 import { provider } from "../../../dynamos/store-users-provider.js";
 import {
@@ -17,6 +16,7 @@ import { agentKeyPair } from "../../../policy/contract/agent-key.js";
 import { AUDIT_KEY } from "../../../policy/contract/audit.js";
 import { KEY } from "../../../policy/contract/names.js";
 import { Store } from "../../../policy/platform/store.js";
+import type { StoreAdmin } from "../../../policy/setup/store-admin.js";
 import { until } from "../../support/servers.js";
 import { makeStoreUsers } from "../../support/store-users.js";
 

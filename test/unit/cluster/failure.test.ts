@@ -49,6 +49,11 @@ const said: Readonly<Record<string, readonly [string, string, boolean]>> = {
     "CLU-STEP-FAILED",
     false,
   ],
+  "a step that hung": [
+    'Process exited with status 124: running "timeout -k 30 1800 bash -s -- do":\nwaiting for the lock',
+    "CLU-STEP-DEADLINE",
+    false,
+  ],
   "a full disk": [
     "CMD-FAILED  the command exited with status 1: running ...:\ntar: write error: No space left on device\nerror: kubespray.source  CLU-KUBESPRAY-SOURCE  could not be unpacked; see",
     "CLU-DISK-FULL",

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type DriftInput, driftOf } from "../../../dynamos/document-drift.js";
 import { contentHash } from "../../../infra/content-hash.js";
+import { type DriftInput, driftOf } from "../../../policy/setup/document-drift.js";
 
 const base = { kind: "agreement", name: "clientthree", remembered: true } as const;
 const verdict = (input: Omit<DriftInput, "kind" | "name" | "remembered"> & { remembered?: boolean }) =>

@@ -1,15 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { agentServiceSpec, coreServices, marketplaceServices } from "../../../dynamos/services.js";
-import { prefixEnd } from "../../../dynamos/store-gateway.js";
-import {
-  readerRights,
-  STORE_ROOT,
-  type StoreRights,
-  storeRightsOf,
-  storeSecret,
-} from "../../../dynamos/store-rights.js";
+import { readerRights, storeRightsOf, storeSecret } from "../../../dynamos/store-rights.js";
 import { KEY } from "../../../policy/contract/names.js";
+import { prefixEnd } from "../../../policy/setup/store-gateway.js";
+import { STORE_ROOT, type StoreRights } from "../../../policy/setup/store-user.js";
 
 const may = ({ ranges }: StoreRights, right: "read" | "write", key: string): boolean =>
   ranges.some((r) => {

@@ -1,5 +1,7 @@
+import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { readExperiment } from "../../../../dynamos/experiment.js";
 import { partyNamespace } from "../../../../dynamos/kubernetes/names.js";
 import {
   type Container,
@@ -74,8 +76,8 @@ describe("a marketplace on a cluster", () => {
           for (const map of ofKind(objects, "ConfigMap"))
             expect([host, undefined]).toContain(jobOf(map)?.spec?.template.spec?.nodeName);
         };
-        const { coreNamespace, broker, store, services } = plan;
-        check([...coreNamespace, ...broker, ...store, ...services], input.placement.core);
+        const { agents: _parties, ...core } = plan;
+        check(Object.values(core).flat(), input.placement.core);
         for (const { party, node } of input.placement.agents) {
           const objects = plan.agents[party] ?? [];
           check(objects, node);
@@ -116,7 +118,7 @@ describe("a marketplace on a cluster", () => {
         for (const secret of ofKind(objects, "Secret")) {
           expect(secret.data).toBeUndefined();
           for (const value of Object.values(secret.stringData ?? {}))
-            expect(value).toMatch(/\{\{(secret|rabbitmqHash):[a-z0-9-]+\}\}/);
+            expect(value).toMatch(/\{\{(secret|rabbitmqHash|agentKey):[a-z0-9-]+\}\}/);
         }
         // Nothing else even names one by value: a placeholder that is left would be one that nobody fills in.
         for (const object of objects) if (object.kind !== "Secret") expect(text(object)).not.toMatch(/\{\{/);
@@ -246,7 +248,7 @@ describe("a marketplace on a cluster", () => {
     });
   });
 
-  it("changes for nobody when an agent comes, but for the broker's list of its users", () => {
+  it("changes for nobody when an agent comes, but for the lists of users at broker and store", () => {
     fc.assert(
       fc.property(markets, markets, (input, { placement: { agents } }) => {
         const [comer] = agents;
@@ -254,13 +256,17 @@ describe("a marketplace on a cluster", () => {
         if (comer === undefined) return;
         const more = { ...input.placement, agents: [...input.placement.agents, comer] };
         const before = planKubernetes(input);
-        const { broker, agents: after, ...rest } = planKubernetes({ ...input, placement: more });
+        const { broker, store, agents: after, ...rest } = planKubernetes({ ...input, placement: more });
         const { [comer.party]: _its, ...others } = after;
-        expect({ ...rest, agents: others }).toEqual({ ...before, broker: undefined, agents: before.agents });
-        const changed = broker.filter((object, i) => text(object) !== text(before.broker[i]));
-        // The broker's own pods are not among them: it is not restarted.
-        expect(changed.map(({ kind }) => kind)).toEqual(["Secret", "Job"]);
-        expect(text(changed[0])).toContain(agentService(comer.party));
+        const { broker: ownBroker, store: ownStore, ...unmoved } = before;
+        expect({ ...rest, agents: others }).toEqual(unmoved);
+        const changed = (now: readonly KubeObject[], then: readonly KubeObject[]): KubeObject[] =>
+          now.filter((object, i) => text(object) !== text(then[i]));
+        // Their own pods are not among them: neither is restarted.
+        expect(changed(broker, ownBroker).map(({ kind }) => kind)).toEqual(["Secret", "Job"]);
+        expect(changed(store, ownStore).map(({ kind }) => kind)).toEqual(["ConfigMap", "Secret", "Job"]);
+        for (const part of [changed(broker, ownBroker), changed(store, ownStore)])
+          expect(text(part)).toContain(agentService(comer.party));
       }),
     );
   });
@@ -289,6 +295,29 @@ describe("a marketplace on a cluster", () => {
     expect(text(behind)).not.toContain("nodePort");
     const [ingress] = ofKind(behind, "Ingress");
     expect(ingress?.spec?.rules?.[0]?.host).toBe("market.example");
+  });
+
+  it("has a map a document and a Job of another name where one of them is another", () => {
+    const input = paper();
+    const { experiment } = readExperiment(join(process.cwd(), "examples/titanic"));
+    const jobOfDocuments = (documents: KubernetesInput["documents"]): string | undefined =>
+      ofKind(planKubernetes({ ...input, documents: documents ?? [] }).documents, "Job")[0]?.metadata.name;
+    const { documents } = planKubernetes({ ...input, documents: experiment.documents });
+    const maps = ofKind(documents, "ConfigMap");
+    expect(maps).toHaveLength(experiment.documents.length);
+    const [agreement] = experiment.documents.filter(({ kind }) => kind === "agreement");
+    expect(maps.map(({ metadata }) => metadata.name)).toContain(`agreement-${agreement?.name}`);
+    const all = experiment.documents;
+    expect(jobOfDocuments(all)).toBe(jobOfDocuments([...all]));
+    const changed = all.map((one) =>
+      one === agreement ? { ...one, value: { ...one.value, archetypes: [] } } : one,
+    );
+    expect(jobOfDocuments(changed)).not.toBe(jobOfDocuments(all));
+    expect(jobOfDocuments([])).toBeUndefined();
+    const huge = all.map((one) => ({ ...one, value: { ...one.value, schema: "x".repeat(1_000_000) } }));
+    expect(() => planKubernetes({ ...input, documents: huge })).toThrow(
+      expect.objectContaining({ code: "K8S-DOCUMENT-SIZE" }),
+    );
   });
 
   it("says of two parties that would share a namespace that they would", () => {

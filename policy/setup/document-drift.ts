@@ -1,5 +1,5 @@
-import type { Problem } from "../infra/problem.js";
-import type { DocumentKind } from "../policy/contract/documents.js";
+import type { DocumentKind } from "../contract/documents.js";
+import type { Problem } from "../contract/problem.js";
 
 /** A document's content and etcd's revision of its last change. */
 export interface Version {

@@ -1,8 +1,11 @@
 import { isDeepStrictEqual } from "node:util";
-import type { AgentKey } from "../policy/contract/agent-key.js";
-import { KEY } from "../policy/contract/names.js";
+import type { AgentKey } from "../contract/agent-key.js";
+import { KEY } from "../contract/names.js";
 import { base64, fromBase64, prefixEnd, StoreGateway, StoreRefusal } from "./store-gateway.js";
-import { STORE_ROOT, type StoreRange, type StoreRights, type StoreSecrets } from "./store-rights.js";
+import { STORE_ROOT, type StoreRange, type StoreRights, type StoreSecrets } from "./store-user.js";
+
+/** Agents are the only users that come and go. */
+const AGENT = /^agent-/;
 
 /** As etcd writes a permission. `READ` is its default, which its JSON leaves out. */
 interface Permission {
@@ -11,7 +14,7 @@ interface Permission {
   readonly range_end: string;
 }
 
-/** The store's users and roles. Throws InfraError as {@link StoreGateway}. */
+/** The store's users and roles. Throws CodedError as {@link StoreGateway}. */
 export class StoreAdmin {
   readonly #endpoint: string;
   readonly #root: StoreGateway;
@@ -85,6 +88,26 @@ export class StoreAdmin {
     await this.#unless(/user name not found/, "auth/user/delete", { name: user });
     await this.#unless(/role name not found/, "auth/role/delete", { role: user });
     if (party !== undefined) await this.#root.call("kv/deleterange", { key: base64(KEY.agentKey(party)) });
+  }
+
+  /** Removes agents that are not among these, with their public keys, and says which users those were. */
+  async removeOtherAgents(kept: readonly Pick<StoreRights, "user" | "party">[]): Promise<readonly string[]> {
+    const { users = [] } = await this.#root.call<{ readonly users?: readonly string[] }>(
+      "auth/user/list",
+      {},
+    );
+    const gone = users.filter((name) => AGENT.test(name) && !kept.some(({ user }) => user === name));
+    for (const user of gone) await this.remove({ user });
+    const prefix = KEY.agentKeyPrefix;
+    const range = { key: base64(prefix), range_end: base64(prefixEnd(prefix)), keys_only: true };
+    const { kvs = [] } = await this.#root.call<{ readonly kvs?: readonly { readonly key: string }[] }>(
+      "kv/range",
+      range,
+    );
+    const wanted = kept.flatMap(({ party }) => (party === undefined ? [] : [KEY.agentKey(party)]));
+    for (const { key } of kvs)
+      if (!wanted.includes(fromBase64(key))) await this.#root.call("kv/deleterange", { key });
+    return gone;
   }
 
   async #enabled(): Promise<boolean> {

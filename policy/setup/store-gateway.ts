@@ -1,4 +1,4 @@
-import { InfraError } from "../infra/problem.js";
+import { CodedError } from "../contract/problem.js";
 
 const callSeconds = 5;
 /** A call that meets a change of the store's users is refused, and taken when it comes again. */
@@ -6,7 +6,7 @@ const mostAttempts = 20;
 const OLD_RIGHTS = /revision (of auth store|in header) is old/;
 
 /** What etcd said, in its own words. */
-export class StoreRefusal extends InfraError {
+export class StoreRefusal extends CodedError {
   readonly words: string;
 
   constructor(path: string, words: string) {
@@ -14,7 +14,7 @@ export class StoreRefusal extends InfraError {
       code: "STO-ADMIN",
       path,
       message: `the store refused ${path}: ${words}`,
-      remedy: "see `dynamos-fabric logs store`",
+      remedy: "see the store's log",
     });
     this.words = words;
   }
@@ -28,7 +28,7 @@ export interface StoreLogin {
 
 /**
  * etcd's v3 JSON gateway: what a command or the engine asks of the store directly. Not the services' client, so that a fault in that cannot hide here.
- * Throws InfraError: STO-ADMIN-UNREACHABLE when it does not answer, STO-ADMIN ({@link StoreRefusal}) when it refuses.
+ * Throws CodedError: STO-ADMIN-UNREACHABLE when it does not answer, STO-ADMIN ({@link StoreRefusal}) when it refuses.
  */
 export class StoreGateway {
   readonly #endpoint: string;
@@ -87,12 +87,12 @@ export class StoreGateway {
     } catch (error) {
       const cause =
         error instanceof Error ? (error.cause as { readonly code?: string } | undefined) : undefined;
-      throw new InfraError(
+      throw new CodedError(
         {
           code: "STO-ADMIN-UNREACHABLE",
           path,
           message: `the store at ${this.#endpoint} does not answer: ${cause?.code ?? String(error)}`,
-          remedy: "see `dynamos-fabric logs store`; `up` starts a store that is down",
+          remedy: "see the store's log; `up` starts a store that is down",
         },
         { cause: error },
       );
