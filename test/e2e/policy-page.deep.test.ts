@@ -37,7 +37,9 @@ describe("the examples of docs/policy.md", { timeout: 300_000 }, () => {
     const script = examples.map(({ commands }, i) => `{ ${commands}} > out.${i} 2>&1`).join("\n");
     const ended = await shell(script);
     for (const [i, { commands, prints }] of examples.entries())
-      expect(readFileSync(join(folder, `out.${i}`), "utf8"), `${commands}${ended}`).toMatch(pattern(prints));
+      expect
+        .soft(readFileSync(join(folder, `out.${i}`), "utf8"), `${commands}${ended}`)
+        .toMatch(pattern(prints));
   });
 
   /** In a shell that finds the commands which the page names: of this stack, not of one in this repository. */
