@@ -17,6 +17,8 @@ export interface ControlPlane {
   readonly server: string;
   /** Its certificate, PEM. */
   readonly ca: string;
+  /** An administrator's, JSON. Its certificate is a file of the plane's own. */
+  readonly kubeconfig: string;
   /** As an administrator, or in another user's name. `PATCH` is a JSON merge patch. */
   call(
     method: "GET" | "POST" | "DELETE" | "PATCH",
@@ -125,5 +127,5 @@ export async function startControlPlane(): Promise<ControlPlane> {
     controllers:
       "job-controller,garbage-collector-controller,namespace-controller,serviceaccount-controller,resourcequota-controller",
   });
-  return { server, ca, call, stop: end };
+  return { server, ca, kubeconfig: readFileSync(at("kubeconfig"), "utf8"), call, stop: end };
 }
