@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { ClusterHostArgs } from "../infra/cluster/kubespray-args.js";
 import { loadKubernetes } from "../infra/cluster/peer.js";
 import { type ClusterMarketInput, clusterOptionsOf, kubernetesOptionsOf } from "./cluster-plan.js";
+import { goesWith } from "./goes-with.js";
 import type { Marketplace } from "./kubernetes/marketplace.js";
 import { allObjects, planKubernetes } from "./kubernetes/plan.js";
 import { partyDataFolder } from "./kubernetes/volumes.js";
@@ -19,13 +20,15 @@ export interface ClusterPlace {
   readonly secrets?: Readonly<Record<string, pulumi.Output<string>>>;
   /** What must be there first. */
   readonly after: readonly pulumi.Resource[];
+  /** What takes all that runs on the cluster with it when it goes. @default nothing */
+  readonly goesWith?: pulumi.Resource | undefined;
 }
 
 /** Puts the marketplace on the cluster, after its nodes have what its pods need. */
 export async function marketplaceOnCluster(
   name: string,
   input: ClusterMarketInput,
-  { provider, hosts, address, secrets = {}, after }: ClusterPlace,
+  { provider, hosts, address, secrets = {}, after, goesWith: holder }: ClusterPlace,
 ): Promise<Marketplace> {
   loadKubernetes();
   const { Marketplace, NodeNeeds } = await import("./kubernetes/index.js");
@@ -64,6 +67,6 @@ export async function marketplaceOnCluster(
       secrets: { ...secrets, ...(registry === undefined ? {} : { registry }) },
       after: ready,
     },
-    { provider },
+    { provider, ...(holder === undefined ? {} : { transformations: [goesWith(holder)] }) },
   );
 }

@@ -13,6 +13,7 @@ import { InfraError, problemLine } from "../infra/problem.js";
 import { machinesOf, rolesOf } from "./cluster.js";
 import { marketplaceOnCluster } from "./cluster-market.js";
 import { type ClusterMarketInput, clusterOptionsOf, textOf, usersOf } from "./cluster-plan.js";
+import { goesWith } from "./goes-with.js";
 import { Marketplace } from "./marketplace.js";
 import { preflightOrThrow } from "./preflight.js";
 import { problemTable } from "./problem-table.js";
@@ -123,6 +124,7 @@ async function clusterOnSlice(
     address: hosts[placement.core]?.dataAddress ?? placement.core,
     after: Object.values(cluster.steps),
     secrets: operatorSecrets(state),
+    goesWith: cluster.steps.apply,
   });
   const here = openWays(stack, way, spec.kubernetes?.namespacePrefix, [market]);
   const gatewayUrl = spec.kubernetes?.ingressClass === undefined ? here : market.gatewayUrl;
@@ -143,6 +145,7 @@ async function clusterOnMachines(
     hosts,
     address: spec.nodes[placement.core]?.host ?? placement.core,
     after: Object.values(cluster.steps),
+    goesWith: cluster.steps.apply,
   });
   return { gatewayUrl, nodes: nodesByHost(spec), kubeconfig: cluster.kubeconfig, stateFolder: state };
 }
@@ -210,14 +213,6 @@ function nodesOf(
   role: string,
 ): Record<string, string> {
   return Object.fromEntries(agents.filter((a) => a.role === role).map(({ party, node }) => [party, node]));
-}
-
-/** What the emulator holds goes when the emulator goes: a dead stack can be taken down. */
-function goesWith(emulator: pulumi.Resource): pulumi.ResourceTransformation {
-  return ({ resource, props, opts }) =>
-    resource instanceof pulumi.CustomResource
-      ? { props, opts: pulumi.mergeOptions(opts, { deletedWith: emulator }) }
-      : undefined;
 }
 
 /** Before a node's machine goes, what runs on it ends in good order: an agent lets its jobs finish and goes offline. */
