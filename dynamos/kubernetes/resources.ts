@@ -34,13 +34,21 @@ const MAKERS: Readonly<Record<Kind, Make>> = {
   NetworkPolicy: of(k8s.networking.v1.NetworkPolicy),
 };
 
+/** Kinds that others name: a claim is bound at once when its volume is there. */
+const BEFORE_ALL: readonly Kind[] = ["Namespace", "PersistentVolume"];
 /** Kinds whose objects run pods: made after all that their pods name. */
 const WORKLOADS: readonly Kind[] = ["Deployment", "StatefulSet", "Job"];
-/** The provider waits for these to be ready, which they only are together with what comes after them. */
-const NOT_AWAITED: readonly Kind[] = ["PersistentVolumeClaim", "Service", "Ingress"];
+/**
+ * The provider waits for these to be ready, which they only are together with what comes after them. A claim that names its volume is waited for: a pod that
+ * the scheduler sees before its claim is bound may stay where it is for five minutes.
+ */
+const isAwaited = (object: KubeObject): boolean =>
+  object.kind === "PersistentVolumeClaim"
+    ? object.spec?.volumeName !== undefined
+    : object.kind !== "Service" && object.kind !== "Ingress";
 
 /**
- * Registers a part's objects: namespaces first, then what pods name, then what runs pods, a Job last, so that what it speaks to is there.
+ * Registers a part's objects: namespaces and volumes first, then what pods name, then what runs pods, a Job last, so that what it speaks to is there.
  * Secrets are filled in here, and nowhere else.
  *
  * @returns the resources that came last: when they are there, so is the whole part
@@ -67,7 +75,7 @@ export function registerObjects(
 
 function wavesOf(objects: readonly KubeObject[]): readonly (readonly KubeObject[])[] {
   const wave = ({ kind }: KubeObject): number =>
-    kind === "Namespace" ? 0 : !WORKLOADS.includes(kind) ? 1 : kind === "Job" ? 3 : 2;
+    BEFORE_ALL.includes(kind) ? 0 : !WORKLOADS.includes(kind) ? 1 : kind === "Job" ? 3 : 2;
   return [0, 1, 2, 3]
     .map((n) => objects.filter((object) => wave(object) === n))
     .filter((objects) => objects.length > 0);
@@ -81,9 +89,9 @@ function resourceName(name: string, { kind, metadata }: KubeObject): string {
 
 function withSecrets(object: KubeObject, secrets: Secrets): KubeObject {
   const { metadata } = object;
-  const annotated = NOT_AWAITED.includes(object.kind)
-    ? { ...metadata, annotations: { ...metadata.annotations, "pulumi.com/skipAwait": "true" } }
-    : metadata;
+  const annotated = isAwaited(object)
+    ? metadata
+    : { ...metadata, annotations: { ...metadata.annotations, "pulumi.com/skipAwait": "true" } };
   if (object.kind !== "Secret") return { ...object, metadata: annotated } as KubeObject;
   const filled = Object.entries(object.stringData ?? {}).map(([key, text]) => [key, fillIn(text, secrets)]);
   return { ...object, stringData: Object.fromEntries(filled) as Record<string, string> };

@@ -1,19 +1,14 @@
 /** The paper's marketplace with target fabric: slice, cluster, services, from one configuration object. */
 import { spawn } from "node:child_process";
-import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs"; // biome-ignore format: one line
+import { copyFileSync, cpSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs"; // biome-ignore format: one line
 import { basename, join, resolve } from "node:path";
 import { expect } from "vitest";
-import { BASE_HERE } from "../../dynamos/images/base.js";
-import { buildImages } from "../../dynamos/images/build.js";
-import { LOCK_FILE } from "../../dynamos/images/lock.js";
-import { sourcesHash } from "../../dynamos/images/sources.js";
 import { accessTo, type StackAccess } from "../../dynamos/runs/stack-access.js";
-import { cacheFolder } from "../../infra/toolchain/cache.js";
-import { silentProgress } from "../../infra/toolchain/progress.js";
 import { type Preview, TestStack, type Update } from "../support/engine.js";
 import { LabIssuer } from "./issuer.js";
 import type { Lab } from "./lab.js";
 import { serverImages, serverReferences } from "./server-images.js";
+import { serviceImages } from "./service-images.js";
 
 const STACK = "lab";
 const EXPERIMENT = "experiment";
@@ -60,7 +55,7 @@ export class LabMarket {
     const market = new LabMarket(lab, await LabIssuer.start(lab.testbed), await serverImages());
     const project = market.engine.folder;
     cpSync(titanic, join(project, EXPERIMENT), { recursive: true });
-    await serviceImages(project);
+    await serviceImages(project, EXPERIMENT);
     return market;
   }
 
@@ -174,24 +169,6 @@ export class LabMarket {
     const code = await new Promise<number>((done) => child.once("close", (status) => done(status ?? 1)));
     return { code, text };
   }
-}
-
-/** Images of our services and the experiment's microservices, with their lock: built when their sources have changed, which takes a minute and a half. */
-async function serviceImages(project: string): Promise<void> {
-  const kept = join(cacheFolder(), "lab-images");
-  const unit = join(kept, sourcesHash(join(project, EXPERIMENT)));
-  if (!existsSync(unit)) {
-    rmSync(kept, { recursive: true, force: true });
-    const save = join(project, "images");
-    await buildImages({ project, experiment: EXPERIMENT, base: BASE_HERE, save }, silentProgress);
-    mkdirSync(kept, { recursive: true });
-    cpSync(save, join(kept, "new"), { recursive: true });
-    copyFileSync(join(project, LOCK_FILE), join(kept, "new", LOCK_FILE));
-    renameSync(join(kept, "new"), unit);
-    rmSync(save, { recursive: true });
-  }
-  symlinkSync(unit, join(project, "images"));
-  copyFileSync(join(unit, LOCK_FILE), join(project, LOCK_FILE));
 }
 
 interface Pod {
