@@ -1,9 +1,14 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { shellWord } from "../../infra/shell-word.js";
+import { TOKEN_DEFAULTS } from "../../policy/contract/users.js";
 import { nameOf, TestStack } from "../support/engine.js";
 import { clusterProgram } from "./cluster-program.js";
+import { existingCluster } from "./existing.js";
+import { LabIssuer } from "./issuer.js";
 import { firstTime, Lab } from "./lab.js";
+import { ADA, trainRequest } from "./lab-market.js";
 
 /** Kernel settings of the whole machine that a kubelet would change. */
 const settings = ["kernel/panic", "kernel/panic_on_oops", "vm/overcommit_memory", "kernel/keys/root_maxkeys"];
@@ -68,6 +73,33 @@ describe("a cluster on a slice", { timeout: 600_000 }, () => {
   it("is as it should be: the next up runs no command", async () => {
     const done = await up();
     expect(done.text).not.toMatch(/(updated|created|replaced|deleted)\b.*\(/);
+  });
+
+  it("takes a marketplace by a program of ten lines: examples/existing-cluster", async () => {
+    const issuer = await LabIssuer.start(lab.testbed);
+    const agents = { server: "toky", clientone: "losa", clienttwo: "toky", clientthree: "losa" };
+    const users = {
+      ...TOKEN_DEFAULTS,
+      issuer: issuer.url,
+      ca: readFileSync(issuer.caFile, "utf8"),
+    };
+    const existing = await existingCluster(lab, kubeconfig(), { core: "losa", agents, users });
+    const done = await existing.up();
+    expect(done.code, done.text.slice(-5000)).toBe(0);
+    const request = JSON.stringify(trainRequest(["clientone", "clienttwo", "clientthree"]));
+    const headers = [
+      "content-type: application/json",
+      `authorization: Bearer ${await issuer.token(ADA.userName)}`,
+    ];
+    const address = (await nodes()).losa?.split(", ")[1];
+    const url = `http://${address}:30080/api/v1/requestApproval`;
+    const curl = ["curl", "-s", "-m", "100", ...headers.flatMap((h) => ["-H", h]), "-d", request, url].map(
+      shellWord,
+    );
+    expect(JSON.parse(await lab.testbed.on("control", curl.join(" ")))).toMatchObject({ status: "completed", rounds: 3 }); // biome-ignore format: one line
+    const gone = await existing.destroy();
+    expect(gone.code, gone.text.slice(-5000)).toBe(0);
+    expect(gone.resources).toEqual([]);
   });
 
   it("gets a node and loses one, and the others stay", async () => {

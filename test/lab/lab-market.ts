@@ -145,12 +145,10 @@ export class LabMarket {
 
   /** A training of so many rounds, by the gateway. */
   async train(providers: readonly string[], rounds = 3, seed = 1): Promise<Answered> {
-    const type = "vflTrainRequest";
-    const data = { rounds, seed, learningRate: { client: 0.2, server: 0.2 } };
     const response = await fetch(`${this.access().gateway}/api/v1/requestApproval`, {
       method: "POST",
       headers: { "content-type": "application/json", authorization: `Bearer ${await this.token()}` },
-      body: JSON.stringify({ type, user: ADA, dataProviders: providers, data_request: { type, data, requestMetadata: {} } }), // biome-ignore format: one line
+      body: JSON.stringify(trainRequest(providers, rounds, seed)),
       signal: AbortSignal.timeout(180_000),
     });
     return { status: response.status, body: (await response.json()) as Record<string, unknown> };
@@ -169,6 +167,13 @@ export class LabMarket {
     const code = await new Promise<number>((done) => child.once("close", (status) => done(status ?? 1)));
     return { code, text };
   }
+}
+
+/** A request for a training of so many rounds. */
+export function trainRequest(dataProviders: readonly string[], rounds = 3, seed = 1): object {
+  const type = "vflTrainRequest";
+  const data = { rounds, seed, learningRate: { client: 0.2, server: 0.2 } };
+  return { type, user: ADA, dataProviders, data_request: { type, data, requestMetadata: {} } };
 }
 
 interface Pod {

@@ -225,4 +225,18 @@ describe("a marketplace component on a cluster", () => {
     expect(JSON.stringify(find("Secret b-other broker-agent-other").inputs.stringData)).toContain("word");
     expect(() => givenSecrets({}).value("broker-agent-x")).toThrow("broker-agent-x");
   });
+
+  it("makes a volume before the claim that names it, and waits until that is bound", () => {
+    const claims = made.filter(({ inputs }) => inputs.kind === "PersistentVolumeClaim");
+    expect(claims.length).toBeGreaterThan(0);
+    for (const { inputs, dependencies } of claims) {
+      const { volumeName } = inputs.spec as { volumeName: string };
+      const volume = made.find(({ inputs: { kind, metadata } }) => kind === "PersistentVolume" && metadata?.name === volumeName); // biome-ignore format: one line
+      expect(
+        dependencies.some((name) => name.endsWith(volume?.name ?? "none")),
+        volumeName,
+      ).toBe(true);
+      expect(JSON.stringify(inputs.metadata)).not.toContain("skipAwait");
+    }
+  });
 });

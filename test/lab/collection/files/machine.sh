@@ -13,7 +13,6 @@ own() {
 own /var/lib/containerd
 own /var/lib/kubelet
 own /var/lib/etcd
-own /var/lib/dynamos-fabric
 mkdir -p /etc/kubernetes/ssl /etc/cni/net.d /etc/kube-flannel /run/flannel /run/lab /var/log/lab /var/log/pods /var/log/containers /var/lib/cni
 # The kubelet wants these of the whole machine. It finds them as it wants them, and the machine keeps its own.
 tunables=/run/lab/tunables
