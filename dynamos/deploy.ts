@@ -114,6 +114,7 @@ async function clusterOnSlice(
   const cluster = new KubesprayCluster(stack, { ...spec.cluster, hosts });
   const gatewayUrl = await marketplaceOnCluster(stack, input, {
     provider: cluster.provider,
+    kubeconfig: cluster.kubeconfig,
     hosts,
     // As the other nodes of the slice reach it.
     address: hosts[placement.core]?.dataAddress ?? placement.core,
@@ -134,6 +135,7 @@ async function clusterOnMachines(
   const cluster = new KubesprayCluster(stack, { ...spec.cluster, hosts });
   const gatewayUrl = await marketplaceOnCluster(stack, input, {
     provider: cluster.provider,
+    kubeconfig: cluster.kubeconfig,
     hosts,
     address: spec.nodes[placement.core]?.host ?? placement.core,
     after: Object.values(cluster.steps),
@@ -156,6 +158,7 @@ async function onExistingCluster(
   });
   const gatewayUrl = await marketplaceOnCluster(stack, input, {
     provider: cluster.provider,
+    kubeconfig: cluster.kubeconfig,
     address: spec.nodes[placement.core]?.host ?? placement.core,
     after: [],
   });

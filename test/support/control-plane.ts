@@ -29,6 +29,13 @@ export interface ControlPlane {
   stop(): Promise<void>;
 }
 
+/** All that works without nodes. */
+const CONTROLLERS = [
+  ...["deployment", "replicaset", "statefulset", "job", "endpoints", "persistentvolume-binder"],
+  ...["persistentvolume-protection", "persistentvolumeclaim-protection"],
+  ...["garbage-collector", "namespace", "serviceaccount", "resourcequota"],
+];
+
 /** About 20 s, and minutes before that where Kubernetes was never built on this machine. */
 export async function startControlPlane(): Promise<ControlPlane> {
   const bin = await kubernetesBinaries();
@@ -124,8 +131,7 @@ export async function startControlPlane(): Promise<ControlPlane> {
     "leader-elect": "false",
     "secure-port": "0",
     "service-account-private-key-file": at("account.key"),
-    controllers:
-      "job-controller,garbage-collector-controller,namespace-controller,serviceaccount-controller,resourcequota-controller",
+    controllers: CONTROLLERS.map((name) => `${name}-controller`).join(","),
   });
   return { server, ca, kubeconfig: readFileSync(at("kubeconfig"), "utf8"), call, stop: end };
 }
