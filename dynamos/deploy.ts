@@ -10,6 +10,7 @@ import { connect, LocalProcess, statusOf } from "../infra/local/index.js";
 import { findProject } from "../infra/local/package-folder.js";
 import { InfraError, problemLine } from "../infra/problem.js";
 import { machinesOf, rolesOf } from "./cluster.js";
+import { tellChanges } from "./cluster-changes.js";
 import { marketplaceOnCluster } from "./cluster-market.js";
 import { type ClusterMarketInput, clusterOptionsOf, textOf, usersOf } from "./cluster-plan.js";
 import { goesWith } from "./goes-with.js";
@@ -60,7 +61,10 @@ export async function deploy(): Promise<DeployOutputs> {
   const onCluster = ON_CLUSTER[spec.target];
   if (onCluster !== undefined) {
     const project = findProject();
-    return await onCluster(stack, state, { spec, placement, experiment, project });
+    const input = { spec, placement, experiment, project };
+    const outputs = await onCluster(stack, state, input);
+    if (pulumi.runtime.isDryRun()) tellChanges(input, outputs.kubeconfig);
+    return outputs;
   }
 
   const users = usersOf(spec, findProject());
@@ -114,7 +118,6 @@ async function clusterOnSlice(
   const cluster = new KubesprayCluster(stack, { ...spec.cluster, hosts });
   const gatewayUrl = await marketplaceOnCluster(stack, input, {
     provider: cluster.provider,
-    kubeconfig: cluster.kubeconfig,
     hosts,
     // As the other nodes of the slice reach it.
     address: hosts[placement.core]?.dataAddress ?? placement.core,
@@ -135,7 +138,6 @@ async function clusterOnMachines(
   const cluster = new KubesprayCluster(stack, { ...spec.cluster, hosts });
   const gatewayUrl = await marketplaceOnCluster(stack, input, {
     provider: cluster.provider,
-    kubeconfig: cluster.kubeconfig,
     hosts,
     address: spec.nodes[placement.core]?.host ?? placement.core,
     after: Object.values(cluster.steps),
@@ -158,7 +160,6 @@ async function onExistingCluster(
   });
   const gatewayUrl = await marketplaceOnCluster(stack, input, {
     provider: cluster.provider,
-    kubeconfig: cluster.kubeconfig,
     address: spec.nodes[placement.core]?.host ?? placement.core,
     after: [],
   });

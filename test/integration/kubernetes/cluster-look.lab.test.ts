@@ -12,6 +12,7 @@ import { ofKind } from "../../../dynamos/kubernetes/objects.js";
 import { planKubernetes } from "../../../dynamos/kubernetes/plan.js";
 import { placementOf } from "../../../dynamos/placement.js";
 import { resolveSpec } from "../../../dynamos/spec.js";
+import { KubeApi } from "../../../infra/cluster/kube-api.js";
 import { type ControlPlane, startControlPlane } from "../../support/control-plane.js";
 import { imagesOf, USERS } from "../../support/random-market.js";
 
@@ -127,8 +128,8 @@ describe("an existing cluster, before anything is changed", () => {
 
   it("tells in words which documents a preview would change", async () => {
     const { experiment } = readExperiment(join(process.cwd(), "examples/titanic"));
-    const changes = (documents = experiment.documents) =>
-      documentsToChange(plane.kubeconfig, "dynamos-core", documents);
+    const api = await KubeApi.open(plane.kubeconfig, folder);
+    const changes = (documents = experiment.documents) => documentsToChange(api, "dynamos-core", documents);
     expect(await changes()).toEqual([]);
     await plane.call("POST", "/api/v1/namespaces", { metadata: { name: "dynamos-core" } });
     const images = { from: "registry" as const, references: imagesOf() };
@@ -149,6 +150,7 @@ describe("an existing cluster, before anything is changed", () => {
     expect(lines).toContain(`- agreement ${gone?.name}`);
     expect(lines).toContain(`~ agreement ${narrowed[0]?.name}`);
     expect(lines).toContain('    + archetypes: "another"');
+    await api.close();
   });
 
   it("is a note where it does not answer", async () => {
