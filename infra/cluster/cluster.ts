@@ -24,5 +24,7 @@ export function providerOf(
   cluster: pulumi.ComponentResource & { readonly kubeconfig: pulumi.Output<string> },
   name: string,
 ): pulumi.ProviderResource {
-  return new (loadKubernetes().Provider)(name, { kubeconfig: cluster.kubeconfig }, { parent: cluster });
+  // Its own name says which cluster it is: else a preview that does not know the kubeconfig yet would replace every object.
+  const args = { kubeconfig: cluster.kubeconfig, clusterIdentifier: name };
+  return new (loadKubernetes().Provider)(name, args, { parent: cluster });
 }

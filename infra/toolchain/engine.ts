@@ -5,12 +5,13 @@ import { pathToFileURL } from "node:url";
 import { parse } from "yaml";
 import { InfraError } from "../problem.js";
 import { cacheFolder, type Environment } from "./cache.js";
-import { placeCommandPlugin } from "./command-plugin.js";
+
 import { type Executed, execute } from "./execute.js";
 import { withLock } from "./file-lock.js";
 import { type Progress, silentProgress } from "./progress.js";
 import { type StackConfig, saltOf, stackConfig } from "./stack-config.js";
 import { StackState } from "./stack-state.js";
+import { placeStandIns } from "./stand-ins.js";
 import { ensure, type Tool } from "./tools.js";
 
 export interface EngineOptions {
@@ -63,7 +64,7 @@ export async function prepareEngine(options: EngineOptions): Promise<Engine> {
 
   const { pulumi: tool } = await ensure(["pulumi"], options.progress ?? silentProgress, environment);
   mkdirSync(backend, { recursive: true, mode: 0o700 });
-  placeCommandPlugin(pulumiHome(environment), tool.standIns);
+  placeStandIns(pulumiHome(environment), project, tool.standIns);
   // Two commands may begin at once: both must end up with the same passphrase and salt.
   return await withLock(join(state, "prepare.lock"), async () => {
     const passphrase = makePassphrase(state);

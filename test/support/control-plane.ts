@@ -17,6 +17,8 @@ export interface ControlPlane {
   readonly server: string;
   /** Its certificate, PEM. */
   readonly ca: string;
+  /** An administrator's, JSON. Its certificate is a file of the plane's own. */
+  readonly kubeconfig: string;
   /** As an administrator, or in another user's name. `PATCH` is a JSON merge patch. */
   call(
     method: "GET" | "POST" | "DELETE" | "PATCH",
@@ -26,6 +28,13 @@ export interface ControlPlane {
   ): Promise<Answer>;
   stop(): Promise<void>;
 }
+
+/** All that works without nodes. */
+const CONTROLLERS = [
+  ...["deployment", "replicaset", "statefulset", "job", "endpoints", "persistentvolume-binder"],
+  ...["persistentvolume-protection", "persistentvolumeclaim-protection"],
+  ...["garbage-collector", "namespace", "serviceaccount", "resourcequota"],
+];
 
 /** About 20 s, and minutes before that where Kubernetes was never built on this machine. */
 export async function startControlPlane(): Promise<ControlPlane> {
@@ -122,8 +131,7 @@ export async function startControlPlane(): Promise<ControlPlane> {
     "leader-elect": "false",
     "secure-port": "0",
     "service-account-private-key-file": at("account.key"),
-    controllers:
-      "job-controller,garbage-collector-controller,namespace-controller,serviceaccount-controller,resourcequota-controller",
+    controllers: CONTROLLERS.map((name) => `${name}-controller`).join(","),
   });
-  return { server, ca, call, stop: end };
+  return { server, ca, kubeconfig: readFileSync(at("kubeconfig"), "utf8"), call, stop: end };
 }

@@ -10,7 +10,7 @@ const pages = ["docs/errors.md", "docs/fabric.md"];
 const page = pages.join(" or ");
 
 /** The prefixes of docs/architecture.md and those that came since. A `code:` with another one is found all the same. */
-const prefixes = "SPEC|FAB|LOC|TOOL|CMD|INF|POL|DOC|GW|ORC|AGT|JOB|BUS|STO|CFG|EXP|AUD|SQL|TAB|USR|CLU";
+const prefixes = "SPEC|FAB|LOC|TOOL|CMD|INF|POL|DOC|GW|ORC|AGT|JOB|BUS|STO|CFG|EXP|AUD|SQL|TAB|USR|CLU|K8S";
 const code = new RegExp(`(?<![\\w-])(?:${prefixes})-[A-Z][A-Z0-9]*(?:-[A-Z0-9]+)*(?![\\w-])`, "g");
 const wholeCode = /^[A-Z][A-Z0-9]+(?:-[A-Z0-9]+)*$/;
 

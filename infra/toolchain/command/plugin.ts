@@ -1,7 +1,4 @@
 import { randomBytes } from "node:crypto";
-import { credentials } from "@grpc/grpc-js";
-import { EngineClient } from "@pulumi/pulumi/proto/engine_grpc_pb";
-import { LogRequest, LogSeverity } from "@pulumi/pulumi/proto/engine_pb";
 import { PluginInfo } from "@pulumi/pulumi/proto/plugin_pb";
 import { ResourceProviderService } from "@pulumi/pulumi/proto/provider_grpc_pb";
 import * as proto from "@pulumi/pulumi/proto/provider_pb";
@@ -10,26 +7,17 @@ import { Struct } from "google-protobuf/google/protobuf/struct_pb";
 import type { z } from "zod";
 import { hasUnknown } from "../../dynamic.js";
 import { endWithParent } from "../end-with-parent.js";
+import { allLogged, log } from "../plugin-log.js";
 import { serve } from "../plugin-server.js";
+import { isSame, masker, type Properties, revealed } from "../plugin-values.js";
 import { commandSchema, type Operation, run } from "./command.js";
 import { type Context, problem } from "./connection.js";
 import { copy, copySchema } from "./copy.js";
-import { isSame, masker, type Properties, revealed } from "./values.js";
 
 // Stands in for `pulumi-resource-command` 1.2.1. What it should do, and where that is written: test/integration/toolchain/command-cases.ts.
 
 const missing = "the official command plugin 1.2.1 is not to be had here";
-const engine = new EngineClient(process.argv.at(-1) ?? "", credentials.createInsecure());
 const ending = new AbortController();
-let logged: Promise<void> = Promise.resolve();
-
-/** Lines reach the engine in their order; those of a resource are shown beside it while it is worked on, and not kept. */
-function log(text: string, urn = "", isWarning = false): void {
-  const severity = isWarning ? LogSeverity.WARNING : LogSeverity.INFO;
-  const isPassing = urn !== "" && !isWarning;
-  const request = new LogRequest().setSeverity(severity).setMessage(text).setUrn(urn).setEphemeral(isPassing);
-  logged = logged.then(() => new Promise((settle) => void engine.log(request, () => settle())));
-}
 
 const read = (values: Struct | undefined): Properties => (values?.toJavaScript() ?? {}) as Properties;
 const struct = (values: Properties): Struct => Struct.fromJavaScript(values as never);
@@ -60,7 +48,7 @@ async function work(operation: Operation, request: Request, given: Properties, s
   } catch (error) {
     throw new Error(mask(error instanceof Error ? error.message : String(error)));
   } finally {
-    await logged;
+    await allLogged();
   }
 }
 

@@ -13,35 +13,45 @@ import * as rpc from "@pulumi/pulumi/runtime/rpc";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { unknownValue } from "../../../infra/dynamic.js";
-import { isSame, masker, revealed } from "../../../infra/toolchain/command/values.js";
-import { placeCommandPlugin } from "../../../infra/toolchain/command-plugin.js";
+import { isSame, masker, revealed } from "../../../infra/toolchain/plugin-values.js";
+import { placeStandIns } from "../../../infra/toolchain/stand-ins.js";
 
 /** As the SDK marks it. */
 const secret = (value: unknown) => ({ [rpc.specialSigKey]: rpc.specialSecretSig, value });
 
-describe("the stand-in for the command plugin", () => {
+const versions = { command: "1.2.1", kubernetes: "4.34.2" };
+
+describe.each(Object.entries(versions))("the stand-in for the %s plugin", (name, version) => {
   let home: string;
   let program: string;
   beforeEach(() => {
     home = mkdtempSync(join(tmpdir(), "dynamos-fabric home "));
-    program = join(home, "plugins", "resource-command-v1.2.1", "pulumi-resource-command");
+    program = join(home, "plugins", `resource-${name}-v${version}`, `pulumi-resource-${name}`);
   });
   afterEach(() => rmSync(home, { recursive: true, force: true }));
 
   it("lies where the engine looks for plugins, and goes when the official one can be fetched", () => {
-    placeCommandPlugin(home, true);
-    placeCommandPlugin(home, true);
-    expect(readFileSync(program, "utf8")).toContain('"$DYNAMOS_FABRIC_TOOLCHAIN/command/plugin.js"');
+    placeStandIns(home, __dirname, true);
+    placeStandIns(home, __dirname, true);
+    expect(readFileSync(program, "utf8")).toContain(`"$DYNAMOS_FABRIC_TOOLCHAIN/${name}/plugin.js"`);
     expect(readdirSync(home)).toEqual(["plugins"]);
-    placeCommandPlugin(home, false);
+    placeStandIns(home, __dirname, false);
     expect(existsSync(program)).toBe(false);
+  });
+
+  it("has the version that the project's package asks for", () => {
+    const modules = join(home, "project", "node_modules", "@pulumi", name);
+    mkdirSync(modules, { recursive: true });
+    writeFileSync(join(modules, "package.json"), JSON.stringify({ version: "9.9.9" }));
+    placeStandIns(home, join(home, "project"), true);
+    expect(readdirSync(join(home, "plugins"))).toContain(`resource-${name}-v9.9.9`);
   });
 
   it("never takes the place of an official one", () => {
     mkdirSync(join(program, ".."), { recursive: true });
     writeFileSync(program, "official");
     for (const wanted of [true, false]) {
-      placeCommandPlugin(home, wanted);
+      placeStandIns(home, __dirname, wanted);
       expect(readFileSync(program, "utf8")).toBe("official");
     }
   });

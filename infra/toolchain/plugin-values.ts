@@ -3,8 +3,8 @@ import { isDeepStrictEqual } from "node:util";
 /** Values as the engine sends them to a plugin. Source of the marks: `@pulumi/pulumi/runtime/rpc` (`specialSigKey` and those after it). */
 export type Properties = Readonly<Record<string, unknown>>;
 
-const signature = "4dabf18193072939515e22adb298388d";
-const secretMark = "1b47061264138c4ac30d75fd1eb44270";
+export const signature = "4dabf18193072939515e22adb298388d";
+export const secretMark = "1b47061264138c4ac30d75fd1eb44270";
 const files = new Set<unknown>(["c44067f5952c0a294b673a41bacd8c17", "0def7320c3a5731c473e5ecbe6d01bc7"]);
 
 const remade = (value: unknown, change: (part: Properties) => unknown): unknown =>
