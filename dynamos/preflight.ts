@@ -47,7 +47,7 @@ export interface ReadyToDeploy {
 
 /**
  * Everything that is wrong with a marketplace, before anything is changed: the configuration object, the experiment's documents, names and room
- * of sites, ports on this machine. Reads files and, for the target fabric, FABRIC's public summary (at most 3 s). The program does the
+ * of sites, ports on this machine. Reads files and, for the target fabric, FABRIC's public summary (at most 3 s); for the target kubernetes it asks the cluster. The program does the
  * same before it registers a resource.
  */
 export async function check(input: CheckInput): Promise<Problem[]> {
@@ -111,6 +111,12 @@ export async function preflight(input: CheckInput): Promise<Preflight> {
   const { experiment } = read;
   const objects = inFile(objectProblems({ spec, placement, experiment, project: folder }));
   if (objects.length > 0) return { problems: objects, notes };
+  if (spec.target === "kubernetes") {
+    const { existingClusterProblems } = await import("./cluster-look.js");
+    const seen = await existingClusterProblems({ spec, placement, experiment, project: folder });
+    notes.push(...seen.notes);
+    if (seen.problems.length > 0) return { problems: inFile(seen.problems), notes };
+  }
   notes.push(
     ...partiesWithoutAgreement(placement, experiment),
     ...uncopiedData(spec, placement.agents, experiment.folder),
