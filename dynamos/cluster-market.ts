@@ -2,7 +2,11 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ClusterHostArgs } from "../infra/cluster/kubespray-args.js";
 import { loadKubernetes } from "../infra/cluster/peer.js";
+import { documentsToChange } from "./cluster-changes.js";
 import { type ClusterMarketInput, clusterOptionsOf, kubernetesOptionsOf } from "./cluster-plan.js";
+import { goesWith } from "./goes-with.js";
+import { coreNamespace } from "./kubernetes/names.js";
+import { DEFAULT_PREFIX, type KubernetesOptions } from "./kubernetes/options.js";
 import { allObjects, planKubernetes } from "./kubernetes/plan.js";
 import { partyDataFolder } from "./kubernetes/volumes.js";
 import { stewardFolders } from "./steward-data.js";
@@ -10,19 +14,22 @@ import { stewardFolders } from "./steward-data.js";
 /** What `up` knows of the cluster. */
 export interface ClusterPlace {
   readonly provider: pulumi.ProviderResource;
+  readonly kubeconfig: pulumi.Output<string>;
   /** Logins of its nodes, where there are such: for archives of images and for folders. */
   readonly hosts?: Readonly<Record<string, ClusterHostArgs>>;
   /** An address of the core's node, for `gatewayUrl`. */
   readonly address: pulumi.Input<string>;
   /** What must be there first. */
   readonly after: readonly pulumi.Resource[];
+  /** What takes all that runs on the cluster with it when it goes. @default nothing */
+  readonly goesWith?: pulumi.Resource | undefined;
 }
 
 /** Puts the marketplace on the cluster, after its nodes have what its pods need. Returns where the gateway is. */
 export async function marketplaceOnCluster(
   name: string,
   input: ClusterMarketInput,
-  { provider, hosts, address, after }: ClusterPlace,
+  { provider, kubeconfig, hosts, address, after, goesWith: holder }: ClusterPlace,
 ): Promise<pulumi.Output<string>> {
   loadKubernetes();
   const { Marketplace, NodeNeeds } = await import("./kubernetes/index.js");
@@ -33,6 +40,7 @@ export async function marketplaceOnCluster(
   const options =
     registry === undefined ? plain : { ...plain, images: { ...plain.images, pullSecret: true } };
   const { address: given, images } = clusterOptionsOf(spec);
+  if (pulumi.runtime.isDryRun()) tellChanges(kubeconfig, options, input);
   const ready = [...after];
   if (hosts !== undefined) {
     const objects = allObjects(planKubernetes({ placement, options, documents: experiment.documents }));
@@ -61,7 +69,23 @@ export async function marketplaceOnCluster(
       ...(registry === undefined ? {} : { secrets: { registry } }),
       after: ready,
     },
-    { provider },
+    { provider, ...(holder === undefined ? {} : { transformations: [goesWith(holder)] }) },
   );
   return market.gatewayUrl;
+}
+
+/** At a preview: which documents an `up` would change, and what in them. The engine shows texts that differ; this says it in the documents' own words. */
+function tellChanges(
+  kubeconfig: pulumi.Output<string>,
+  { namespacePrefix = DEFAULT_PREFIX }: KubernetesOptions,
+  { experiment }: ClusterMarketInput,
+): void {
+  kubeconfig.apply(async (text) => {
+    try {
+      const changes = await documentsToChange(text, coreNamespace(namespacePrefix), experiment.documents);
+      if (changes.length > 0) await pulumi.log.info(`documents that change:\n${changes.join("\n")}`);
+    } catch {
+      // The engine's own preview tells of a cluster that does not answer; a marketplace that is not there yet has no documents.
+    }
+  });
 }

@@ -12,6 +12,7 @@ import { InfraError, problemLine } from "../infra/problem.js";
 import { machinesOf, rolesOf } from "./cluster.js";
 import { marketplaceOnCluster } from "./cluster-market.js";
 import { type ClusterMarketInput, clusterOptionsOf, textOf, usersOf } from "./cluster-plan.js";
+import { goesWith } from "./goes-with.js";
 import { Marketplace } from "./marketplace.js";
 import { preflightOrThrow } from "./preflight.js";
 import { problemTable } from "./problem-table.js";
@@ -113,10 +114,12 @@ async function clusterOnSlice(
   const cluster = new KubesprayCluster(stack, { ...spec.cluster, hosts });
   const gatewayUrl = await marketplaceOnCluster(stack, input, {
     provider: cluster.provider,
+    kubeconfig: cluster.kubeconfig,
     hosts,
     // As the other nodes of the slice reach it.
     address: hosts[placement.core]?.dataAddress ?? placement.core,
     after: Object.values(cluster.steps),
+    goesWith: cluster.steps.apply,
   });
   return { gatewayUrl, nodes: hostsByName(slice), kubeconfig: cluster.kubeconfig, stateFolder: state };
 }
@@ -132,9 +135,11 @@ async function clusterOnMachines(
   const cluster = new KubesprayCluster(stack, { ...spec.cluster, hosts });
   const gatewayUrl = await marketplaceOnCluster(stack, input, {
     provider: cluster.provider,
+    kubeconfig: cluster.kubeconfig,
     hosts,
     address: spec.nodes[placement.core]?.host ?? placement.core,
     after: Object.values(cluster.steps),
+    goesWith: cluster.steps.apply,
   });
   return { gatewayUrl, nodes: nodesByHost(spec), kubeconfig: cluster.kubeconfig, stateFolder: state };
 }
@@ -153,6 +158,7 @@ async function onExistingCluster(
   });
   const gatewayUrl = await marketplaceOnCluster(stack, input, {
     provider: cluster.provider,
+    kubeconfig: cluster.kubeconfig,
     address: spec.nodes[placement.core]?.host ?? placement.core,
     after: [],
   });
@@ -202,14 +208,6 @@ function nodesOf(
   role: string,
 ): Record<string, string> {
   return Object.fromEntries(agents.filter((a) => a.role === role).map(({ party, node }) => [party, node]));
-}
-
-/** What the emulator holds goes when the emulator goes: a dead stack can be taken down. */
-function goesWith(emulator: pulumi.Resource): pulumi.ResourceTransformation {
-  return ({ resource, props, opts }) =>
-    resource instanceof pulumi.CustomResource
-      ? { props, opts: pulumi.mergeOptions(opts, { deletedWith: emulator }) }
-      : undefined;
 }
 
 /** Before a node's machine goes, what runs on it ends in good order: an agent lets its jobs finish and goes offline. */
