@@ -4,6 +4,7 @@ import { isAbsolute, join } from "node:path";
 import { membershipProblems } from "../infra/cluster/spec.js";
 import { expandHome } from "../infra/fabric/credentials.js";
 import type { Problem } from "../infra/problem.js";
+import { isNodeName } from "./cluster-options.js";
 import type { MarketplaceSpec } from "./spec.js";
 
 /** Targets whose nodes are made into a cluster by Kubespray. */
@@ -23,17 +24,35 @@ export function clusterProblems(target: unknown, nodes: unknown): Problem[] {
     .map((problem) => ({ ...problem, path: "nodes" }));
 }
 
-/** What of a checked specification is not made by `up` yet, told each time. */
-export function leftOut({ target }: Pick<MarketplaceSpec, "target">): Problem[] {
-  if (!CLUSTER_TARGETS.includes(target)) return [];
-  return [
-    {
-      code: "SPEC-TARGET-PART",
-      path: "target",
-      message: `${target}: the cluster is made, the marketplace's services are not put on it yet (issue 6)`,
-      remedy: "use target local for a marketplace that works",
-    },
-  ];
+/** Targets that put the marketplace on a cluster. */
+export const ON_CLUSTER: readonly unknown[] = [...CLUSTER_TARGETS, "kubernetes"];
+
+/**
+ * What a marketplace on a cluster needs beside what every target needs. Takes the object as written.
+ *
+ * Codes: SPEC-NO-ISSUER, K8S-NODE-NAME.
+ */
+export function onClusterProblems(raw: Readonly<Record<string, unknown>>): Problem[] {
+  const { target = "local", users, nodes } = raw;
+  const problems: Problem[] = [];
+  if (ON_CLUSTER.includes(target) && users === undefined)
+    problems.push({
+      code: "SPEC-NO-ISSUER",
+      path: "users",
+      message:
+        "a marketplace on a cluster needs an issuer of its users' tokens: the development issuer believes everybody",
+      remedy: "add users: { issuer: https://... }",
+    });
+  if (target !== "kubernetes" || typeof nodes !== "object" || nodes === null) return problems;
+  for (const [name, node] of Object.entries(nodes as Readonly<Record<string, { readonly host?: unknown }>>))
+    if (typeof node?.host === "string" && !isNodeName(node.host))
+      problems.push({
+        code: "K8S-NODE-NAME",
+        path: `nodes.${name}.host`,
+        message: `"${node.host}" is no name of a Kubernetes node`,
+        remedy: "take it from `kubectl get nodes`",
+      });
+  return problems;
 }
 
 /** What is wrong with the keys of `machines`; reads the files. Code CLU-KEY. */
@@ -101,5 +120,9 @@ export function rolesOf(nodes: Nodes): Record<string, { readonly role: "control"
 
 /** @param file as written: `~` is the home folder; default OpenSSH's own. @param folder of Pulumi.yaml */
 function keyFile(file = "~/.ssh/id_ed25519", folder: string): string {
-  return file.startsWith("~") || isAbsolute(file) ? expandHome(file) : join(folder, file);
+  return fileOf(file, folder);
 }
+
+/** A file as written: `~` is the home folder, others are relative to the folder of Pulumi.yaml. */
+export const fileOf = (file: string, folder: string): string =>
+  file.startsWith("~") || isAbsolute(file) ? expandHome(file) : join(folder, file);

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { kubesprayDrain } from "../infra/cluster/drain.js";
+import { ExistingCluster } from "../infra/cluster/existing.js";
 import { fabricHosts } from "../infra/cluster/fabric-hosts.js";
 import { KubesprayCluster } from "../infra/cluster/kubespray.js";
 import { withoutStack } from "../infra/dynamic.js";
@@ -9,11 +10,13 @@ import { connect, LocalProcess, statusOf } from "../infra/local/index.js";
 import { findProject } from "../infra/local/package-folder.js";
 import { InfraError, problemLine } from "../infra/problem.js";
 import { machinesOf, rolesOf } from "./cluster.js";
+import { marketplaceOnCluster } from "./cluster-market.js";
+import { type ClusterMarketInput, clusterOptionsOf, textOf, usersOf } from "./cluster-plan.js";
 import { Marketplace } from "./marketplace.js";
 import { preflightOrThrow } from "./preflight.js";
 import { problemTable } from "./problem-table.js";
 import { EMULATOR, emulatorService } from "./services.js";
-import type { MarketplaceSpec } from "./spec.js";
+import type { MarketplaceSpec, Target } from "./spec.js";
 import { stateFolderOf } from "./stack-folder.js";
 
 /** What `pulumi stack output` shows. */
@@ -24,8 +27,8 @@ export interface DeployOutputs {
       Record<string, { readonly site: string; readonly address: string; readonly managementIp: string }>
     >
   >;
-  /** `http://127.0.0.1:PORT` of the API gateway; absent where no marketplace runs yet. */
-  readonly gatewayUrl?: pulumi.Output<string>;
+  /** Of the API gateway: `http://127.0.0.1:PORT` on this machine, else a port of the core's node or an Ingress. */
+  readonly gatewayUrl: pulumi.Output<string>;
   /** The administrator's kubeconfig, a secret; where a cluster is made. */
   readonly kubeconfig?: pulumi.Output<string>;
   /** The stack's state folder, relative to Pulumi.yaml. */
@@ -33,8 +36,8 @@ export interface DeployOutputs {
 }
 
 /**
- * The program that `pulumi up` runs: checks the configuration object `dynamos-fabric:marketplace`, then makes the slice and, on this machine, the
- * marketplace on it; for the targets `fabric` and `hosts` the cluster that a marketplace will run on.
+ * The program that `pulumi up` runs: checks the configuration object `dynamos-fabric:marketplace`, then makes the slice, where
+ * the target has one, the cluster, where it has one, and the marketplace on it.
  *
  * Throws pulumi.RunError with all problems, printed without a stack trace, before any resource is registered.
  */
@@ -49,13 +52,17 @@ export async function deploy(): Promise<DeployOutputs> {
     if (error instanceof InfraError) throw withoutStack(new pulumi.RunError(problemTable(error.problems)));
     throw error;
   }
-  const { spec, placement, notes } = checked;
+  const { spec, placement, experiment, notes } = checked;
   for (const note of notes) await pulumi.log.info(problemLine(note));
   const state = stateFolderOf(stack);
   if (pulumi.runtime.isDryRun()) await tellWhatIsDown(state);
-  if (spec.target === "fabric") return clusterOnSlice(stack, state, spec);
-  if (spec.target === "hosts") return clusterOnMachines(stack, state, spec);
+  const onCluster = ON_CLUSTER[spec.target];
+  if (onCluster !== undefined) {
+    const project = findProject();
+    return await onCluster(stack, state, { spec, placement, experiment, project });
+  }
 
+  const users = usersOf(spec, findProject());
   const emulator = new LocalProcess(`${stack}-${EMULATOR}`, { state, spec: emulatorService() });
   const slice = new FabricSlice(
     stack,
@@ -78,15 +85,20 @@ export async function deploy(): Promise<DeployOutputs> {
     ),
     experiment: spec.experiment,
     ...(spec.ports === undefined ? {} : { ports: spec.ports }),
-    ...(spec.users === undefined ? {} : { users: spec.users }),
+    ...(users === undefined ? {} : { users }),
     state,
     nodes: slice.nodes,
   });
   return { gatewayUrl: market.gatewayUrl, nodes: hostsByName(slice), stateFolder: state };
 }
 
-/** The slice, then the cluster of its nodes; the marketplace is not put on it yet. */
-function clusterOnSlice(stack: string, state: string, spec: MarketplaceSpec): DeployOutputs {
+/** The slice, then the cluster of its nodes, then the marketplace on it. */
+async function clusterOnSlice(
+  stack: string,
+  state: string,
+  input: ClusterMarketInput,
+): Promise<DeployOutputs> {
+  const { spec, placement } = input;
   const slice = new FabricSlice(stack, {
     endpoint: { kind: "fabric" },
     lease: spec.lease,
@@ -97,19 +109,67 @@ function clusterOnSlice(stack: string, state: string, spec: MarketplaceSpec): De
   });
   const roles = Object.entries(rolesOf(spec.nodes));
   const control = roles.filter(([, { role }]) => role === "control").map(([name]) => name);
-  const { kubeconfig } = new KubesprayCluster(stack, { hosts: fabricHosts(slice, { control }) });
-  return { nodes: hostsByName(slice), kubeconfig, stateFolder: state };
+  const hosts = fabricHosts(slice, { control });
+  const cluster = new KubesprayCluster(stack, { ...spec.cluster, hosts });
+  const gatewayUrl = await marketplaceOnCluster(stack, input, {
+    provider: cluster.provider,
+    hosts,
+    // As the other nodes of the slice reach it.
+    address: hosts[placement.core]?.dataAddress ?? placement.core,
+    after: Object.values(cluster.steps),
+  });
+  return { gatewayUrl, nodes: hostsByName(slice), kubeconfig: cluster.kubeconfig, stateFolder: state };
 }
 
-/** The cluster of machines that are there; the marketplace is not put on it yet. */
-function clusterOnMachines(stack: string, state: string, spec: MarketplaceSpec): DeployOutputs {
-  const { kubeconfig } = new KubesprayCluster(stack, { hosts: machinesOf(spec, findProject()) });
+/** The cluster of machines that are there, then the marketplace on it. */
+async function clusterOnMachines(
+  stack: string,
+  state: string,
+  input: ClusterMarketInput,
+): Promise<DeployOutputs> {
+  const { spec, placement, project } = input;
+  const hosts = machinesOf(spec, project);
+  const cluster = new KubesprayCluster(stack, { ...spec.cluster, hosts });
+  const gatewayUrl = await marketplaceOnCluster(stack, input, {
+    provider: cluster.provider,
+    hosts,
+    address: spec.nodes[placement.core]?.host ?? placement.core,
+    after: Object.values(cluster.steps),
+  });
+  return { gatewayUrl, nodes: nodesByHost(spec), kubeconfig: cluster.kubeconfig, stateFolder: state };
+}
+
+/** The marketplace on a cluster that is there. */
+async function onExistingCluster(
+  stack: string,
+  state: string,
+  input: ClusterMarketInput,
+): Promise<DeployOutputs> {
+  const { spec, placement, project } = input;
+  const { context, kubeconfig } = clusterOptionsOf(spec);
+  const cluster = new ExistingCluster(stack, {
+    ...(context === undefined ? {} : { context }),
+    ...(kubeconfig === undefined ? {} : { kubeconfig: textOf("kubernetes.kubeconfig", kubeconfig, project) }),
+  });
+  const gatewayUrl = await marketplaceOnCluster(stack, input, {
+    provider: cluster.provider,
+    address: spec.nodes[placement.core]?.host ?? placement.core,
+    after: [],
+  });
+  return { gatewayUrl, nodes: nodesByHost(spec), stateFolder: state };
+}
+
+function nodesByHost(spec: MarketplaceSpec): DeployOutputs["nodes"] {
   const places = Object.entries(spec.nodes).map(
     ([name, { host: address = "" }]) => [name, { site: "", address, managementIp: address }] as const,
   );
   const nodes: Record<string, (typeof places)[number][1]> = Object.fromEntries(places);
-  return { nodes: pulumi.output(nodes), kubeconfig, stateFolder: state };
+  return pulumi.output(nodes);
 }
+
+const ON_CLUSTER: Partial<
+  Record<Target, (stack: string, state: string, input: ClusterMarketInput) => Promise<DeployOutputs>>
+> = { fabric: clusterOnSlice, hosts: clusterOnMachines, kubernetes: onExistingCluster };
 
 function hostsByName(slice: FabricSlice): DeployOutputs["nodes"] {
   return slice.hosts.apply((hosts) =>

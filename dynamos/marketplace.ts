@@ -39,6 +39,8 @@ export interface MarketplaceArgs {
     readonly userClaim?: string;
     /** Claim with the roles requester, steward:PARTY, operator. @default "roles" */
     readonly rolesClaim?: string;
+    /** Certificates (PEM) by which it is known. @default the public ones */
+    readonly ca?: string;
   };
   /** The stack's state folder, relative to Pulumi.yaml. @default `.state/<stack>` */
   readonly state?: string;

@@ -4,7 +4,8 @@ import { projectRights } from "../infra/fabric/site-data.js";
 import { unobtainable } from "../infra/fabric/slice-preflight.js";
 import { findProject } from "../infra/local/package-folder.js";
 import { InfraError, type Problem } from "../infra/problem.js";
-import { clusterProblems, keyProblems, leftOut } from "./cluster.js";
+import { clusterProblems, keyProblems, onClusterProblems } from "./cluster.js";
+import { objectProblems } from "./cluster-plan.js";
 import { type Experiment, readExperiment } from "./experiment.js";
 import { documentProblems, partiesWithoutAgreement, programProblems } from "./experiment-checks.js";
 import { fabricProblems, wantedSlice } from "./fabric-checks.js";
@@ -44,14 +45,9 @@ export interface ReadyToDeploy {
   readonly experiment: Experiment;
 }
 
-/** Targets that are understood but not built yet, and the issue that builds each. */
-const LATER: Partial<Record<Target, { readonly what: string; readonly issue: number }>> = {
-  kubernetes: { what: "an existing cluster", issue: 6 },
-};
-
 /**
  * Everything that is wrong with a marketplace, before anything is changed: the configuration object, the experiment's documents, names and room
- * of sites, ports on this machine. Reads files and, for the target fabric, FABRIC's public summary (at most 3 s). The program does the
+ * of sites, ports on this machine. Reads files and, for the target fabric, FABRIC's public summary (at most 3 s); for the target kubernetes it asks the cluster. The program does the
  * same before it registers a resource.
  */
 export async function check(input: CheckInput): Promise<Problem[]> {
@@ -97,11 +93,11 @@ export async function preflight(input: CheckInput): Promise<Preflight> {
   const ports = target === "local" ? await portProblems(raw, join(folder, stateFolderOf(input.stack))) : [];
   const cluster = [
     ...clusterProblems(target, raw.nodes),
+    ...onClusterProblems(raw),
     ...(spec === undefined ? [] : keyProblems(spec, folder)),
   ];
   const problems = inFile([
     ...wrong,
-    ...later(target),
     ...cluster,
     ...fabric,
     ...rooms,
@@ -112,12 +108,20 @@ export async function preflight(input: CheckInput): Promise<Preflight> {
   ]);
   if (spec === undefined || read === undefined || problems.length > 0) return { problems, notes };
   const placement = placementOf(spec);
+  const { experiment } = read;
+  const objects = inFile(objectProblems({ spec, placement, experiment, project: folder }));
+  if (objects.length > 0) return { problems: objects, notes };
+  if (spec.target === "kubernetes") {
+    const { existingClusterProblems } = await import("./cluster-look.js");
+    const seen = await existingClusterProblems({ spec, placement, experiment, project: folder });
+    notes.push(...seen.notes);
+    if (seen.problems.length > 0) return { problems: inFile(seen.problems), notes };
+  }
   notes.push(
-    ...leftOut(spec),
-    ...partiesWithoutAgreement(placement, read.experiment),
-    ...uncopiedData(spec, placement.agents, read.experiment.folder),
+    ...partiesWithoutAgreement(placement, experiment),
+    ...uncopiedData(spec, placement.agents, experiment.folder),
   );
-  return { problems, notes, ready: { spec, placement, experiment: read.experiment } };
+  return { problems, notes, ready: { spec, placement, experiment } };
 }
 
 /** {@link preflight}, for those who cannot go on with a problem. Throws one InfraError with all of them. */
@@ -127,19 +131,6 @@ export async function preflightOrThrow(
   const { problems, notes, ready } = await preflight(input);
   if (ready === undefined) throw new InfraError(problems);
   return { ...ready, notes };
-}
-
-function later(target: Target): Problem[] {
-  const found = LATER[target];
-  if (found === undefined) return [];
-  return [
-    {
-      code: "SPEC-TARGET-LATER",
-      path: "target",
-      message: `${target}: a marketplace on ${found.what} cannot be deployed yet; issue ${found.issue} builds it`,
-      remedy: "use target local for now",
-    },
-  ];
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

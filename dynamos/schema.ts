@@ -6,7 +6,7 @@ import { marketplaceSchema } from "./spec.js";
  * by. Made from the same zod schema that the program checks with.
  */
 export function stackFileSchema(): Readonly<Record<string, unknown>> {
-  const { $schema, ...marketplace } = z.toJSONSchema(marketplaceSchema, {
+  const { $schema, definitions, ...marketplace } = z.toJSONSchema(marketplaceSchema, {
     target: "draft-7",
     io: "input",
   }) as Record<string, unknown>;
@@ -21,6 +21,8 @@ export function stackFileSchema(): Readonly<Record<string, unknown>> {
         properties: { "dynamos-fabric:marketplace": marketplace },
       },
     },
+    // What they name refers to the whole file.
+    ...(definitions === undefined ? {} : { definitions }),
   };
 }
 

@@ -31,6 +31,8 @@ export interface UsersInput {
   readonly audience: string;
   readonly userClaim: string;
   readonly rolesClaim: string;
+  /** Certificates (PEM) by which the issuer is known. @default the public ones */
+  readonly ca?: string;
 }
 
 /** What the services follow from. */
@@ -196,6 +198,8 @@ function developmentIssuer(node: string): ServiceSpec {
   };
 }
 
+const ISSUER_CA = "issuer-ca.pem";
+
 /** A service that verifies users' tokens: told whose. */
 function takingUsers(spec: ServiceSpec, users: UsersInput | undefined): ServiceSpec {
   if (users === undefined)
@@ -204,15 +208,18 @@ function takingUsers(spec: ServiceSpec, users: UsersInput | undefined): ServiceS
       env: { ...spec.env, OIDC_ISSUER: `http://127.0.0.1:{{port:${DEVELOPMENT_ISSUER}/http}}` },
       needs: [...(spec.needs ?? []), DEVELOPMENT_ISSUER],
     };
-  const { issuer, audience, userClaim, rolesClaim } = users;
+  const { issuer, audience, userClaim, rolesClaim, ca } = users;
   return {
     ...spec,
+    ...(ca === undefined ? {} : { files: [...(spec.files ?? []), { path: ISSUER_CA, content: ca }] }),
     env: {
       ...spec.env,
       OIDC_ISSUER: issuer,
       OIDC_AUDIENCE: audience,
       OIDC_USER_CLAIM: userClaim,
       OIDC_ROLES_CLAIM: rolesClaim,
+      // Node takes them beside the public ones.
+      ...(ca === undefined ? {} : { NODE_EXTRA_CA_CERTS: `{{folder}}/${ISSUER_CA}` }),
     },
   };
 }

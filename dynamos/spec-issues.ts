@@ -2,23 +2,38 @@ import type { z } from "zod";
 import type { Problem } from "../infra/problem.js";
 import { pathText } from "../infra/problems-of-schema.js";
 import { closest } from "../policy/contract/suggest.js";
+import { clusterSchema, kubernetesSchema } from "./cluster-options.js";
 
 type Issue = z.core.$ZodIssue;
 
 const KEYS: readonly (readonly [where: RegExp, keys: readonly string[]])[] = [
   [
     /^$/,
-    ["target", "experiment", "nodes", "lease", "renewWithin", "ports", "users", "machines", "kubernetes"],
+    [
+      "target",
+      "experiment",
+      "nodes",
+      "lease",
+      "renewWithin",
+      "ports",
+      "users",
+      "machines",
+      "cluster",
+      "kubernetes",
+    ],
   ],
   [
     /^nodes\.[^.]+$/,
     ["role", "site", "host", "cores", "ram", "disk", "image", "components", "siteNetwork", "party"],
   ],
   [/^ports$/, ["gateway"]],
-  [/^users$/, ["issuer", "audience", "userClaim", "rolesClaim"]],
+  [/^users$/, ["issuer", "audience", "userClaim", "rolesClaim", "caFile"]],
   [/^machines$/, ["user", "port", "keyFile", "bastion"]],
   [/^machines\.bastion$/, ["host", "port", "user", "keyFile"]],
-  [/^kubernetes$/, ["context"]],
+  [/^cluster$/, Object.keys(clusterSchema.shape)],
+  [/^kubernetes$/, Object.keys(kubernetesSchema.shape)],
+  [/^kubernetes\.images$/, Object.keys(kubernetesSchema.shape.images.unwrap().shape)],
+  [/^kubernetes\.images\.references\./, ["image", "digest", "archive"]],
 ];
 
 /** What zod found, as problems a person can mend. A wrong name of a node that differs from another only by case is left to the placement. */

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Problem } from "../infra/problem.js";
 import { isSecureUrl, TOKEN_DEFAULTS } from "../policy/contract/users.js";
+import { clusterSchema, kubernetesSchema } from "./cluster-options.js";
 import { placementProblems, ROLES } from "./placement.js";
 import { specIssues } from "./spec-issues.js";
 
@@ -153,16 +154,21 @@ export const marketplaceSchema = z
           .describe(
             "Claim with the user's roles: requester, steward:PARTY, operator. Others count for nothing.",
           ),
+        caFile: z
+          .string()
+          .min(1)
+          .optional()
+          .describe(
+            "Certificates (PEM) by which an issuer of one's own is known, relative to Pulumi.yaml. Default: the public ones.",
+          ),
       })
       .optional()
       .describe(
-        "Whose access tokens are taken. Default: a development issuer on this machine, which gives `dynamos-fabric token` a token for any user.",
+        "Whose access tokens are taken. Default for target local: a development issuer on this machine, which gives `dynamos-fabric token` a token for any user. The other targets need one.",
       ),
     machines: machinesSchema,
-    kubernetes: z
-      .strictObject({ context: z.string().min(1).optional().describe("Context of the kubeconfig file.") })
-      .optional()
-      .describe("The existing cluster, for target kubernetes."),
+    cluster: clusterSchema.optional(),
+    kubernetes: kubernetesSchema.optional(),
   })
   .describe("A data marketplace: its nodes, and the experiment that says who may do what with which data.");
 

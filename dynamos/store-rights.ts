@@ -29,8 +29,9 @@ const one = (right: StoreRange["right"], ...keys: readonly string[]): StoreRange
 const CORE: Readonly<Record<string, readonly StoreRange[]>> = {
   orchestrator: [
     ...below("write", KEY.agreementPrefix, KEY.archetypePrefix, KEY.requestTypePrefix),
-    ...below("write", KEY.datasetPrefix, KEY.microservicePrefix, KEY.jobPrefix),
-    ...below("read", KEY.roundsPrefix, KEY.onlinePrefix, AUDIT_KEY.prefix),
+    ...below("write", KEY.datasetPrefix, KEY.microservicePrefix, KEY.jobPrefix, KEY.endedPrefix),
+    // Everything: an agreement's history is read with that of all keys, whose newest revision says that it is whole.
+    ...below("read", KEY.root),
   ],
   "policy-enforcer": [
     ...below("write", KEY.roundsPrefix, KEY.grantKeyPrefix, AUDIT_KEY.prefix),
@@ -45,7 +46,7 @@ const agent = (party: string): readonly StoreRange[] => [
   ...below("write", KEY.agentJobPrefix(party)),
   ...one("read", KEY.agreement(party)),
   ...below("read", KEY.onlinePrefix, KEY.grantKeyPrefix, KEY.requestTypePrefix, KEY.microservicePrefix),
-  ...below("read", KEY.jobPrefix, KEY.agentKeyPrefix, KEY.archetypePrefix, KEY.datasetPrefix),
+  ...below("read", KEY.endedPrefix, KEY.agentKeyPrefix, KEY.archetypePrefix, KEY.datasetPrefix),
 ];
 
 /** The least that a service needs at the store; undefined for one that does not use it. */

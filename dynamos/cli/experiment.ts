@@ -4,16 +4,16 @@ import { type Command, InvalidArgumentError } from "commander";
 import { InfraError } from "../../infra/problem.js";
 import { readExperiment } from "../experiment.js";
 import { readAgreement } from "../runs/agreements-api.js";
-import { type ReadyChange, readyChange } from "../runs/change.js";
+import { readyChange } from "../runs/change.js";
 import { runChecker } from "../runs/checker.js";
-import { drawMoment, runSeed } from "../runs/draw.js";
+import { planRuns, type RunOrder } from "../runs/plan-runs.js";
 import { accuracyPlot, durationsPlot } from "../runs/plots.js";
 import { agreementsRecord, type ExperimentRecord, versions } from "../runs/record.js";
 import { circumstances, type Done, outcomes, readDone } from "../runs/repeat.js";
 import { payBack } from "../runs/restore.js";
 import { type ExperimentResult, judge, type RunResult, roundsCsv } from "../runs/result.js";
-import { performRun, type RunOrder } from "../runs/run.js";
-import { type ExperimentSettings, type PlannedChange, parseSettings } from "../runs/settings.js";
+import { performRun } from "../runs/run.js";
+import { type ExperimentSettings, parseSettings } from "../runs/settings.js";
 import { accessTo, notReady, type StackAccess } from "../runs/stack-access.js";
 import { fromHere } from "../stack-folder.js";
 import { place } from "./command-place.js";
@@ -86,7 +86,7 @@ export async function experiment(context: CommandContext, options: Options): Pro
   }
   const stack = accessTo(state);
   const owed = await payBack(state, stack.operator);
-  if (owed !== undefined) say(`an earlier experiment was killed: ${owed}'s agreement has been put back`);
+  for (const party of owed) say(`an earlier experiment was killed: ${party}'s agreement has been put back`);
 
   const record = await makeRecord(stack, context, settings, numbers);
   if (before !== undefined) tellCircumstances(before, record, say);
@@ -139,50 +139,19 @@ async function untilInside(
   perform: (order: RunOrder) => Promise<RunResult>,
 ): Promise<RunResult> {
   for (let attempt = 1; ; attempt += 1) {
-    const { change } = order;
-    const moment = change && { ...change.moment, fraction: change.moment.fraction / attempt };
-    const run = await perform(change && moment ? { ...order, change: { ...change, moment } } : order);
+    const changes = order.changes.map((change) => ({
+      ...change,
+      moment: { ...change.moment, fraction: change.moment.fraction / attempt },
+    }));
+    const run = await perform({ ...order, changes });
     const result = attempt === 1 ? run : { ...run, attempts: attempt };
-    const between = run.changeInside === false && judge({ ...run, changeInside: true }).held;
+    const inside = run.changes.map((change) =>
+      change.inside === undefined ? change : { ...change, inside: true },
+    );
+    const between = !judge(run).held && judge({ ...run, changes: inside }).held;
     if (!between || attempt === MOST_ATTEMPTS) return result;
     say(`run ${run.run}: the change came between two rounds, not inside one: this run is done again`);
   }
-}
-
-/** Pure: the runs to do, each with its seed and the moment of its change. Throws EXP-NO-ROUND when a change has no round to fall into. */
-export function planRuns(
-  settings: ExperimentSettings,
-  options: { runs: number; rounds: number; seed: number; change: boolean; changeAt?: number },
-  ready: (what: PlannedChange) => ReadyChange = (what) => ({ what }),
-): RunOrder[] {
-  return Array.from({ length: options.runs }, (_, i) => {
-    const run = i + 1;
-    const base = { run, seed: runSeed(options.seed, run), rounds: options.rounds, settings };
-    const what = options.change ? settings.changes[0] : undefined;
-    if (what === undefined) {
-      if (options.changeAt === undefined) return base;
-      throw new InfraError({
-        code: "EXP-NO-CHANGE",
-        path: "changes",
-        message: options.change
-          ? "--change-at, but experiment.yaml plans no change"
-          : "--change-at contradicts --no-change",
-        remedy: "add a change to experiment.yaml, or leave the option out",
-      });
-    }
-    const exact = options.changeAt ?? (what.after === undefined ? undefined : what.after + 1);
-    const [after, before] =
-      exact === undefined ? (what.between ?? [0, options.rounds]) : [exact - 1, exact + 1];
-    const moment = drawMoment(options.seed, run, { after, before, rounds: options.rounds });
-    if (moment === undefined) {
-      throw new InfraError({
-        code: "EXP-NO-ROUND",
-        message: `no round of ${options.rounds} lies after ${after} and before ${before} with another to follow`,
-        remedy: "give more --rounds, another --change-at, or --no-change",
-      });
-    }
-    return { ...base, change: { ...ready(what), moment } };
-  });
 }
 
 /** What a party did, for people. */
@@ -219,11 +188,10 @@ function listener(
           say(`${head}accuracy ${r.accuracy?.toFixed(3) ?? "-"}`);
       } else say(`${head}${r.status.padEnd(16)}  ${r.reason ?? ""}`);
     },
-    changed: (run, k, revision, inside) =>
+    changed: (run, { party, do: did, duringRound, revision, inside }) =>
       say(
-        `run ${run}  ${order.change?.what.party} ${DID[order.change?.what.do ?? "leave"]} during round ${k} (revision ${revision}${inside ? "" : "; that round had just ended"})`,
+        `run ${run}  ${party} ${DID[did]} during round ${duringRound} (revision ${revision}${inside ? "" : "; that round had just ended"})`,
       ),
-    ended: () => undefined,
   };
 }
 
@@ -273,7 +241,7 @@ function conclude(
   const after = verdicts.reduce((sum, v) => sum + v.verdict.roundsAfterChange, 0) + violations.length;
   for (const { run, verdict } of verdicts) if (!verdict.held) say(`run ${run.run}: ${verdict.text}`);
   for (const line of violations) say(line);
-  const changed = result.runs.some((r) => r.changeDuringRound !== undefined);
+  const changed = result.runs.some((r) => r.changes.some((c) => c.duringRound !== undefined));
   if (changed)
     say(
       `policy held in ${held} of ${result.runs.length} runs: ${after} rounds after the change (checked against etcd's history)`,

@@ -1,11 +1,12 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { packageFolder } from "../../infra/local/package-folder.js";
 import { InfraError } from "../../infra/problem.js";
 import type { Environment } from "../../infra/toolchain/cache.js";
 import { execute } from "../../infra/toolchain/execute.js";
 import type { Progress } from "../../infra/toolchain/progress.js";
+import { archiveDigest } from "./archive.js";
 import { BASE_HERE, BASE_HERE_IMAGE, DEFAULT_BASE, writeBase } from "./base.js";
 import {
   type BuilderStorage,
@@ -84,6 +85,7 @@ export async function buildImages(
     const lock: ImageLock = {
       sources,
       from: save === undefined ? "registry" : "archive",
+      ...(save === undefined ? {} : { archives: relative(project, save) || "." }),
       base: input.base ?? DEFAULT_BASE,
       images: Object.fromEntries(built.map(({ name, image, digest }) => [name, { image, digest }])),
     };
@@ -144,7 +146,7 @@ async function buildOne(one: One): Promise<BuiltImage> {
     // An archive that is there would get a second image, not another one.
     rmSync(file, { force: true });
     await run(saveCommand(tool, storage, image, file), name, env);
-    const digest = await archiveDigest(file, name, env);
+    const digest = savedDigest(file, name);
     built = { name, image, digest, archive: { file, bytes: statSync(file).size } };
   }
   await run(removeCommand(tool, storage, image), name, env);
@@ -166,13 +168,10 @@ async function pushedDigest(
   return told.trim().replace(/^.*@/, "");
 }
 
-/** The digest of the one image in an OCI archive. */
-async function archiveDigest(file: string, name: string, env: Environment): Promise<string> {
-  const index = JSON.parse(await run(["tar", "-xOf", file, "index.json"], name, env)) as {
-    readonly manifests?: readonly { readonly digest?: string }[];
-  };
-  const [manifest] = index.manifests ?? [];
-  if (manifest?.digest !== undefined) return manifest.digest;
+/** The digest of what was saved. */
+function savedDigest(file: string, name: string): string {
+  const digest = archiveDigest(file);
+  if (digest !== undefined) return digest;
   throw new InfraError({
     code: "K8S-IMAGES-BUILD",
     path: name,

@@ -12,6 +12,8 @@ const schema = z.strictObject({
   /** Of what the images were made from: when it is another, they are old. */
   sources: z.string().regex(/^[0-9a-f]{64}$/),
   from: z.enum(["registry", "archive"]),
+  /** Where the archives lie, relative to Pulumi.yaml: `<name>.tar` for each image. */
+  archives: z.string().min(1).optional(),
   /** Of the image that all are built on. */
   base: z.string().min(1),
   images: z.record(
@@ -55,7 +57,13 @@ export function lockedImages(project: string, experiment: string): Images {
       remedy,
     });
   }
-  return { from: lock.from, references: lock.images };
+  const { archives, from, images } = lock;
+  if (from === "registry" || archives === undefined) return { from, references: images };
+  const saved = Object.entries(images).map(([name, image]) => [
+    name,
+    { ...image, archive: join(project, archives, `${name}.tar`) },
+  ]);
+  return { from, references: Object.fromEntries(saved) };
 }
 
 function readLock(project: string): ImageLock {

@@ -5,7 +5,7 @@ import { agentAccess, JOB_ACCOUNT } from "./access.js";
 import { label } from "./names.js";
 import { namespaceObjects, networkPolicies } from "./namespace.js";
 import { needsOf } from "./needs.js";
-import type { KubeObject, ObjectOf } from "./objects.js";
+import type { KubeObject, ObjectOf, PodTemplate } from "./objects.js";
 import { FOLDER, hostOf, type Place, portOf, renderFor, SECRETS, secretFilesOf } from "./place.js";
 import { containerOf, imageOf, KEPT, labelsOf, podOf, projected, secretSource } from "./pod.js";
 import { DATA_CLAIM, volumeOf } from "./volumes.js";
@@ -61,6 +61,12 @@ function clusterAgent(agent: AgentPlace, place: Place): ServiceSpec {
     files: [{ path: JOB_FILE, content: `${JSON.stringify(jobTemplate(agent, place), null, 1)}\n` }],
   };
 }
+
+/** The template of the jobs' pods, in the object that tells an agent what they look like. */
+export const jobTemplateOf = (object: KubeObject): PodTemplate | undefined =>
+  object.kind === "ConfigMap" && object.data?.[JOB_FILE] !== undefined
+    ? (JSON.parse(object.data[JOB_FILE]) as ObjectOf<"Job">).spec?.template
+    : undefined;
 
 /** What each of an agent's jobs looks like. The agent adds its name, its program, and which job and queue it is for. */
 export function jobTemplate(agent: AgentPlace, place: Place): ObjectOf<"Job"> {

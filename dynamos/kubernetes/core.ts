@@ -28,7 +28,7 @@ export class Core extends pulumi.ComponentResource {
     const { node, secrets, after = [] } = args;
     const place = corePlace(node, args.options);
     this.namespace = place.namespace;
-    const namespace = registerObjects(name, coreNamespaceObjects(place), secrets, {
+    const namespace = registerObjects(name, coreNamespaceObjects(place, args.options), secrets, {
       parent: this,
       dependsOn: [...after],
     });

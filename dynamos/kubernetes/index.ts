@@ -9,12 +9,14 @@ export { Broker, type BrokerArgs } from "./broker.js";
 export { Core, type CoreArgs } from "./core.js";
 export { Documents, type DocumentsArgs } from "./documents.js";
 export { Marketplace, type MarketplaceArgs } from "./marketplace.js";
+export { NodeNeeds, type NodeNeedsArgs } from "./node-needs.js";
 export type { KubeObject } from "./objects.js";
 export type { Images, KubernetesOptions } from "./options.js";
 export type { PartArgs } from "./parts.js";
 export {
   allObjects,
   foldersByNode,
+  imagesByNode,
   type KubernetesInput,
   type KubernetesPlan,
   planKubernetes,

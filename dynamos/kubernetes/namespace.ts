@@ -55,14 +55,22 @@ const tcp = (...ports: number[]) => ports.map((port) => ({ protocol: "TCP", port
 const DNS = { ports: [{ protocol: "UDP", port: 53 }, ...tcp(53)] };
 /** The API server, whose address no selector knows. */
 const API_SERVER = { ports: tcp(443, 6443) };
+/** The users' issuer is somewhere outside: its keys are asked for there. */
+const portOfUrl = (url: string): number => Number(new URL(url).port) || (url.startsWith("https:") ? 443 : 80);
 const AMQP = 5672;
 const HTTP = 8080;
 
 /**
  * Who may speak to whom: nobody but those named here. They hold where the cluster's network enforces NetworkPolicies, and change nothing
  * where it does not.
+ *
+ * @param issuer of the users' tokens, which the core asks for its keys
  */
-export function networkPolicies(role: "core" | "party", place: Place): readonly KubeObject[] {
+export function networkPolicies(
+  role: "core" | "party",
+  place: Place,
+  issuer?: string,
+): readonly KubeObject[] {
   const policy = (name: string, spec: PolicySpec): KubeObject => ({
     apiVersion: "networking.k8s.io/v1",
     kind: "NetworkPolicy",
@@ -95,6 +103,17 @@ export function networkPolicies(role: "core" | "party", place: Place): readonly 
         policyTypes: ["Ingress"],
         ingress: [{ ports: tcp(HTTP) }],
       }),
+      ...(issuer === undefined
+        ? []
+        : [
+            policy("issuer", {
+              podSelector: {
+                matchExpressions: [{ key: "app", operator: "In", values: ["api-gateway", "orchestrator"] }],
+              },
+              policyTypes: ["Egress"],
+              egress: [{ ports: tcp(portOfUrl(issuer)) }],
+            }),
+          ]),
     ];
   }
   return [

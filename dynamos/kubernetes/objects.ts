@@ -1,5 +1,15 @@
 import type { types } from "@pulumi/kubernetes";
-import type { Unwrap } from "@pulumi/pulumi";
+
+/** A type of the Kubernetes package without what is not known yet. The SDK has the like; commands of ours read objects without the SDK. */
+type Unwrap<T> = T extends
+  | PromiseLike<unknown>
+  | { readonly apply: (f: never) => unknown; readonly get: () => unknown }
+  ? never
+  : T extends readonly (infer E)[]
+    ? Unwrap<E>[]
+    : T extends object
+      ? { [K in keyof T]: Unwrap<T[K]> }
+      : T;
 
 /** What every object of ours is called. */
 export interface Metadata {

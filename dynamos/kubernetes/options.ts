@@ -36,9 +36,11 @@ export interface KubernetesOptions {
 
 /** Where the images come from. */
 export interface Images {
-  /** By the image's name: a reference, and its digest, which changes whenever the image does. */
-  readonly references: Readonly<Record<string, { readonly image: string; readonly digest: string }>>;
-  /** `registry`: nodes pull them. `archive`: they are on the nodes already, and are never pulled. */
+  /** By the image's name: a reference, its digest, which changes whenever the image does, and where it has one its archive on this machine. */
+  readonly references: Readonly<
+    Record<string, { readonly image: string; readonly digest: string; readonly archive?: string }>
+  >;
+  /** `registry`: nodes pull them. `archive`: they are put on the nodes from OCI archives, and are never pulled. */
   readonly from: "registry" | "archive";
   /** Whether the registry wants a pull secret, which then is given to the components as `pullSecret`. @default false */
   readonly pullSecret?: boolean;

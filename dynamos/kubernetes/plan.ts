@@ -2,12 +2,12 @@ import type { ServiceSpec } from "../../infra/local/service.js";
 import type { ExperimentDocument } from "../experiment.js";
 import { agentService, type Placement } from "../placement.js";
 import { BROKER, coreServices, EPMD, GATEWAY, STORE } from "../services.js";
-import { agentObjects } from "./agent-plan.js";
+import { agentObjects, jobTemplateOf } from "./agent-plan.js";
 import { brokerObjects } from "./broker-plan.js";
 import { documentObjects } from "./documents-plan.js";
 import { checkNamespaces, coreNamespace, label, partyNamespace } from "./names.js";
 import { namespaceObjects, networkPolicies } from "./namespace.js";
-import type { KubeObject } from "./objects.js";
+import { type KubeObject, podTemplate } from "./objects.js";
 import { DEFAULT_PREFIX, GATEWAY_NODE_PORT, type KubernetesOptions, NODE_FOLDER } from "./options.js";
 import { type Place, portOf } from "./place.js";
 import { selectorOf } from "./pod.js";
@@ -42,7 +42,7 @@ export function planKubernetes({ placement, options, documents = [] }: Kubernete
   checkNamespaces(options.namespacePrefix ?? DEFAULT_PREFIX, parties);
   const core = corePlace(placement.core, options);
   return {
-    coreNamespace: coreNamespaceObjects(core),
+    coreNamespace: coreNamespaceObjects(core, options),
     broker: brokerObjects(parties, core),
     store: storeObjects(parties, core),
     services: coreObjects(core, options),
@@ -78,6 +78,20 @@ export function foldersByNode(objects: readonly KubeObject[]): Readonly<Record<s
     folders[host] = [...(folders[host] ?? []), path].sort();
   }
   return folders;
+}
+
+/** References of the images that each node of the cluster runs, those of an agent's jobs included. */
+export function imagesByNode(objects: readonly KubeObject[]): Readonly<Record<string, readonly string[]>> {
+  const images: Record<string, Set<string>> = {};
+  for (const { spec } of objects.flatMap((object) =>
+    [podTemplate(object), jobTemplateOf(object)].flatMap((t) => t ?? []),
+  )) {
+    const host = spec?.nodeSelector?.["kubernetes.io/hostname"];
+    if (host === undefined) continue;
+    images[host] ??= new Set();
+    for (const { image } of spec?.containers ?? []) if (image !== undefined) images[host].add(image);
+  }
+  return Object.fromEntries(Object.entries(images).map(([host, found]) => [host, [...found].sort()]));
 }
 
 /** Where the core's services are. */
@@ -119,9 +133,12 @@ const servicesOfCore = (users: KubernetesOptions["users"]): readonly ServiceSpec
   coreServices({ placement: { core: "core", agents: [] }, users });
 
 /** The core's namespace, and who may speak to whom in it. */
-export const coreNamespaceObjects = (place: Place): readonly KubeObject[] => [
+export const coreNamespaceObjects = (
+  place: Place,
+  { users }: Pick<KubernetesOptions, "users">,
+): readonly KubeObject[] => [
   ...namespaceObjects("core", place),
-  ...networkPolicies("core", place),
+  ...networkPolicies("core", place, users.issuer),
 ];
 
 /** The core's services that are neither broker nor store, and the gateway's way out. */

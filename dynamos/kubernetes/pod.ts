@@ -59,8 +59,10 @@ export function imageOf(
       remedy: "run `dynamos-fabric images`, and give what lockedImages() reads",
     });
   }
+  // A public image that has no archive is pulled all the same.
+  const there = images.from === "archive" && (isOurs(name) || found?.archive !== undefined);
   return {
-    container: { image, imagePullPolicy: images.from === "archive" ? "Never" : "IfNotPresent" },
+    container: { image, imagePullPolicy: there ? "Never" : "IfNotPresent" },
     digest: found?.digest ?? image,
   };
 }

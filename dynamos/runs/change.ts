@@ -5,7 +5,7 @@ import { validateDocument } from "../../policy/contract/schemas.js";
 import { readDocumentFile } from "../experiment.js";
 import { leaveAgreement, type Operator, readAgreement } from "./agreements-api.js";
 import { owe } from "./restore.js";
-import type { ExperimentSettings, PlannedChange } from "./settings.js";
+import { expectedAfter, type PlannedChange } from "./settings.js";
 
 /** A change as its files say it. */
 export interface ReadyChange {
@@ -30,30 +30,30 @@ export function readyChange(what: PlannedChange, folder: string, user: string): 
   return { what, agreement };
 }
 
-/** Those that a run's request asks: a party that joins later is not among them. */
-export const askedAtFirst = (
-  { dataProviders }: ExperimentSettings,
-  change: PlannedChange | undefined,
-): readonly string[] =>
-  change?.do === "join" ? dataProviders.filter((party) => party !== change.party) : dataProviders;
-
-/**
- * Before a run in which a party joins: the user is taken out of its agreement, which is noted beforehand, so that it is put back whatever happens.
- *
- * @returns the agreement as it was; undefined where nothing had to be done
- */
-export async function prepare(
-  { what }: ReadyChange,
-  operator: Operator,
-  state: string,
-  user: string,
-): Promise<Agreement | undefined> {
-  if (what.do !== "join") return undefined;
-  const stored = await readAgreement(operator, what.party);
-  if (stored === undefined) throw wrong(`agreements/${what.party}`, "name", "is not in the marketplace");
+/** Before a run in which a party joins: the user is taken out of its agreement, which is noted beforehand, so that it is put back whatever happens. */
+export async function prepare(party: string, operator: Operator, state: string, user: string): Promise<void> {
+  const stored = await readAgreement(operator, party);
+  if (stored === undefined) throw wrong(`agreements/${party}`, "name", "is not in the marketplace");
   owe(state, { agreement: stored.document });
   owe(state, { agreement: stored.document, changedAt: await leaveAgreement(operator, stored, user) });
-  return stored.document;
+}
+
+/**
+ * Who is in, and so asked by the next request, after a change; and what of the running job, which asks `asked`, had to follow. A job's parties are decided at its start:
+ * one that joins is part of the next. Pure.
+ */
+export function afterChange(
+  { what, agreement }: ReadyChange,
+  user: string,
+  isIn: ReadonlySet<string>,
+  asked: ReadonlySet<string>,
+): { readonly isIn: ReadonlySet<string>; readonly next: "refused" | "goesOn" } {
+  const stays = what.do === "join" || (what.do === "replace" && agreement?.relations[user] !== undefined);
+  const others = [...isIn].filter((party) => party !== what.party);
+  return {
+    isIn: new Set(stays ? [...others, what.party] : others),
+    next: asked.has(what.party) ? expectedAfter(what) : "goesOn",
+  };
 }
 
 const wrong = (file: string, path: string, message: string): InfraError =>

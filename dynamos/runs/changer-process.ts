@@ -1,16 +1,14 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { join } from "node:path";
 import { InfraError } from "../../infra/problem.js";
-import type { ChangerMessage, ChangerOrder } from "./changer.js";
-
-type Changed = Extract<ChangerMessage, { type: "changed" }>;
+import type { ChangerCommand, ChangerMessage, ChangerOrder, MadeChange } from "./changer.js";
 
 /** The other process of an experiment: the one that changes the policy. */
 export class Changer {
   readonly #child: ChildProcess;
-  readonly #outcome: Promise<Changed | undefined>;
-  readonly #watching: Promise<void>;
   readonly #gone: Promise<void>;
+  #ended = Promise.withResolvers<readonly MadeChange[]>();
+  #failed: InfraError | undefined;
   #restored = false;
 
   constructor(order: ChangerOrder) {
@@ -18,55 +16,50 @@ export class Changer {
       detached: true,
       stdio: ["ignore", "ignore", "inherit", "ipc"],
     });
-    const outcome = Promise.withResolvers<Changed | undefined>();
-    const watching = Promise.withResolvers<void>();
     const gone = Promise.withResolvers<void>();
-    this.#outcome = outcome.promise;
-    this.#watching = watching.promise;
     this.#gone = gone.promise;
-    this.#outcome.catch(() => undefined);
-    this.#watching.catch(() => undefined);
     this.#child.on("message", (message: ChangerMessage) => {
-      if (message.type === "watching") watching.resolve();
-      else if (message.type === "changed") outcome.resolve(message);
-      else if (message.type === "nothing") outcome.resolve(undefined);
+      if (message.type === "ended") this.#ended.resolve(message.made);
       else if (message.type === "restored") this.#restored = true;
-      else fail(message.message);
+      else if (message.type === "error") this.#fail(message.message);
     });
     this.#child.on("exit", (code, signal) => {
-      fail(`it ended early (${signal ?? code})`);
+      this.#fail(`it ended early (${signal ?? code})`);
       gone.resolve();
     });
-    function fail(why: string): void {
-      const error = new InfraError({
-        code: "EXP-CHANGER",
-        message: `the process that changes the policy failed: ${why}`,
-      });
-      outcome.reject(error);
-      watching.reject(error);
-    }
   }
 
-  /** Resolves once it follows the job's rounds. */
-  watching(): Promise<void> {
-    return this.#watching;
+  /** It follows this job from now on. @param firstRound the round of the run that is the job's first */
+  follow(job: string, firstRound: number): void {
+    this.#ended = Promise.withResolvers();
+    this.#ended.promise.catch(() => undefined);
+    if (this.#failed !== undefined) this.#ended.reject(this.#failed);
+    else this.#child.send({ follow: job, firstRound } satisfies ChangerCommand);
   }
 
-  /** The change, once the job has ended; undefined when there was none. */
-  changed(): Promise<Changed | undefined> {
-    return this.#outcome;
+  /** What was changed during the job it follows, once that has ended. Throws EXP-CHANGER. */
+  made(): Promise<readonly MadeChange[]> {
+    return this.#ended.promise;
   }
 
-  /** Puts the agreement back and ends the process. Throws EXP-NOT-RESTORED when it could not. */
+  /** Puts the agreements back and ends the process. Throws EXP-NOT-RESTORED when it could not. */
   async restore(): Promise<void> {
-    if (this.#child.connected) this.#child.send("restore");
+    if (this.#child.connected) this.#child.send("restore" satisfies ChangerCommand);
     await this.#gone;
     if (!this.#restored) {
       throw new InfraError({
         code: "EXP-NOT-RESTORED",
-        message: "the agreement could not be put back",
+        message: "an agreement could not be put back",
         remedy: "it is put back by the next `npm run experiment`; `npm run status` shows what is down",
       });
     }
+  }
+
+  #fail(why: string): void {
+    this.#failed ??= new InfraError({
+      code: "EXP-CHANGER",
+      message: `the process that changes the policy failed: ${why}`,
+    });
+    this.#ended.reject(this.#failed);
   }
 }

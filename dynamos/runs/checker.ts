@@ -18,9 +18,12 @@ export async function checkResult(
   from: number,
 ): Promise<string[]> {
   const changed = result.runs.flatMap((run) =>
-    run.changeRevision === undefined || run.changeThen === "goesOn"
-      ? []
-      : [{ ...run, at: run.changeRevision }],
+    run.changes.flatMap(({ revision: at, duringRound = 0, next }) => {
+      const job = run.jobs.findLast(({ firstRound }) => firstRound <= Math.max(1, duringRound));
+      return at === undefined || next !== "refused" || job === undefined
+        ? []
+        : [{ run: run.run, at, jobId: job.jobId, rounds: duringRound - job.firstRound + 1 }];
+    }),
   );
   if (changed.length === 0) return [];
   const history = await readHistory(
@@ -28,19 +31,19 @@ export async function checkResult(
     { user: STORE_READER, password: readFileSync(store.passwordFile, "utf8") },
     Math.min(from, ...changed.map((run) => run.at)),
   );
-  return changed.flatMap((run) => {
-    const verdict = judgeHistory(history, run.jobId, run.at);
+  return changed.flatMap(({ run, at, jobId, rounds }) => {
+    const verdict = judgeHistory(history, jobId, at);
     const miscounted =
-      verdict.roundsBefore === run.changeDuringRound
+      verdict.roundsBefore === rounds
         ? []
         : [
-            `run ${run.run}: etcd has ${verdict.roundsBefore} rounds before the change, the services reported ${run.changeDuringRound}`,
+            `run ${run}: etcd has ${verdict.roundsBefore} rounds before the change, the services reported ${rounds}`,
           ];
     return [
       ...miscounted,
       ...verdict.violations.map(
         (v) =>
-          `run ${run.run}: ${v.key} was opened at revision ${v.openedAt}, after the change at ${v.changedAt}`,
+          `run ${run}: ${v.key} was opened at revision ${v.openedAt}, after the change at ${v.changedAt}`,
       ),
     ];
   });

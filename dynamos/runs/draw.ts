@@ -17,18 +17,21 @@ export const runSeed = (seed: number, run: number): number =>
   Math.floor(unit(seed, run, "training") * 2 ** 31);
 
 /**
- * The moment of the change: a round strictly between `after` and `before`, all equally likely.
+ * The moment of a change: a round strictly between `after` and `before`, all equally likely.
  * Undefined when the run has no such round.
  */
 export function drawMoment(
   seed: number,
   run: number,
   bounds: { readonly after: number; readonly before: number; readonly rounds: number },
+  /** Which of the run's changes, from 0. */
+  which = 0,
 ): ChangeMoment | undefined {
   const first = bounds.after + 1;
+  const suffix = which === 0 ? "" : `/${which}`;
   // The last round is left out: after it there is no round to be refused.
   const last = Math.min(bounds.before - 1, bounds.rounds - 1);
   if (last < first) return undefined;
-  const round = first + Math.floor(unit(seed, run, "round") * (last - first + 1));
-  return { round, fraction: unit(seed, run, "moment") };
+  const round = first + Math.floor(unit(seed, run, `round${suffix}`) * (last - first + 1));
+  return { round, fraction: unit(seed, run, `moment${suffix}`) };
 }

@@ -22,14 +22,17 @@ export function accuracyPlot(result: ExperimentResult, title: string): string {
     yAxis: { type: "value", name: "accuracy", nameLocation: "middle", nameGap: 45, scale: true },
     series: result.runs.map((run) => {
       const points = run.rounds.flatMap((r) => (r.accuracy === undefined ? [] : [[r.round, r.accuracy]]));
-      const at = run.rounds.find((r) => r.round === run.changeDuringRound);
-      const cross = at?.accuracy === undefined ? [] : [{ coord: [at.round, at.accuracy] }];
+      const crosses = run.rounds.flatMap(({ round, accuracy }) =>
+        accuracy !== undefined && run.changes.some((c) => c.duringRound === round)
+          ? [{ coord: [round, accuracy] }]
+          : [],
+      );
       return {
         name: `run ${run.run}`,
         type: "line" as const,
         showSymbol: false,
         data: points,
-        markPoint: { symbol: CROSS, symbolSize: 16, label: { show: false }, data: cross },
+        markPoint: { symbol: CROSS, symbolSize: 16, label: { show: false }, data: crosses },
       };
     }),
   });

@@ -87,9 +87,10 @@ export function outcomes(before: ExperimentResult, now: ExperimentResult): reado
 }
 
 /** What the same seed should give again. */
-function essence({ seed, changePlannedIn, changeDuringRound, rounds }: RunResult): unknown {
+function essence({ seed, changes, rounds }: RunResult): unknown {
   return {
-    ...{ seed, changePlannedIn, changeDuringRound },
+    seed,
+    changes: changes.map(({ party, plannedIn, duringRound }) => ({ party, plannedIn, duringRound })),
     rounds: rounds.map(({ status, accuracy }) => ({ status, accuracy })),
   };
 }

@@ -12,22 +12,39 @@ export interface RoundResult {
   readonly durations?: RoundDurations;
 }
 
+/** One change of a run. */
+export interface ChangeResult {
+  readonly party: string;
+  readonly do: "leave" | "join" | "replace";
+  /** The round it was drawn for. */
+  readonly plannedIn: number;
+  /** The round that was open when it was committed; absent, as all that follows, when it was not made. */
+  readonly duringRound?: number;
+  /** etcd's revision of the change. */
+  readonly revision?: number;
+  /** Whether that round was still under way when the change was acknowledged. */
+  readonly inside?: boolean;
+  /** What the job's next round had to be. */
+  readonly next?: "refused" | "goesOn";
+}
+
+/** One request of a run. */
+export interface JobOfRun {
+  readonly jobId: string;
+  /** The run's round that is its first. */
+  readonly firstRound: number;
+  readonly dataProviders: readonly string[];
+}
+
 /** One run. */
 export interface RunResult {
   readonly run: number;
   readonly seed: number;
-  readonly jobId: string;
-  /** The round the change was drawn for; absent where none was planned. */
-  readonly changePlannedIn?: number;
-  /** The round that was open when the change was committed; absent without a change. */
-  readonly changeDuringRound?: number;
-  /** etcd's revision of the change. */
-  readonly changeRevision?: number;
-  /** Whether that round was still under way when the change was acknowledged. */
-  readonly changeInside?: boolean;
-  /** What the rounds after the change had to be; absent: refused. */
-  readonly changeThen?: "refused" | "goesOn";
-  /** Of a party that joined: how a request of one round ended that asked it as well. */
+  /** In order: where a job was refused with changes to come, the next request asks those who are in then. None where the first was refused. */
+  readonly jobs: readonly JobOfRun[];
+  /** As planned; empty where none was. */
+  readonly changes: readonly ChangeResult[];
+  /** Where a party joined that the last job does not ask: how a request of one round ended that asked it as well. */
   readonly joinedRequest?: EndStatus;
   /** How often the run was done until the change fell inside a round; absent: once. */
   readonly attempts?: number;
@@ -73,58 +90,38 @@ export function reasonLine(
 }
 
 /**
- * Whether the policy held: with a change during round k, every round up to k completed, k+1 was refused and nothing came after;
- * without a planned change, or with one after which the job goes on, every round completed (and a party that joined is part of the next request). A change that was planned and not made, or not made inside a round, proves nothing.
+ * Whether the policy held: with a change during round k that takes a right away from the running job, every round up to k completed, k+1 was refused, and none of that job came after;
+ * all other rounds completed (and a party that joined is part of the next request). A change that was planned and not made, or not made inside a round, proves nothing.
  */
 export function judge(run: RunResult): Verdict {
-  const last = run.rounds.at(-1);
-  const broken = run.rounds.find((r) => r.status === "failed");
-  if (broken !== undefined) {
-    return {
-      held: false,
-      roundsAfterChange: 0,
-      text: `round ${broken.round} failed: ${broken.reason ?? "no reason given"}`,
-    };
-  }
-  const k = run.changeDuringRound;
-  if (k === undefined && run.changePlannedIn !== undefined) {
-    return {
-      held: false,
-      roundsAfterChange: 0,
-      text: `the change planned for round ${run.changePlannedIn} was not made`,
-    };
-  }
-  if (k !== undefined && run.changeInside === false) {
-    return {
-      held: false,
-      roundsAfterChange: 0,
-      text: `the change came when round ${k} had just ended, not inside it: try another seed`,
-    };
-  }
-  if (k === undefined) {
-    const refused = run.rounds.find((r) => r.status === "refused");
-    return refused === undefined
-      ? { held: run.rounds.length > 0, roundsAfterChange: 0, text: "completed" }
-      : {
-          held: false,
-          roundsAfterChange: 0,
-          text: `round ${refused.round} refused though nothing changed: ${refused.reason ?? ""}`,
-        };
-  }
-  if (run.changeThen === "goesOn") {
-    const refused = run.rounds.find((r) => r.status === "refused");
-    const apart = run.joinedRequest !== undefined && run.joinedRequest !== "completed";
-    const text =
-      refused !== undefined
-        ? `round ${refused.round} was refused though the change allows it: ${refused.reason ?? ""}`
-        : apart
-          ? `the request that asked the party that joined was ${run.joinedRequest}`
-          : "went on";
-    return { held: refused === undefined && !apart, roundsAfterChange: 0, text };
-  }
-  const after = run.rounds.filter((r) => r.round > k && r.status === "completed").length;
-  const held = after === 0 && last?.round === k + 1 && last.status === "refused";
-  return { held, roundsAfterChange: after, text: held ? "refused" : `round ${k + 1} was not refused` };
+  const not = (text: string, roundsAfterChange = 0): Verdict => ({ held: false, roundsAfterChange, text });
+  const { rounds, changes } = run;
+  const broken = rounds.find((r) => r.status === "failed");
+  if (broken !== undefined) return not(`round ${broken.round} failed: ${broken.reason ?? "no reason given"}`);
+  const unmade = changes.find((c) => c.duringRound === undefined);
+  if (unmade !== undefined) return not(`the change planned for round ${unmade.plannedIn} was not made`);
+  const between = changes.find((c) => c.inside === false);
+  if (between !== undefined)
+    return not(
+      `the change came when round ${between.duringRound} had just ended, not inside it: try another seed`,
+    );
+  const ends = changes.flatMap((c) => (c.next === "refused" ? [c.duringRound ?? 0] : []));
+  const after = ends.flatMap((k) => {
+    const next = run.jobs.find(({ firstRound }) => firstRound > k + 1)?.firstRound ?? Infinity;
+    return rounds.filter((r) => r.round > k && r.round < next && r.status === "completed");
+  }).length;
+  for (const k of ends)
+    if (after > 0 || rounds.find((r) => r.round === k + 1)?.status !== "refused")
+      return not(`round ${k + 1} was not refused`, after);
+  const refused = rounds.find((r) => r.status === "refused" && !ends.includes(r.round - 1));
+  if (refused !== undefined)
+    return not(
+      `round ${refused.round} was refused though ${changes.length === 0 ? "nothing changed" : "the changes allow it"}: ${refused.reason ?? ""}`,
+    );
+  if (run.joinedRequest !== undefined && run.joinedRequest !== "completed")
+    return not(`the request that asked the party that joined was ${run.joinedRequest}`);
+  const text = ends.length > 0 ? "refused" : changes.length > 0 ? "went on" : "completed";
+  return { held: rounds.length > 0, roundsAfterChange: 0, text };
 }
 
 /** `rounds.csv`: a line a round, for spreadsheets. Step columns are those of the first round. */

@@ -1,34 +1,24 @@
-import type { Agreement } from "../../policy/contract/documents.js";
 import type { EndStatus } from "../../policy/contract/job.js";
 import { type Acceptance, GatewayClient } from "../client/gateway-client.js";
-import { askedAtFirst, prepare, type ReadyChange } from "./change.js";
+import { afterChange, prepare } from "./change.js";
+import type { MadeChange } from "./changer.js";
 import { Changer } from "./changer-process.js";
-import type { ChangeMoment } from "./draw.js";
+import type { RunOrder } from "./plan-runs.js";
 import { payBack } from "./restore.js";
-import { type RoundResult, type RunResult, roundResult } from "./result.js";
-import { type ExperimentSettings, expectedAfter } from "./settings.js";
+import { type ChangeResult, type JobOfRun, type RoundResult, type RunResult, roundResult } from "./result.js";
+import { joinLater } from "./settings.js";
 import type { StackAccess } from "./stack-access.js";
 import { requesterToken } from "./user-token.js";
-
-/** One run to do. */
-export interface RunOrder {
-  readonly run: number;
-  readonly seed: number;
-  readonly rounds: number;
-  readonly settings: ExperimentSettings;
-  readonly change?: ReadyChange & { readonly moment: ChangeMoment };
-}
 
 /** What happens during a run, for people to see. */
 export interface RunListener {
   round(run: number, result: RoundResult): void;
-  changed(run: number, duringRound: number, revision: number, inside: boolean): void;
-  ended(run: number, status: EndStatus): void;
+  changed(run: number, change: ChangeResult): void;
 }
 
 /**
- * One run: request, rounds, the change in between, and the agreement put back, whatever happens.
- * The change is made by another process, through the orchestrator's API alone.
+ * One run: requests, rounds, the changes in between, and the agreements put back, whatever happens. Where a job was refused and changes are to come, the next request asks those who are in then,
+ * for the rounds that are left. The changes are made by another process, through the orchestrator's API alone.
  */
 export async function performRun(
   stack: StackAccess,
@@ -36,80 +26,159 @@ export async function performRun(
   listener: RunListener,
   signal?: AbortSignal,
 ): Promise<RunResult> {
-  const { settings, run, seed } = order;
-  const rounds: RoundResult[] = [];
-  const { change: planned } = order;
-  const original =
-    planned === undefined
-      ? undefined
-      : await prepare(planned, stack.operator, stack.state, settings.user.userName);
-  const token = await requesterToken(stack.state, settings.user.userName);
-  const client = new GatewayClient({ url: stack.gateway, token });
-  const ask = (dataProviders: readonly string[], count: number) =>
-    client.submit({
-      type: settings.request,
-      user: settings.user,
-      dataProviders,
-      data: { ...settings.data, rounds: count, seed },
-    });
-  const accepted = await ask(askedAtFirst(settings, planned?.what), order.rounds).catch(putBack);
-  if (accepted.status === "refused") {
-    await payBack(stack.state, stack.operator);
-    const first = accepted.reasons[0];
-    const reason = `${first?.code ?? "POL-REFUSED"} ${first?.message ?? ""} (revision ${accepted.revision ?? "unknown"})`;
-    rounds.push({ round: 1, status: "refused", reason });
-    listener.ended(run, "refused");
-    return { run, seed, jobId: "", rounds };
-  }
-  const { jobId } = accepted;
-  const changer = planned === undefined ? undefined : startChanger(stack, order, planned, jobId, original);
+  const changer = await prepared(stack, order);
   try {
-    const end = await client.job(jobId).follow((report) => {
-      const result = roundResult(report);
-      rounds.push(result);
-      listener.round(run, result);
-    }, signal);
-    const change = await changer?.changed();
-    if (change !== undefined) listener.changed(run, change.duringRound, change.revision, change.inside);
-    listener.ended(run, end.status);
-    // The party that joined is still in: whoever asks it as well is answered.
-    const joined =
-      planned?.what.do === "join" && change !== undefined
-        ? await endOf(client, await ask(settings.dataProviders, 1))
-        : undefined;
+    return await new Run(stack, order, listener, changer).perform(signal);
+  } finally {
+    await (changer?.restore() ?? payBack(stack.state, stack.operator));
+  }
+}
+
+/** The changer, once those who join later are out. */
+async function prepared(stack: StackAccess, { settings, changes }: RunOrder): Promise<Changer | undefined> {
+  if (changes.length === 0) return undefined;
+  const user = settings.user.userName;
+  try {
+    for (const party of joinLater(settings)) await prepare(party, stack.operator, stack.state, user);
+  } catch (error) {
+    await payBack(stack.state, stack.operator);
+    throw error;
+  }
+  return new Changer({
+    state: stack.state,
+    orchestrator: stack.operator.url,
+    tokenFile: stack.operatorTokenFile,
+    user,
+    changes: changes.map(({ what, agreement, moment }) => ({
+      party: what.party,
+      ...(agreement === undefined ? {} : { agreement }),
+      ...moment,
+    })),
+  });
+}
+
+class Run {
+  readonly #stack: StackAccess;
+  readonly #order: RunOrder;
+  readonly #listener: RunListener;
+  readonly #changer: Changer | undefined;
+  readonly #rounds: RoundResult[] = [];
+  readonly #jobs: JobOfRun[] = [];
+  readonly #changes: ChangeResult[];
+  #isIn: ReadonlySet<string>;
+
+  constructor(stack: StackAccess, order: RunOrder, listener: RunListener, changer: Changer | undefined) {
+    this.#stack = stack;
+    this.#order = order;
+    this.#listener = listener;
+    this.#changer = changer;
+    const { settings, changes } = order;
+    const later = changes.length === 0 ? [] : joinLater(settings);
+    this.#isIn = new Set(settings.dataProviders.filter((party) => !later.includes(party)));
+    this.#changes = changes.map(({ what, moment }) => ({
+      party: what.party,
+      do: what.do,
+      plannedIn: moment.round,
+    }));
+  }
+
+  async perform(signal: AbortSignal | undefined): Promise<RunResult> {
+    const { run, seed, rounds, settings } = this.#order;
+    const token = await requesterToken(this.#stack.state, settings.user.userName);
+    const client = new GatewayClient({ url: this.#stack.gateway, token });
+    let last: RoundResult | undefined;
+    do {
+      await this.#job(client, (last?.round ?? 0) + 1, signal);
+      last = this.#rounds.at(-1);
+    } while (
+      this.#jobs.length > 0 &&
+      last?.status === "refused" &&
+      last.round < rounds &&
+      this.#changes.some((change) => change.duringRound === undefined)
+    );
+    // A party that joined is still in: whoever asks it as well is answered.
+    const asked = new Set(this.#jobs.at(-1)?.dataProviders);
+    const joined = this.#changes.some(
+      ({ party, duringRound, ...change }) =>
+        change.do === "join" && duringRound !== undefined && this.#isIn.has(party) && !asked.has(party),
+    );
+    const joinedRequest = joined ? await endOf(client, await this.#ask(client, 1)) : undefined;
     return {
       run,
       seed,
-      jobId,
-      ...(planned === undefined ? {} : { changePlannedIn: planned.moment.round }),
-      ...(planned === undefined || expectedAfter(planned.what) === "refused"
-        ? {}
-        : { changeThen: "goesOn" as const }),
-      ...(joined === undefined ? {} : { joinedRequest: joined }),
-      ...(change === undefined
-        ? {}
-        : {
-            changeDuringRound: change.duringRound,
-            changeRevision: change.revision,
-            changeInside: change.inside,
-          }),
-      rounds,
+      jobs: this.#jobs,
+      changes: this.#changes,
+      ...(joinedRequest === undefined ? {} : { joinedRequest }),
+      rounds: this.#rounds,
     };
-  } catch (error) {
-    // Nobody looks at it any more, so nobody shall work on it.
-    if (signal?.aborted)
-      await client
-        .job(jobId)
-        .cancel()
-        .catch(() => {});
-    throw error;
-  } finally {
-    await changer?.restore();
   }
 
-  async function putBack(error: unknown): Promise<never> {
-    await payBack(stack.state, stack.operator);
-    throw error;
+  /** One request, followed to its end. */
+  async #job(client: GatewayClient, firstRound: number, signal: AbortSignal | undefined): Promise<void> {
+    const { run, rounds } = this.#order;
+    const dataProviders = this.#asked();
+    const accepted = await this.#ask(client, rounds - firstRound + 1);
+    if (accepted.status === "refused") {
+      const first = accepted.reasons[0];
+      const reason = `${first?.code ?? "POL-REFUSED"} ${first?.message ?? ""} (revision ${accepted.revision ?? "unknown"})`;
+      this.#round({ round: firstRound, status: "refused", reason });
+      return;
+    }
+    const { jobId } = accepted;
+    this.#jobs.push({ jobId, firstRound, dataProviders });
+    this.#changer?.follow(jobId, firstRound);
+    try {
+      await client.job(jobId).follow((report) => {
+        const result = roundResult(report);
+        this.#round({ ...result, round: firstRound + result.round - 1 });
+      }, signal);
+      for (const made of (await this.#changer?.made()) ?? []) {
+        this.#changed(made, new Set([...dataProviders, ...this.#compute()]));
+        this.#listener.changed(run, this.#changes[made.which] as ChangeResult);
+      }
+    } catch (error) {
+      // Nobody looks at it any more, so nobody shall work on it.
+      if (signal?.aborted)
+        await client
+          .job(jobId)
+          .cancel()
+          .catch(() => {});
+      throw error;
+    }
+  }
+
+  #round(result: RoundResult): void {
+    this.#rounds.push(result);
+    this.#listener.round(this.#order.run, result);
+  }
+
+  #changed({ which, ...made }: MadeChange, parties: ReadonlySet<string>): void {
+    const change = this.#order.changes[which];
+    const known = this.#changes[which];
+    if (change === undefined || known === undefined) return;
+    const { isIn, next } = afterChange(change, this.#order.settings.user.userName, this.#isIn, parties);
+    this.#isIn = isIn;
+    this.#changes[which] = { ...known, ...made, next };
+  }
+
+  #asked(): readonly string[] {
+    return this.#order.settings.dataProviders.filter((party) => this.#isIn.has(party));
+  }
+
+  /** Parties that change and give no data: they compute, and so are in every job. */
+  #compute(): readonly string[] {
+    const { dataProviders } = this.#order.settings;
+    return this.#changes.map(({ party }) => party).filter((party) => !dataProviders.includes(party));
+  }
+
+  #ask(client: GatewayClient, rounds: number): Promise<Acceptance> {
+    const { settings, seed } = this.#order;
+    return client.submit({
+      type: settings.request,
+      user: settings.user,
+      dataProviders: this.#asked(),
+      data: { ...settings.data, rounds, seed },
+    });
   }
 }
 
@@ -117,25 +186,4 @@ export async function performRun(
 async function endOf(client: GatewayClient, accepted: Acceptance): Promise<EndStatus> {
   if (accepted.status === "refused") return "refused";
   return (await client.job(accepted.jobId).follow(() => undefined)).status;
-}
-
-function startChanger(
-  stack: StackAccess,
-  order: RunOrder,
-  change: NonNullable<RunOrder["change"]>,
-  job: string,
-  original: Agreement | undefined,
-): Changer {
-  return new Changer({
-    state: stack.state,
-    orchestrator: stack.operator.url,
-    tokenFile: stack.operatorTokenFile,
-    job,
-    party: change.what.party,
-    user: order.settings.user.userName,
-    ...(change.agreement === undefined ? {} : { agreement: change.agreement }),
-    ...(original === undefined ? {} : { original }),
-    round: change.moment.round,
-    fraction: change.moment.fraction,
-  });
 }

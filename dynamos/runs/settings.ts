@@ -38,6 +38,20 @@ const changeSchema = z
     error: "only replace may say what is expected",
   });
 
+/** Who has left cannot leave again before it has joined, and the other way round. */
+function refuseTwice(
+  changes: readonly { readonly do: string; readonly party: string }[],
+  ctx: z.RefinementCtx,
+): void {
+  const last = new Map<string, string>();
+  for (const [i, change] of changes.entries()) {
+    if (change.do === "replace") continue;
+    if (last.get(change.party) === change.do)
+      ctx.addIssue({ code: "custom", path: [i, "do"], message: `${change.party} does so twice in a row` });
+    last.set(change.party, change.do);
+  }
+}
+
 /** What experiment.yaml may say. */
 export const settingsSchema = z.strictObject({
   request: z.string().min(1).describe("Request type."),
@@ -52,18 +66,27 @@ export const settingsSchema = z.strictObject({
     .describe("Data of the request, beside `rounds` and `seed`."),
   changes: z
     .array(changeSchema)
-    .max(1)
+    .max(20)
     .default([])
-    .describe("What changes while a run goes on; one change for now."),
+    .superRefine(refuseTwice)
+    .describe("What changes while a run goes on, in this order, each in a later round than the one before."),
 });
 
 /** An experiment as `experiment.yaml` describes it. */
 export type ExperimentSettings = z.output<typeof settingsSchema>;
 export type PlannedChange = ExperimentSettings["changes"][number];
 
-/** What the round after a change must be. Pure. */
+/** What the round after a change must be, where the party takes part in the job. Pure. */
 export const expectedAfter = (change: PlannedChange): "refused" | "goesOn" =>
   change.do === "join" ? "goesOn" : (change.expect ?? "refused");
+
+/** Parties that are not in at the beginning: what they do first is to join. Pure. */
+export function joinLater({ changes }: Pick<ExperimentSettings, "changes">): readonly string[] {
+  const parties = [...new Set(changes.map(({ party }) => party))];
+  return parties.filter(
+    (party) => changes.find((c) => c.party === party && c.do !== "replace")?.do === "join",
+  );
+}
 
 /** Checks the text of `experiment.yaml`. Throws EXP-SETTINGS with all problems and their paths. */
 export function parseSettings(raw: unknown, file: string): ExperimentSettings {

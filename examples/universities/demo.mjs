@@ -38,7 +38,13 @@ const all = [
     join_,
   ),
   ask("The wage gap over anonymised tables, at SURF", "bob@vu.nl", "wageGapRequest", {}),
-  ask("The same for cleo, whose rules name no wage: nothing is read", "cleo@uva.nl", "wageGapRequest", {}, 1),
+  ask(
+    "The same for cleo, whose rules name no wage: refused, and nothing is started",
+    "cleo@uva.nl",
+    "wageGapRequest",
+    {},
+    3,
+  ),
 ];
 console.log("\nstack still up: npm run status -- -s universities; npm run down -- -s universities");
 process.exitCode = all.every(Boolean) ? 0 : 1;

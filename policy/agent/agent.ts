@@ -114,7 +114,10 @@ export class Agent {
       const outcome = await this.#outcome(message, id);
       const report = (what: Outcome) => encodeReport(message, this.#options.agent, id, what);
       const body = report(outcome);
-      const told = body.length > MOST_REPORT_BYTES ? report({ problem: tooMuch(body.length) }) : body;
+      const told =
+        body.length > MOST_REPORT_BYTES
+          ? report({ problem: tooMuch(this.#options.agent, body.length) })
+          : body;
       return await this.#reply(returnAddress, id, told);
     });
   }
@@ -273,11 +276,11 @@ export class Agent {
   }
 }
 
-function tooMuch(bytes: number): Problem {
+function tooMuch(agent: string, bytes: number): Problem {
   return {
     code: "AGT-RESULT-TOO-LARGE",
     path: "result",
-    message: `the answer to the requestor has ${bytes} bytes; ${MOST_REPORT_BYTES} are the most`,
+    message: `the answer of ${agent} to the requestor has ${bytes} bytes; ${MOST_REPORT_BYTES} are the most`,
     remedy: "let the workflow's last step sum up; between steps parts and files may be larger",
   };
 }

@@ -10,7 +10,7 @@ export class JobWatch {
   }
 
   static async open(store: Store, job: string, onEnd: () => void): Promise<JobWatch> {
-    const key = KEY.jobEnd(job);
+    const key = KEY.ended(job);
     const mirror = await store.mirror<unknown>(key);
     if (mirror.get(key) !== undefined) onEnd();
     mirror.onChange((change) => {

@@ -60,6 +60,9 @@ export const KEY = {
   /** What a deployment from inside a cluster wrote last, so that it overwrites nothing else. */
   deployedPrefix: "/deployed/documents/",
   deployed: (kind: string, name: string): string => `/deployed/documents/${kind}/${name}`,
+  /** All that agents may know of the jobs of others: that one has ended. */
+  endedPrefix: "/ended/",
+  ended: (job: string): string => `/ended/${job}`,
   /** Apart from the jobs, as nobody but the enforcer may write here. */
   roundsPrefix: "/rounds/",
   roundPrefix: (job: string): string => `/rounds/${job}/`,

@@ -1,3 +1,4 @@
+import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import {
   CompositionRequest,
   MicroserviceCommunication,
@@ -48,7 +49,7 @@ export type Draft<T> = T extends Uint8Array
       : T;
 
 interface Codec<T> {
-  encode(message: T): { finish(): Uint8Array };
+  encode(message: T, writer: BinaryWriter): BinaryWriter;
   decode(body: Uint8Array): T;
   fromPartial(draft: never): T;
 }
@@ -65,8 +66,20 @@ const CODECS: { readonly [K in MessageType]: Codec<Messages[K]> } = {
 
 function encoder<K extends MessageType>(type: K): (draft: Draft<Messages[K]>) => Uint8Array {
   const codec: Codec<Messages[K]> = CODECS[type];
-  return (draft) => codec.encode(codec.fromPartial(draft as never)).finish();
+  return (draft) => {
+    const message = codec.fromPartial(draft as never);
+    const writer = kept ?? new BinaryWriter();
+    kept = undefined; // also where this throws: what is half written is nobody's
+    const bytes = codec.encode(message, writer).finish();
+    if (bytes.length <= MOST_KEPT) kept = writer;
+    return bytes;
+  };
 }
+
+/** A writer whose buffer has grown: to let it grow for each message costs more than to write the message. */
+let kept: BinaryWriter | undefined;
+/** Bytes of a message after which its writer is not kept: a large one is rare, and its buffer would stay. */
+const MOST_KEPT = 64 * 1024;
 
 /** A message's bytes: `encode.requestApproval({ type, user, dataProviders })`. */
 export const encode: { readonly [K in MessageType]: (draft: Draft<Messages[K]>) => Uint8Array } = {

@@ -70,9 +70,13 @@ export class JobArchive {
     return [...open].filter((job) => !keys.has(KEY.jobEnd(job)) && isJobId(job));
   }
 
-  /** Writes a job's end, without its result: that has been told to the one who asked. */
+  /**
+   * Writes a job's end, without its result: that has been told to the one who asked. For its agents first: killed between the two, an orchestrator that
+   * comes back ends the job once more.
+   */
   async writeEnd(jobId: string, { result: _told, ...end }: JobEnd): Promise<void> {
     try {
+      await this.#store.put(KEY.ended(jobId), {});
       await this.#store.put(KEY.jobEnd(jobId), end);
     } catch (error) {
       this.#log.error(

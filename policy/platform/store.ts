@@ -215,8 +215,8 @@ export class Store {
     const changes: Change<T>[] = [];
     // The first revision is that of the empty store: the only one without an event.
     if (start > now || now <= 1) return changes;
-    // Every revision is the write of some key. Watching all keys therefore always ends with an event of the revision `now`.
-    const everything = { key: Buffer.from([0]), rangeEnd: Buffer.from([0]) };
+    // Every revision is the write of some key, and all are below the root. Watching them therefore always ends with an event of the revision `now`.
+    const everything = { key: utf8(KEY.root), rangeEnd: rangeEnd(KEY.root) };
     const done = new AbortController();
     const timer = setTimeout(() => done.abort(), HISTORY_LIMIT_MS);
     let reached = 0;

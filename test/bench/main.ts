@@ -93,15 +93,16 @@ async function approvalLines(market: Market, settings: Settings): Promise<Line[]
       count: Math.ceil(400 * scale),
       blocks: 5,
     });
-    const sixteen = await alternate(post(market.gateway), post(skeleton.url), {
-      callers: 16,
-      count: Math.ceil(3000 * scale),
-      blocks: 5,
-    });
-    return [
-      timeLine("approval, 1 caller, p50", one.product.p50, one.floor.p50, 2.0),
-      rateLine("approval, 16 callers, rate", sixteen.product.rate, sixteen.floor.rate, 2.5),
-    ];
+    const lines = [timeLine("approval, 1 caller, p50", one.product.p50, one.floor.p50, 1.6)];
+    for (const callers of [16, 64]) {
+      const many = await alternate(post(market.gateway), post(skeleton.url), {
+        callers,
+        count: Math.ceil(3000 * scale),
+        blocks: 5,
+      });
+      lines.push(rateLine(`approval, ${callers} callers, rate`, many.product.rate, many.floor.rate, 2.0));
+    }
+    return lines;
   } finally {
     await skeleton.close();
   }
@@ -129,7 +130,7 @@ async function roundLine(market: Market, settings: Settings): Promise<Line> {
     const floor = median(computing) + 4 * median(echoes) + median(opens);
     const parts = `computation ${median(computing).toFixed(2)} + 4 x echo ${median(echoes).toFixed(2)} + transaction ${median(opens).toFixed(2)} ms`;
     console.log(`floor of a training round: ${parts}`);
-    return timeLine("training round, p50", median(rounds), floor, 2.0);
+    return timeLine("training round, p50", median(rounds), floor, 1.8);
   } finally {
     await echo.close();
     await transaction.close();

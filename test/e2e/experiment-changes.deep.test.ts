@@ -19,23 +19,10 @@ describe("an experiment's changes", { timeout: 180_000 }, () => {
   const live = async (): Promise<Agreement | undefined> =>
     (await readAgreement(market.access().operator, PARTY))?.document;
   const settings = parse(readFileSync("examples/titanic/experiment.yaml", "utf8")) as Record<string, unknown>;
-  async function experiment(name: string, change: object, more: readonly string[] = []) {
-    writeFileSync(
-      join(folder, "experiment.yaml"),
-      stringify({ ...settings, changes: [{ after: 4, party: PARTY, ...change }] }),
-    );
-    const args = [
-      "experiment",
-      "--runs",
-      "1",
-      "--rounds",
-      "20",
-      "--seed",
-      "7",
-      "--out",
-      join(out, name),
-      ...more,
-    ];
+  async function experiment(name: string, ...changes: readonly object[]) {
+    const planned = changes.map((change) => ({ after: 4, party: PARTY, ...change }));
+    writeFileSync(join(folder, "experiment.yaml"), stringify({ ...settings, changes: planned }));
+    const args = ["experiment", "--runs", "1", "--rounds", "20", "--seed", "7", "--out", join(out, name)];
     const ended = await market.run(args);
     const result = JSON.parse(readFileSync(join(out, name, "result.json"), "utf8")) as ExperimentResult;
     // Whatever was done, it is undone.
@@ -73,8 +60,41 @@ describe("an experiment's changes", { timeout: 180_000 }, () => {
     const { code, stdout, stderr, run } = await experiment("join", { do: "join" });
     expect(code, stdout + stderr).toBe(0);
     expect(stdout).toMatch(/clientthree joined during round \d+/);
-    expect(run).toMatchObject({ changeThen: "goesOn", joinedRequest: "completed" });
+    expect(run).toMatchObject({ changes: [{ next: "goesOn" }], joinedRequest: "completed" });
+    // The running job's parties were decided at its start.
+    expect(run?.jobs.map(({ dataProviders }) => dataProviders)).toEqual([["clientone", "clienttwo"]]);
     expect(run?.rounds).toHaveLength(20);
+  });
+
+  it("several in a run: who left is not asked by the next request, joins it no more than runs, and may leave again", async () => {
+    const { code, stdout, stderr, run } = await experiment(
+      "several",
+      { after: 4, do: "leave" },
+      { after: 8, do: "join" },
+      { after: 12, do: "leave", party: "clienttwo" },
+      { after: 15, do: "leave" },
+    );
+    expect(code, stdout + stderr).toBe(0);
+    expect(stdout).toContain("policy held in 1 of 1 runs: 0 rounds after the change");
+    const at = run?.changes.map(({ duringRound = 0 }) => duringRound) ?? [];
+    expect(run?.changes.map(({ party, do: did, next }) => `${party} ${did} ${next}`)).toEqual([
+      "clientthree leave refused",
+      "clientthree join goesOn",
+      "clienttwo leave refused",
+      "clientthree leave refused",
+    ]);
+    expect(run?.jobs.map(({ firstRound, dataProviders }) => [firstRound, dataProviders])).toEqual([
+      [1, ["clientone", "clienttwo", "clientthree"]],
+      [(at[0] ?? 0) + 2, ["clientone", "clienttwo"]],
+      [(at[2] ?? 0) + 2, ["clientone", "clientthree"]],
+    ]);
+    const refused = run?.rounds.filter(({ status }) => status === "refused").map(({ round }) => round);
+    expect(refused).toEqual([at[0], at[2], at[3]].map((k) => (k ?? 0) + 1));
+    expect(run?.rounds.map(({ round }) => round)).toEqual(Array.from({ length: run?.rounds.length ?? 0 }, (_, i) => i + 1)); // biome-ignore format: one line
+    const repeated = await market.run(["experiment", "--from", join(out, "several", "record.json"), "--out", join(out, "several again")]); // biome-ignore format: one line
+    expect(repeated.code, repeated.stdout + repeated.stderr).toBe(0);
+    expect(repeated.stdout).toContain("repeated under the same circumstances");
+    expect(repeated.stdout).toContain("the same outcome, round by round");
   });
 
   it("replace: the next round is refused, or goes on, as the new agreement has it", async () => {
@@ -90,7 +110,8 @@ describe("an experiment's changes", { timeout: 180_000 }, () => {
     // What was expected did not come: the experiment says so.
     const wrong = await experiment("wrong", { do: "replace", with: "wider.json" });
     expect(wrong.code).toBe(1);
-    expect(wrong.stdout).toContain("was not refused");
+    // On a busy machine the change may come after its round: such a run proves nothing either.
+    expect(wrong.stdout).toMatch(/was not refused|had just ended/);
   });
 
   it("are repeated from a record, which says what differs", async () => {

@@ -48,7 +48,7 @@ describe("the experiment", { timeout: 180_000 }, () => {
     const { runs } = read<ExperimentResult>("e", "result.json");
     expect(runs.map((run) => run.run)).toEqual([1, 2]);
     for (const run of runs) expectRefusedAfterChange(run);
-    expect(runs[0]?.changeDuringRound).not.toBe(runs[1]?.changeDuringRound);
+    expect(runs[0]?.changes[0]?.duringRound).not.toBe(runs[1]?.changes[0]?.duringRound);
     expect(runs[0]?.seed).not.toBe(runs[1]?.seed);
     expect(await agreement()).toEqual(original);
   });
@@ -91,7 +91,10 @@ describe("the experiment", { timeout: 180_000 }, () => {
     const result = read<ExperimentResult>("e", "result.json");
     expect(await checkResult(store, result, 1)).toEqual([]);
     const early = {
-      runs: result.runs.map((run) => ({ ...run, changeRevision: (run.changeRevision ?? 0) - 5 })),
+      runs: result.runs.map((run) => ({
+        ...run,
+        changes: run.changes.map((change) => ({ ...change, revision: (change.revision ?? 0) - 5 })),
+      })),
     };
     expect((await checkResult(store, early, 1)).join("\n")).toMatch(
       /was opened at revision \d+, after the change at/,
@@ -185,7 +188,7 @@ describe("the experiment", { timeout: 180_000 }, () => {
     expect(run?.rounds).toHaveLength(100);
     expect(run?.rounds.every((round) => round.status === "completed")).toBe(true);
     expect(run?.rounds.at(-1)?.accuracy).toBeGreaterThan(0.75);
-    expect(run?.changeDuringRound).toBeUndefined();
+    expect(run?.changes).toEqual([]);
     for (const round of run?.rounds ?? []) expectSpansToAddUp(round);
   });
 
@@ -209,16 +212,11 @@ describe("the experiment", { timeout: 180_000 }, () => {
   });
 });
 
-function expectRefusedAfterChange({
-  rounds,
-  changeDuringRound,
-  changeRevision,
-  changeInside,
-}: RunResult): void {
-  const k = changeDuringRound ?? 0;
+function expectRefusedAfterChange({ rounds, changes: [change] }: RunResult): void {
+  const k = change?.duringRound ?? 0;
   expect(k).toBeGreaterThan(5);
   expect(k).toBeLessThan(50);
-  expect(changeInside).toBe(true);
+  expect(change).toMatchObject({ party: "clientthree", do: "leave", inside: true, next: "refused" });
   expect(rounds.map((round) => round.round)).toEqual(Array.from({ length: k + 1 }, (_, i) => i + 1));
   expect(
     rounds.slice(0, k).every((round) => round.status === "completed" && typeof round.accuracy === "number"),
@@ -229,7 +227,7 @@ function expectRefusedAfterChange({
     /^POL-NO-AGREEMENT clientthree has no agreement for ada@uva\.nl \(revision \d+\)$/,
   );
   const revision = Number(/revision (\d+)/.exec(refused?.reason ?? "")?.[1]);
-  expect(revision).toBeGreaterThanOrEqual(changeRevision ?? Number.POSITIVE_INFINITY);
+  expect(revision).toBeGreaterThanOrEqual(change?.revision ?? Number.POSITIVE_INFINITY);
 }
 
 function expectSpansToAddUp({ round, durations }: RunResult["rounds"][number]): void {

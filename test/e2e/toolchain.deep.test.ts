@@ -104,6 +104,30 @@ describe("the npm scripts' way into a fresh clone, in a path with a space", { ti
     expect((await run("up", "-C", folder)).stderr).toMatch(/^error: TOOL-NO-PROJECT/m);
   });
 
+  it("`npm run demo:sql` shows the joined table with and without the third party, who computed, who saw what, and why", async () => {
+    const npm = (...args: string[]) => execute("npm", ["run", ...args], { cwd: clone, timeoutMs: 280_000 });
+    const { code, stdout, stderr } = await npm("demo:sql");
+    expect(code, `${stdout}\n${stderr}`).toBe(0);
+    // Titles and tables go to one stream, explanations to the other.
+    const [, without = "", joined = ""] = stdout.split("\n== ");
+    expect(without).toMatch(/^Without the third party[\s\S]*\nuva\nparty +gender +role +people\n(uva .*\n)+\nvu\nparty +gender +role +people\n(vu .*\n)+/); // biome-ignore format: one line
+    expect(joined).toMatch(/^With the third party[\s\S]*\nparty +gender +role +people\n((uva|vu) .*\n)+/);
+    const people = (text: string): number =>
+      [...text.matchAll(/^(?:uva|vu) .* (\d+)$/gm)].reduce((sum, [, n]) => sum + Number(n), 0);
+    expect([people(without), people(joined)]).toEqual([700, 700]);
+    for (const line of [
+      "archetype computeToData (weight 100): allowed by uva, vu",
+      "combine: uva, vu, each on its own answer to query",
+      "not computeToData (weight 100): not allowed by uva, vu",
+      "surf computes: allowed by uva, vu, 0 jobs at work there",
+      "combine: surf on the answers to query of uva, vu",
+      "the requestor sees the answer to combine of surf",
+    ])
+      expect(stderr).toContain(line);
+    const down = await npm("down", "--", "-s", "universities");
+    expect(down.code, down.stderr).toBe(0);
+  });
+
   it("takes both down, twice, and leaves nothing", async () => {
     for (const stack of ["one", "two", "one"]) {
       const down = await run("down", "-C", project, "-s", stack);

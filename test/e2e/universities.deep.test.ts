@@ -49,8 +49,9 @@ describe("the universities", { timeout: 180_000 }, () => {
     expect(gap.code, gap.stderr).toBe(0);
     expect(gap.stdout.trim().split("\n")).toHaveLength(1 + 8);
     const cleo = await market.run(asked("cleo@uva.nl", "wageGapRequest", {}));
-    expect([cleo.code, cleo.stdout]).toEqual([1, ""]);
-    expect(cleo.stderr).toContain("TAB-COLUMN-REFUSED");
+    expect([cleo.code, cleo.stdout]).toEqual([3, ""]);
+    expect(cleo.stderr).toContain("refused: POL-SENSITIVE");
+    expect(cleo.stderr).toContain("column appointments.wage of staff is sensitive");
     const eve = await market.run(asked("eve@uva.nl", "sqlDataRequest", JOIN));
     expect([eve.code, eve.stderr]).toEqual([3, expect.stringContaining("refused: POL-NO-AGREEMENT")]);
   });

@@ -5,6 +5,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { parse } from "yaml";
 import { type DeployOutputs, deploy } from "../../../dynamos/deploy.js";
+import { OUR_IMAGES } from "../../../dynamos/images/names.js";
 import { makeSshKeyPair } from "../../../infra/fabric/ssh-key-pair.js";
 
 type Made = pulumi.runtime.MockResourceArgs;
@@ -43,6 +44,7 @@ async function deployed(change: (marketplace: Record<string, unknown>) => void):
           addresses: [`10.13${number}.1.${names.indexOf(String(args.inputs.name)) + 11}`],
           mac: "02:00:00:00:00:01",
           sliverId: `${args.name}-sliver`,
+          value: "a password",
           stdout: args.name.endsWith("-kubeconfig") ? adminConf : "ssh-ed25519 AAAA\n",
         };
         return { id: `${args.name}-id`, state: { ...args.inputs, ...known } };
@@ -61,6 +63,8 @@ async function deployed(change: (marketplace: Record<string, unknown>) => void):
     config: Record<string, Record<string, unknown>>;
   };
   const marketplace = structuredClone(file.config["dynamos-fabric:marketplace"] ?? {});
+  marketplace.users = { issuer: "https://login.example.org" };
+  marketplace.kubernetes = { images: { references } };
   change(marketplace);
   pulumi.runtime.setAllConfig({ "dynamos-fabric:marketplace": JSON.stringify(marketplace) });
   const outputs = await deploy();
@@ -68,12 +72,69 @@ async function deployed(change: (marketplace: Record<string, unknown>) => void):
   return outputs;
 }
 const value = <T>(output: pulumi.Output<T>): Promise<T> => new Promise((done) => void output.apply(done));
+const dataOf = (n: string) => `dev-${n}-/var/lib/dynamos-fabric/dynamos-${n}/data`;
 const names = ["clientone", "clientthree", "clienttwo", "control", "core", "server"];
+/** Where all images are named there need be no lock. */
+const references = Object.fromEntries(
+  OUR_IMAGES.map((name) => [name, { image: `registry.example/${name}:1` }]),
+);
 const commands = () => made.filter((m) => m.type === "command:remote:Command");
 const stepsOf = (name: string) => commands().find((m) => m.name === name)?.inputs;
-const expected = ["dev-apply", "dev-helm", "dev-k9s", "dev-key", "dev-kubeconfig", "dev-kubespray", "dev-labels", ...names.flatMap((n) => [`dev-${n}-check`, `dev-${n}-prepare`])].sort(); // biome-ignore format: one line
+/** What the nodes get for the marketplace: folders for volumes, and each party's data. */
+const forMarket = [
+  ...names.filter((n) => n !== "control").map((n) => `dev-${n}-folders`),
+  ...names.filter((n) => !["control", "core"].includes(n)).flatMap((n) => [dataOf(n), `${dataOf(n)}-room`]),
+];
+const expected = [...forMarket, "dev-apply", "dev-helm", "dev-k9s", "dev-key", "dev-kubeconfig", "dev-kubespray", "dev-labels", ...names.flatMap((n) => [`dev-${n}-check`, `dev-${n}-prepare`])].sort(); // biome-ignore format: one line
 beforeEach(() => {
   made.length = 0;
+});
+
+/** The whole marketplace, by the provider of the cluster that was made. */
+function expectMarket(): void {
+  const objects = made.filter((m) => m.type.startsWith("kubernetes:"));
+  expect(objects.length).toBeGreaterThan(80);
+  for (const { provider } of objects) expect(provider).toContain("pulumi:providers:kubernetes::dev");
+  const jobs = objects.filter((m) => m.inputs.kind === "Job").map((m) => m.name);
+  expect(jobs.sort()).toEqual([
+    "dev-broker-job-broker-users",
+    "dev-documents-job-documents",
+    "dev-store-job-store-users",
+  ]);
+  const agent = objects.find((m) => m.name === "dev-clienttwo-statefulset-agent-clienttwo");
+  expect(JSON.stringify(agent?.inputs)).toContain('"kubernetes.io/hostname":"clienttwo"');
+}
+
+describe("target kubernetes", () => {
+  it("puts the marketplace on a cluster that is there, each part on the node that is named", async () => {
+    const config = join(folder, "kubeconfig");
+    writeFileSync(config, adminConf);
+    const outputs = await deployed((m) => {
+      m.target = "kubernetes";
+      m.kubernetes = { kubeconfig: config, images: { references }, ingressClass: "nginx", ingressHost: "market.example", namespacePrefix: "vfl-" }; // biome-ignore format: one line
+      for (const [name, node] of Object.entries(m.nodes as Record<string, { host: string }>))
+        node.host = `${name}.example.org`;
+    });
+    expect(commands()).toEqual([]);
+    expect(await value(outputs.gatewayUrl)).toBe("http://market.example");
+    const agent = made.find((m) => m.name === "dev-clienttwo-statefulset-agent-clienttwo");
+    expect(agent?.inputs.metadata).toMatchObject({ namespace: "vfl-clienttwo" });
+    expect(JSON.stringify(agent?.inputs)).toContain('"kubernetes.io/hostname":"clienttwo.example.org"');
+  });
+
+  it("says by its code what is wrong before anything is made: issuer, node, images", async () => {
+    const refused = (change: (m: Record<string, unknown>) => void) =>
+      deployed((m) => {
+        m.target = "kubernetes";
+        for (const node of Object.values(m.nodes as Record<string, { host: string }>)) node.host = "worker-1";
+        change(m);
+      });
+    await expect(refused((m) => void delete m.users)).rejects.toThrow("SPEC-NO-ISSUER");
+    await expect(refused((m) => void Object.assign((m.nodes as Record<string, object>).core ?? {}, { host: "Not A Node" }))).rejects.toThrow("K8S-NODE-NAME"); // biome-ignore format: one line
+    await expect(refused((m) => void delete m.kubernetes)).rejects.toThrow("K8S-IMAGES-MISSING");
+    await expect(refused((m) => void Object.assign(m.users as object, { caFile: "nowhere.pem" }))).rejects.toThrow("SPEC-FILE"); // biome-ignore format: one line
+    expect(made).toEqual([]);
+  });
 });
 
 describe("target fabric", () => {
@@ -104,7 +165,8 @@ describe("target fabric", () => {
     expect(apply?.delete, "machines that end with their slice are not reset").toBeUndefined();
     expect(JSON.stringify(stepsOf("dev-labels"))).toContain("clienttwo topology.kubernetes.io/region=LOSA");
     expect(made.find((m) => m.type.endsWith(":Slice"))?.inputs).toMatchObject({ lease: "14d", endpoint: { kind: "fabric" } }); // biome-ignore format: one line
-    expect(outputs.gatewayUrl).toBeUndefined();
+    expect(await value(outputs.gatewayUrl)).toBe("http://10.131.1.15:30080");
+    expectMarket();
     expect(await pulumi.isSecret(outputs.kubeconfig as pulumi.Output<string>)).toBe(true);
     expect(JSON.stringify(commands().map((m) => m.inputs.stdin))).not.toContain("PRIVATE KEY");
   });
@@ -118,10 +180,9 @@ describe("target hosts", () => {
       for (const [i, node] of Object.values(m.nodes as Record<string, { host: string }>).entries())
         node.host = `192.0.2.${i + 1}`;
     });
-    expect(made.some((m) => m.type.includes("fabric"))).toBe(
-      made.some((m) => m.type.includes("dynamos-fabric")),
-    );
-    expect(made.filter((m) => m.type.startsWith("pulumi-nodejs"))).toEqual([]);
+    expect(made.filter((m) => /dynamic\/(fabric|local):/.test(m.type))).toEqual([]);
+    expect(await value(outputs.gatewayUrl)).toBe("http://192.0.2.2:30080");
+    expectMarket();
     expect(
       commands()
         .map((m) => m.name)

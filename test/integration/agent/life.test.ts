@@ -227,9 +227,10 @@ describe("an agent", () => {
     expect(market.answers.filter((id) => id === correlationId)).toHaveLength(1);
   });
 
-  it("lives on after messages that nobody can read", async () => {
+  it("lives on after messages that nobody can read, also of 20 MB", async () => {
     for (const type of [MESSAGE.microserviceCommunication, MESSAGE.compositionRequest, "unheard-of"])
-      await market.bus.publish(`${AGENT}-in`, type, new Uint8Array([255, 1, 2]));
+      for (const body of [new Uint8Array([255, 1, 2]), new Uint8Array(20_000_000)])
+        await market.bus.publish(`${AGENT}-in`, type, body);
     expect((await work(market, AGENT, await begin())).data).toMatchObject({ worked: 1 });
   });
 

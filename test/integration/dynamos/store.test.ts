@@ -85,7 +85,7 @@ describe("the store of a stack", () => {
     const revision = await orchestrator.put(KEY.agreement("clientone"), { name: "clientone" });
     for (const key of [KEY.archetype("a"), KEY.requestType("a"), KEY.dataset("a"), KEY.microservice("a")])
       await orchestrator.put(key, {});
-    await orchestrator.put(KEY.job("j"), { at: 1 });
+    for (const key of [KEY.job("j"), KEY.ended("j")]) await orchestrator.put(key, { at: 1 });
     expect(
       await enforcer.open([{ key: KEY.agreement("clientone"), revision }], {
         key: KEY.round("j", 1),
@@ -98,7 +98,7 @@ describe("the store of a stack", () => {
     await one.put(KEY.agentJob("clientone", "ada", "j"), {});
     for (const [store, prefixes] of [
       [orchestrator, [KEY.onlinePrefix, KEY.archetypePrefix, KEY.roundsPrefix, AUDIT_KEY.prefix]],
-      [enforcer, [KEY.agreementPrefix, KEY.archetypePrefix, KEY.requestTypePrefix]],
+      [enforcer, [KEY.agreementPrefix, KEY.archetypePrefix, KEY.requestTypePrefix, KEY.datasetPrefix]],
       [gateway, [KEY.onlinePrefix, KEY.requestTypePrefix, KEY.jobPrefix, KEY.roundPrefix("j")]],
       [
         one,
@@ -108,6 +108,8 @@ describe("the store of a stack", () => {
           KEY.requestTypePrefix,
           KEY.microservicePrefix,
           KEY.agentKeyPrefix,
+          KEY.datasetPrefix,
+          KEY.ended("j"),
         ],
       ],
     ] as const)
@@ -135,6 +137,7 @@ describe("the store of a stack", () => {
       KEY.agentJob("client", "ada", "j"),
       KEY.archetype("a"),
       KEY.job("j"),
+      KEY.ended("j"),
       "/anything",
     ]) {
       await expect(one.put(key, {}), key).rejects.toMatchObject(denied);
@@ -147,6 +150,8 @@ describe("the store of a stack", () => {
       KEY.agreement("client"),
       AUDIT_KEY.prefix,
       KEY.roundsPrefix,
+      KEY.jobPrefix,
+      KEY.job("j"),
     ]) {
       await expect(one.list(prefix), prefix).rejects.toMatchObject(denied);
       await expect(one.mirror(prefix), prefix).rejects.toMatchObject(denied);
@@ -171,7 +176,11 @@ describe("the store of a stack", () => {
     }
   });
 
-  it("tells its history to its reader, and to nobody else", async () => {
+  it("tells its history to its reader and to the orchestrator, and to nobody else", async () => {
+    const versions = await (await as("orchestrator")).history(KEY.agreement("clientone"), 1);
+    expect(versions.map(({ value }) => value)).toEqual([{ name: "clientone" }]);
+    for (const user of ["agent-clientone", "policy-enforcer", "api-gateway"])
+      await expect((await as(user)).history(KEY.root, 1), user).rejects.toMatchObject(denied);
     const login = { user: STORE_READER, password: password(STORE_READER) };
     const keys = (await readHistory(endpoint(), login, 1)).map((e) => e.key);
     expect(keys).toContain(KEY.agreement("clientone"));

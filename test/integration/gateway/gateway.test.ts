@@ -17,6 +17,7 @@ describe("bad input", () => {
     ["a poisoned prototype", '{"__proto__": {"type": "sum"}}', 400, "GW-MALFORMED"],
     ["a body of another kind", "[]", 400, "GW-INVALID"],
     ["2 MB", JSON.stringify({ type: "x".repeat(2_000_000) }), 413, "GW-BODY-TOO-LARGE"],
+    ["20 MB", JSON.stringify({ type: "x".repeat(20_000_000) }), 413, "GW-BODY-TOO-LARGE"],
     ["a thousand levels", `${"[".repeat(1000)}${"]".repeat(1000)}`, 400, "GW-INVALID"],
   ])("%s", async (_what, body, status, code) => {
     const answer = await market.ask(body);

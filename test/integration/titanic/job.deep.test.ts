@@ -102,7 +102,7 @@ describe("a federated training over real agents and microservices", () => {
   it("ends a job when its coordinator records the end in the store", async () => {
     const job = await market.compose(PARTIES, "vflTrainRequest");
     await round(job, 1, { rounds: 1, seed: 1, learningRate: { client: 0.2, server: 0.2 } });
-    await market.store.put(KEY.jobEnd(job), { status: "completed", rounds: 1 });
+    await market.store.put(KEY.ended(job), {});
     for (const party of PARTIES)
       await until(
         `${party} ended`,

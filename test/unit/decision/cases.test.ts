@@ -87,14 +87,23 @@ describe.each(all)("decide: $about", ({ documents, cases }) => {
 });
 
 describe("the cases", () => {
+  const source = readFileSync("policy/decision/reasons.ts", "utf8");
+  const codes = [...source.matchAll(/\| "(POL-[A-Z-]+)"/g)].map((m) => m[1] ?? "");
+
   it("show every reason there is", () => {
-    const source = readFileSync("policy/decision/reasons.ts", "utf8");
-    const codes = [...source.matchAll(/\| "(POL-[A-Z-]+)"/g)].map((m) => m[1] ?? "");
     expect(codes.length).toBeGreaterThan(10);
     const shown = new Set(
       all.flatMap(({ cases }) => cases.flatMap((c) => (c.reasons ?? []).map((r) => r.split(" ")[0]))),
     );
     // Said of messages, before anything is decided: see test/unit/enforcer.
     expect(codes.filter((c) => !shown.has(c))).toEqual(["POL-ROUND-UNBOUND"]);
+  });
+
+  it("and docs/policy.md tell of the same reasons", () => {
+    const told = [...readFileSync("docs/policy.md", "utf8").matchAll(/^\| `(POL-[A-Z-]+)` /gm)].map(
+      (m) => m[1] ?? "",
+    );
+    // Told by who asks, where the enforcer's own reason did not come through.
+    expect(told.sort()).toEqual([...codes, "POL-REFUSED"].sort());
   });
 });

@@ -94,7 +94,7 @@ describe("preflight", () => {
         s.target = "kubernetes";
         for (const n of Object.values(s.nodes)) n.host = "worker-1";
       },
-      ["SPEC-TARGET-LATER Pulumi.dev.yaml target"],
+      ["SPEC-NO-ISSUER Pulumi.dev.yaml users"],
     ],
     [
       "machines of one's own with a control plane of two, and no key",
@@ -104,7 +104,11 @@ describe("preflight", () => {
         s.nodes.second = { role: "control" };
         for (const n of Object.values(s.nodes)) n.host = "10.0.0.5";
       },
-      ["CLU-ETCD-EVEN Pulumi.dev.yaml nodes", "CLU-KEY Pulumi.dev.yaml machines.keyFile"],
+      [
+        "CLU-ETCD-EVEN Pulumi.dev.yaml nodes",
+        "SPEC-NO-ISSUER Pulumi.dev.yaml users",
+        "CLU-KEY Pulumi.dev.yaml machines.keyFile",
+      ],
     ],
   ])("refuses %s", async (_name, change, expected) => {
     expect(await codes(change)).toEqual(expected);

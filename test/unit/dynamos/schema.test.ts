@@ -6,7 +6,7 @@ import { stackFileSchema, stackFileSchemaText } from "../../../dynamos/schema.js
 import { resolveSpec } from "../../../dynamos/spec.js";
 import { paperStack } from "./paper-stack.js";
 
-const ajv = new Ajv({ strict: false });
+const ajv = new Ajv({ strict: false, formats: { uri: true } });
 const validate = ajv.compile(stackFileSchema() as object);
 const inFile = (marketplace: unknown): unknown => ({
   config: { "dynamos-fabric:marketplace": marketplace, "aws:region": "eu-west-1" },

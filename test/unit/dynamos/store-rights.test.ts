@@ -51,6 +51,7 @@ describe("the rights at the store", () => {
       KEY.microservice("a"),
       KEY.job("j"),
       KEY.jobEnd("j"),
+      KEY.ended("j"),
     ])
       expect(writers(key), key).toEqual(["orchestrator"]);
     for (const key of [KEY.grantKey("k"), KEY.round("j", 1), "/policyEnforcer/audit/e/keys/k"])

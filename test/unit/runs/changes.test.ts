@@ -2,10 +2,15 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { planRuns } from "../../../dynamos/cli/experiment.js";
-import { askedAtFirst, readyChange } from "../../../dynamos/runs/change.js";
+import { afterChange, readyChange } from "../../../dynamos/runs/change.js";
+import { planRuns } from "../../../dynamos/runs/plan-runs.js";
 import { judge, type RoundResult, type RunResult } from "../../../dynamos/runs/result.js";
-import { expectedAfter, type PlannedChange, parseSettings } from "../../../dynamos/runs/settings.js";
+import {
+  expectedAfter,
+  joinLater,
+  type PlannedChange,
+  parseSettings,
+} from "../../../dynamos/runs/settings.js";
 
 const ADA = "ada@uva.nl";
 const rule = { ID: "ada", requestTypes: ["t"], allowedArchetypes: ["a"], allowedComputeProviders: ["s"] };
@@ -79,21 +84,56 @@ describe("a change in experiment.yaml", () => {
     );
   });
 
-  it("leaves a party that joins out of the run's first request", () => {
-    const joining = settings({ after: 3, do: "join", party: "carol" });
-    expect(askedAtFirst(joining, joining.changes[0])).toEqual(["alice"]);
-    expect(askedAtFirst(joining, carol({ do: "leave" }))).toEqual(["alice", "carol"]);
+  it("leaves those that join at first out of the run's first request", () => {
+    const of = (...changes: object[]) =>
+      joinLater(parseSettings({ ...base, changes: changes.map((c, i) => ({ after: i + 1, ...c })) }, "x"));
+    const [join, leave] = [
+      { do: "join", party: "carol" },
+      { do: "leave", party: "carol" },
+    ];
+    expect(of(join)).toEqual(["carol"]);
+    expect(of(leave, join)).toEqual([]);
+    expect(of({ do: "leave", party: "alice" }, join, leave)).toEqual(["carol"]);
+    expect(problems(() => of(leave, leave))).toEqual([["EXP-SETTINGS", "changes.1.do"]]);
   });
 
-  it("is made ready for each run", () => {
+  it("decides who is asked next, and ends a running job only if that asks the party", () => {
+    const [alice, both] = [new Set(["alice"]), new Set(["alice", "carol"])];
+    const ready = (change: object) => readyChange(carol(change), folder, ADA);
+    const leave = ready({ do: "leave" });
+    expect(afterChange(leave, ADA, both, both)).toEqual({ isIn: alice, next: "refused" });
+    expect(afterChange(leave, ADA, both, alice)).toEqual({ isIn: alice, next: "goesOn" });
+    expect(afterChange(ready({ do: "join" }), ADA, alice, alice)).toEqual({ isIn: both, next: "goesOn" });
+    const narrower = ready({ do: "replace", with: "later.json" });
+    expect(afterChange(narrower, ADA, both, both)).toEqual({ isIn: alice, next: "refused" });
+  });
+
+  it("is made ready for each run, and comes in a later round than the one before", () => {
     const joining = settings({ after: 3, do: "join", party: "carol" });
-    const orders = planRuns(joining, { runs: 2, rounds: 10, seed: 7, change: true }, (what) =>
-      readyChange(what, folder, ADA),
-    );
-    expect(orders.map(({ change }) => [change?.moment.round, change?.agreement?.name])).toEqual([
+    const ready = (what: PlannedChange) => readyChange(what, folder, ADA);
+    const orders = planRuns(joining, { runs: 2, rounds: 10, seed: 7, change: true }, ready);
+    expect(orders.map(({ changes: [c] }) => [c?.moment.round, c?.agreement?.name])).toEqual([
       [4, "carol"],
       [4, "carol"],
     ]);
+    const several = parseSettings(
+      { ...base, changes: [{ between: [0, 9], do: "leave", party: "carol" }, { between: [0, 9], do: "join", party: "carol" }] }, // biome-ignore format: one line
+      "x",
+    );
+    const drawn = new Set<string>();
+    for (let seed = 0; seed < 40; seed += 1) {
+      try {
+        const [order] = planRuns(several, { runs: 1, rounds: 10, seed, change: true }, ready);
+        const [first, second] = order?.changes.map(({ moment }) => moment.round) ?? [];
+        expect(second).toBeGreaterThan(first ?? 0);
+        drawn.add(`${first} ${second}`);
+      } catch (error) {
+        expect(error).toMatchObject({ code: "EXP-NO-ROUND" }); // the first took the last one
+      }
+    }
+    expect(drawn.size).toBeGreaterThan(10);
+    expect(planRuns(several, { runs: 1, rounds: 10, seed: 1, change: false })[0]?.changes).toEqual([]);
+    expect(() => planRuns(several, { runs: 1, rounds: 10, seed: 1, change: false, changeAt: 3 })).toThrow(/EXP-NO-CHANGE/); // biome-ignore format: one line
   });
 });
 
@@ -101,14 +141,8 @@ describe("a run whose job goes on after the change", () => {
   const rounds = (...statuses: RoundResult["status"][]): RoundResult[] =>
     statuses.map((status, i) => ({ round: i + 1, status }));
   const run = (change: Partial<RunResult>): RunResult => ({
-    ...{
-      run: 1,
-      seed: 1,
-      jobId: "j",
-      changePlannedIn: 2,
-      changeDuringRound: 2,
-      changeThen: "goesOn" as const,
-    },
+    ...{ run: 1, seed: 1, jobs: [{ jobId: "j", firstRound: 1, dataProviders: ["alice"] }] },
+    changes: [{ party: "carol", do: "join", plannedIn: 2, duringRound: 2, next: "goesOn" }],
     rounds: rounds("completed", "completed", "completed"),
     ...change,
   });
@@ -119,7 +153,6 @@ describe("a run whose job goes on after the change", () => {
     expect(judge(run({ rounds: rounds("completed", "completed", "refused") })).held).toBe(false);
     expect(judge(run({ rounds: rounds("completed", "failed") })).held).toBe(false);
     // Planned, and not made.
-    const { changeDuringRound: _none, ...unmade } = run({});
-    expect(judge(unmade).held).toBe(false);
+    expect(judge(run({ changes: [{ party: "carol", do: "join", plannedIn: 2 }] })).held).toBe(false);
   });
 });

@@ -34,7 +34,8 @@ const write = (name: string, value: unknown): string => {
 const result = (accuracies: readonly number[], change: object = {}): ExperimentResult => ({
   runs: [
     {
-      ...{ run: 1, seed: 5, jobId: crypto.randomUUID(), changeDuringRound: 2, ...change },
+      ...{ run: 1, seed: 5, jobs: [{ jobId: crypto.randomUUID(), firstRound: 1, dataProviders: [] }] },
+      changes: [{ party: "carol", do: "leave", plannedIn: 2, duringRound: 2, ...change }],
       rounds: accuracies.map((accuracy, i) => ({ round: i + 1, status: "completed", accuracy })),
     },
   ],
@@ -85,8 +86,8 @@ describe("an experiment that is repeated", () => {
     expect(outcomes(result([0.5, 0.6]), result([0.5, 0.7]))).toEqual([
       "run 1.rounds.1.accuracy: 0.6 then, 0.7 now",
     ]);
-    expect(outcomes(result([0.5, 0.6]), result([0.4, 0.7], { changeDuringRound: 1 }))).toEqual([
-      "run 1.changeDuringRound: 2 then, 1 now (and 2 more)",
+    expect(outcomes(result([0.5, 0.6]), result([0.4, 0.7], { duringRound: 1 }))).toEqual([
+      "run 1.changes.0.duringRound: 2 then, 1 now (and 2 more)",
     ]);
     expect(outcomes(result([0.5]), { runs: [] })).toEqual(["run 1: only then"]);
   });

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { judgeHistory } from "../../../dynamos/runs/history.js";
 import { accuracyPlot, durationsPlot } from "../../../dynamos/runs/plots.js";
 import {
+  type ChangeResult,
   judge,
   type RoundResult,
   type RunResult,
@@ -31,12 +32,14 @@ const refused = (round: number): RoundResult => ({
   status: "refused",
   reason: "POL-NO-AGREEMENT, no agreement (revision 9)",
 });
+const jobs = [{ jobId: "job", firstRound: 1, dataProviders: ["c"] }];
+const change = (duringRound: number, more: Partial<ChangeResult> = {}): ChangeResult => ({
+  ...{ party: "c", do: "leave", plannedIn: duringRound, duringRound, revision: 9, next: "refused" },
+  ...more,
+});
 const run = (rounds: RoundResult[], changeDuringRound?: number): RunResult => ({
-  run: 1,
-  seed: 7,
-  jobId: "job",
-  rounds,
-  ...(changeDuringRound === undefined ? {} : { changeDuringRound, changeRevision: 9 }),
+  ...{ run: 1, seed: 7, jobs, rounds },
+  changes: changeDuringRound === undefined ? [] : [change(changeDuringRound)],
 });
 
 describe("a run is judged from its rounds", () => {
@@ -56,11 +59,36 @@ describe("a run is judged from its rounds", () => {
     expect(judge(run([completed(1), completed(2)], 2)).held).toBe(false);
   });
   it("does not hold when the planned change was not made, or not inside a round", () => {
-    expect(judge({ ...run([completed(1), completed(2)]), changePlannedIn: 2 })).toMatchObject({
+    const planned: ChangeResult[] = [{ party: "c", do: "leave", plannedIn: 2 }];
+    expect(judge({ ...run([completed(1), completed(2)]), changes: planned })).toMatchObject({
       held: false,
       text: expect.stringContaining("not made"),
     });
-    expect(judge({ ...run([completed(1), refused(2)], 1), changeInside: false }).held).toBe(false);
+    const late = [change(1, { inside: false })];
+    expect(judge({ ...run([completed(1), refused(2)]), changes: late }).held).toBe(false);
+  });
+  it("of several jobs holds when each is refused after its change and the next goes on with others", () => {
+    const leaving = [
+      change(2),
+      change(4, { party: "d", do: "join", next: "goesOn" }),
+      change(5, { party: "e" }),
+    ];
+    const rounds = [completed(1), completed(2), refused(3), completed(4), completed(5), refused(6)];
+    const two = {
+      ...run(rounds),
+      jobs: [...jobs, { jobId: "next", firstRound: 4, dataProviders: [] }],
+      changes: leaving,
+    };
+    expect(judge(two)).toMatchObject({ held: true, roundsAfterChange: 0 });
+    // One round too many of the first job, and one that is refused for no change.
+    const more = [...rounds.slice(0, 2), completed(3), ...rounds.slice(3)];
+    expect(judge({ ...two, rounds: more })).toMatchObject({ held: false, roundsAfterChange: 1 });
+    const wrong = [...rounds.slice(0, 3), refused(4), ...rounds.slice(4)];
+    expect(judge({ ...two, rounds: wrong })).toMatchObject({ held: false, text: /round 4 was refused/ });
+    // The third was not made.
+    expect(
+      judge({ ...two, changes: [...leaving.slice(0, 2), { party: "e", do: "leave", plannedIn: 5 }] }).held,
+    ).toBe(false);
   });
   it("does not hold when a round breaks, or is refused though nothing changed", () => {
     expect(judge(run([completed(1), { round: 2, status: "failed", reason: "JOB-DIED" }], 1)).held).toBe(
