@@ -50,6 +50,14 @@ export function onlyContext(text: string, context: string | undefined): string {
   });
 }
 
+/**
+ * A context of a kubeconfig's text, with its cluster and user.
+ *
+ * @param context default: the current one
+ * @throws InfraError CLU-KUBECONFIG no kubeconfig; CLU-CONTEXT-UNKNOWN
+ */
+export const chosenIn = (text: string, context: string | undefined) => chosen(read(text), context);
+
 function chosen(config: z.output<typeof kubeconfigSchema>, context: string | undefined) {
   const name = context ?? config["current-context"] ?? "";
   const found = config.contexts.find((c) => c.name === name)?.context as

@@ -3,13 +3,12 @@ import { PluginInfo } from "@pulumi/pulumi/proto/plugin_pb";
 import { ResourceProviderService } from "@pulumi/pulumi/proto/provider_grpc_pb";
 import * as proto from "@pulumi/pulumi/proto/provider_pb";
 import { Empty } from "google-protobuf/google/protobuf/empty_pb";
-import { Struct } from "google-protobuf/google/protobuf/struct_pb";
 import type { z } from "zod";
 import { hasUnknown } from "../../dynamic.js";
 import { endWithParent } from "../end-with-parent.js";
-import { allLogged, log } from "../plugin-log.js";
-import { serve } from "../plugin-server.js";
-import { isSame, masker, type Properties, revealed } from "../plugin-values.js";
+import { log } from "../plugin-log.js";
+import { masked, read, serve, struct, typeOf } from "../plugin-server.js";
+import { isSame, type Properties, revealed } from "../plugin-values.js";
 import { commandSchema, type Operation, run } from "./command.js";
 import { type Context, problem } from "./connection.js";
 import { copy, copySchema } from "./copy.js";
@@ -19,11 +18,6 @@ import { copy, copySchema } from "./copy.js";
 const missing = "the official command plugin 1.2.1 is not to be had here";
 const ending = new AbortController();
 
-const read = (values: Struct | undefined): Properties => (values?.toJavaScript() ?? {}) as Properties;
-const struct = (values: Properties): Struct => Struct.fromJavaScript(values as never);
-
-/** @param urn `urn:pulumi:stack::project::parent$command:remote:Command::name` */
-const typeOf = (urn: string): string => urn.split("::")[2]?.split("$").at(-1) ?? "";
 const schemas: Readonly<Record<string, z.ZodType>> = {
   "command:remote:Command": commandSchema,
   "command:remote:CopyToRemote": copySchema,
@@ -33,23 +27,18 @@ type Request = Pick<proto.CreateRequest, "getUrn" | "getTimeout">;
 /** Works on a resource in clear; its secrets stay out of all that is said. @returns its state */
 async function work(operation: Operation, request: Request, given: Properties, state: Properties) {
   const [urn, inputs, old] = [request.getUrn(), revealed(given), revealed(state)];
-  const mask = masker({ given, state });
   const timeout = request.getTimeout() > 0 ? [AbortSignal.timeout(request.getTimeout() * 1_000)] : [];
-  const context: Context = {
-    signal: AbortSignal.any([ending.signal, ...timeout]),
-    onLine: (line, isWarning) => log(mask(line), urn, isWarning),
-  };
-  try {
+  return await masked({ given, state }, async (mask) => {
+    const context: Context = {
+      signal: AbortSignal.any([ending.signal, ...timeout]),
+      onLine: (line, isWarning) => log(mask(line), urn, isWarning),
+    };
     if (typeOf(urn) === "command:remote:Command")
       return struct({ ...given, ...(await run(operation, inputs, old, context)) });
     const isThere = isSame(given.source, state.source) && inputs.remotePath === old.remotePath;
     if (operation !== "delete" && !isThere) await copy(inputs, context);
     return struct(given);
-  } catch (error) {
-    throw new Error(mask(error instanceof Error ? error.message : String(error)));
-  } finally {
-    await allLogged();
-  }
+  });
 }
 
 function check(request: proto.CheckRequest): proto.CheckResponse {

@@ -1,17 +1,16 @@
 import { isDeepStrictEqual } from "node:util";
 import * as proto from "@pulumi/pulumi/proto/provider_pb";
+import { accessOf, clusterOf } from "../../cluster/access.js";
+import { ApiServer } from "../../cluster/api-server.js";
 import { hasUnknown } from "../../dynamic.js";
 import { InfraError } from "../../problem.js";
 import type { Properties } from "../plugin-values.js";
-import { Api, unreachable } from "./api.js";
-import { changesOf } from "./diff.js";
-import { at } from "./kinds.js";
-import { accessOf } from "./kubeconfig.js";
+import { told } from "./objects.js";
 
-/** The provider's arguments that are built; what is not a text comes as JSON. */
-const texts = ["kubeconfig", "context", "cluster", "namespace", "clusterIdentifier"] as const;
+const texts = ["kubeconfig", "context", "namespace", "clusterIdentifier"] as const;
 const flags = ["deleteUnreachable", "enableConfigMapMutable", "enableSecretMutable", "enablePatchForce", "upsertExistingObjects"] as const; // biome-ignore format: one line
-const idle = ["version", "__internal", "suppressDeprecationWarnings", "suppressHelmHookWarnings", "enableServerSideApply", "pluginDownloadURL"]; // biome-ignore format: one line
+/** They change nothing here. */
+const idle = /^(version|__internal|pluginDownloadURL|suppress\w+Warnings|enableServerSideApply)$/;
 
 export type Config = Readonly<
   Partial<Record<(typeof texts)[number], string>> & Record<(typeof flags)[number], boolean>
@@ -21,67 +20,66 @@ export type Config = Readonly<
 export interface Connection {
   readonly config: Config;
   readonly namespace: string | undefined;
-  readonly api?: Api;
-  readonly problem?: InfraError;
+  readonly api?: ApiServer;
+  readonly failure?: InfraError;
 }
 
-/** What is not built is told, not left out in silence. */
+/** A provider's argument that is not built is told, not left out in silence. */
 export function checkedConfig(given: Properties): proto.CheckFailure[] {
-  const known: readonly string[] = [...texts, ...flags, ...idle];
-  const unknown = Object.keys(given).filter((key) => !known.includes(key));
-  if (String(given.enableServerSideApply) === "false") unknown.push("enableServerSideApply");
-  return unknown.map((key) =>
-    new proto.CheckFailure()
-      .setProperty(key)
-      .setReason("K8S-NOT-BUILT  the stand-in for the kubernetes plugin has no such argument"),
-  );
+  const known: readonly string[] = [...texts, ...flags];
+  const isKnown = (key: string): boolean =>
+    known.includes(key) || (idle.test(key) && String(given[key]) !== "false");
+  const reason = "K8S-NOT-BUILT  the stand-in for the kubernetes plugin has no such argument";
+  const unknown = Object.keys(given).filter((key) => !isKnown(key));
+  return unknown.map((key) => new proto.CheckFailure().setProperty(key).setReason(reason));
 }
 
 /** Another cluster means all objects anew. Source: pulumi-kubernetes, provider/pkg/provider/provider.go, `DiffConfig`. */
 export function configDifference(old: Properties, wanted: Properties): proto.DiffResponse {
-  const changed = new Set([...changesOf(old, wanted).keys()].map((path) => path.replace(/[.[].*/, "")));
-  const response = new proto.DiffResponse().setChanges(changed.size > 0 ? 2 : 1).setDiffsList([...changed]);
-  const { clusterIdentifier: identifier } = wanted;
-  if (identifier !== undefined && old.clusterIdentifier !== undefined)
-    return response.setReplacesList(changed.has("clusterIdentifier") ? ["clusterIdentifier"] : []);
-  const which = ["kubeconfig", "context", "cluster"].filter((key) => changed.has(key));
-  if (which.length === 0) return response;
+  const changed = Object.keys({ ...old, ...wanted }).filter(
+    (key) => !isDeepStrictEqual(old[key], wanted[key]),
+  );
+  const response = new proto.DiffResponse().setChanges(changed.length > 0 ? 2 : 1).setDiffsList(changed);
+  const { clusterIdentifier: identifier } = old;
+  const which = changed.filter((key) =>
+    identifier !== undefined && wanted.clusterIdentifier !== undefined
+      ? key === "clusterIdentifier"
+      : key === "kubeconfig" || key === "context",
+  );
   const isAnother =
-    which.some((key) => hasUnknown(wanted[key])) || !isDeepStrictEqual(clusterOf(old), clusterOf(wanted));
+    which.includes("clusterIdentifier") ||
+    which.some((key) => hasUnknown(wanted[key])) ||
+    !isDeepStrictEqual(where(old), where(wanted));
   return response.setReplacesList(isAnother ? which : []);
 }
 
-function clusterOf(config: Properties): unknown {
+function where({ kubeconfig, context }: Properties): unknown {
   try {
-    const { server, tls } = accessOf(config);
-    return { server, ca: tls.ca };
+    return clusterOf(kubeconfig as string, context as string);
   } catch {
-    return config.kubeconfig; // none that can be read: then its text
+    return kubeconfig; // none that can be read: then its text
   }
 }
 
+/** With server-side apply for all. */
 const oldest = 22;
 
-/** Server-side apply is there for all since Kubernetes 1.22. @throws InfraError `K8S-OLD` */
+/** @throws InfraError `K8S-OLD` */
 export async function connect(given: Properties): Promise<Connection> {
-  const isOn = (key: string): boolean => String(given[key]) === "true";
-  const config = {
-    ...given,
-    ...Object.fromEntries(flags.map((key) => [key, isOn(key)])),
-  } as unknown as Config;
-  let namespace = config.namespace;
+  const set = flags.map((key) => [key, String(given[key]) === "true"]);
+  const config = { ...given, ...Object.fromEntries(set) } as unknown as Config;
+  let { namespace } = config;
   try {
-    const access = accessOf(config);
+    const access = await accessOf(config.kubeconfig, config.context);
     namespace ??= access.namespace;
-    const api = new Api(access);
-    const { object } = await api.call("GET", "/version");
-    const minor = Number.parseInt(at<string>(object, "minor") ?? "", 10);
-    if (minor < oldest)
-      throw new InfraError({ code: "K8S-OLD", message: `the cluster has Kubernetes ${object.gitVersion}`, remedy: `1.${oldest} or newer is needed` }); // biome-ignore format: one line
-    return { config, namespace, api };
+    const api = new ApiServer(access);
+    const { minor = "", gitVersion } = await api.version();
+    if (Number.parseInt(minor, 10) >= oldest) return { config, namespace, api };
+    const remedy = `use one of 1.${oldest} or newer`;
+    throw new InfraError({ code: "K8S-OLD", message: `the cluster has Kubernetes ${gitVersion}`, remedy });
   } catch (error) {
-    if (error instanceof InfraError && error.code === "K8S-OLD") throw error;
-    const problem = error instanceof InfraError ? error : unreachable(error instanceof Error ? error.message : String(error)); // biome-ignore format: one line
-    return { config, namespace, problem };
+    const failure = told(error, "the cluster");
+    if (!(failure instanceof InfraError) || failure.code === "K8S-OLD") throw failure;
+    return { config, namespace, failure };
   }
 }

@@ -2,269 +2,222 @@ import { PluginInfo } from "@pulumi/pulumi/proto/plugin_pb";
 import { ResourceProviderService } from "@pulumi/pulumi/proto/provider_grpc_pb";
 import * as proto from "@pulumi/pulumi/proto/provider_pb";
 import { Empty } from "google-protobuf/google/protobuf/empty_pb";
-import { Struct } from "google-protobuf/google/protobuf/struct_pb";
-import { hasUnknown, stripUndefined } from "../../dynamic.js";
-import { InfraError } from "../../problem.js";
+import { Refusal } from "../../cluster/api-server.js";
+import { at, type Live } from "../../cluster/object.js";
+import { hasUnknown } from "../../dynamic.js";
 import { endWithParent } from "../end-with-parent.js";
-import { allLogged, log } from "../plugin-log.js";
-import { PartlyDone, serve } from "../plugin-server.js";
-import { masker, type Properties, revealed } from "../plugin-values.js";
-import { Refusal } from "./api.js";
-import { apply, awaitReady, find, isManagedBy, managerOf, remove, told, type Work } from "./cluster.js";
-import { type Config, type Connection, checkedConfig, configDifference, connect } from "./config.js";
+import { log } from "../plugin-log.js";
+import { masked, PartlyDone, read, serve, struct, typeOf } from "../plugin-server.js";
+import { type Properties, revealed } from "../plugin-values.js";
+
+import { type Connection, checkedConfig, configDifference, connect } from "./config.js";
 import { content, type Difference, difference, immutableFields, pruned, type Trial } from "./diff.js";
-import { at, type Kind, kinds, type Live, titleOf } from "./kinds.js";
+import { type Kind, kinds } from "./kinds.js";
+import * as cluster from "./objects.js";
 import { isUnderstood } from "./readiness.js";
-import { completed, idOf, keptIn, marked, nameOf, stateOf } from "./state.js";
+import { completed, idOf, keptIn, marked, nameIn, stateOf } from "./state.js";
+import { awaitReady, remove } from "./wait.js";
 
 // Stands in for `pulumi-resource-kubernetes` 4. What it should do, and where that is written: test/integration/toolchain/kubernetes-cases.ts.
 
 const missing = "the official kubernetes plugin is not to be had here";
 const ending = new AbortController();
+const defaultSeconds = 600;
 let connection: Connection;
 
-const read = (values: Struct | undefined): Properties => (values?.toJavaScript() ?? {}) as Properties;
-const struct = (values: Properties): Struct => Struct.fromJavaScript(stripUndefined(values) as never);
-const problem = (code: string, message: string, remedy: string): InfraError =>
-  new InfraError({ code, message, remedy });
-
-/** @param urn `urn:pulumi:stack::project::parent$kubernetes:apps/v1:Deployment::name` */
 function kindOf(urn: string): Kind {
-  const type = urn.split("::")[2]?.split("$").at(-1) ?? "";
-  const kind = kinds.get(type);
-  if (kind === undefined)
-    throw problem("K8S-NOT-BUILT", `the stand-in for the kubernetes plugin has no ${type}`, missing);
+  const kind = kinds.get(typeOf(urn));
+  const message = `the stand-in for the kubernetes plugin has no ${typeOf(urn)}`;
+  if (kind === undefined) throw cluster.problem("K8S-NOT-BUILT", message, missing);
   return kind;
 }
 
-const defaultSeconds = 600;
-function workOn(urn: string, inputs: Properties, seconds: number, mask: (text: string) => string): Work {
-  if (connection.api === undefined) throw connection.problem;
-  const said = Number(annotationOf(inputs, "timeoutSeconds") ?? Number.NaN);
+const annotationOf = (inputs: object, name: string): string | undefined =>
+  at<string>(inputs, "metadata", "annotations", `pulumi.com/${name}`);
+
+type Request = Pick<proto.CreateRequest, "getUrn"> & Partial<Pick<proto.CreateRequest, "getTimeout">>;
+type Mask = (text: string) => string;
+function workOn(request: Request, name: cluster.Name, inputs: object, mask: Mask): cluster.Work {
+  if (connection.api === undefined) throw connection.failure;
+  const urn = request.getUrn();
   return {
     api: connection.api,
     kind: kindOf(urn),
+    name,
     signal: ending.signal,
     onLine: (text, isWarning) => log(mask(text), urn, isWarning),
-    timeoutSeconds: seconds > 0 ? seconds : Number.isFinite(said) ? said : defaultSeconds,
+    timeoutSeconds:
+      request.getTimeout?.() || Number(annotationOf(inputs, "timeoutSeconds")) || defaultSeconds,
   };
-}
-const annotationOf = (inputs: Properties, name: string): string | undefined =>
-  at<string>(inputs, "metadata", "annotations", `pulumi.com/${name}`);
-
-/** What a method says is without secrets. */
-async function masked<T>(
-  values: Properties,
-  doIt: (mask: (text: string) => string) => Promise<T>,
-): Promise<T> {
-  const mask = masker(values);
-  try {
-    return await doIt(mask);
-  } catch (error) {
-    if (error instanceof PartlyDone) throw error;
-    throw new Error(mask(error instanceof Error ? error.message : String(error)));
-  } finally {
-    await allLogged();
-  }
 }
 
 function check(request: proto.CheckRequest): proto.CheckResponse {
   const urn = request.getUrn();
-  const kind = kindOf(urn);
   const naming = {
     urn,
     seed: request.getRandomseed_asU8(),
     proposed: request.getAutonaming()?.getProposedName(),
     namespace: connection.namespace,
   };
-  const inputs = completed(kind, read(request.getNews()), read(request.getOlds()), naming);
+  const inputs = completed(kindOf(urn), read(request.getNews()), read(request.getOlds()), naming);
   const waitFor = annotationOf(revealed(inputs), "waitFor");
-  const failures = [];
-  if (at(inputs, "metadata", "generateName") !== undefined)
-    failures.push(
-      new proto.CheckFailure().setProperty("metadata.generateName").setReason("not with server-side apply"),
-    );
-  if (waitFor !== undefined && !isUnderstood(waitFor))
-    failures.push(
-      new proto.CheckFailure().setReason(
-        `K8S-NOT-BUILT  the stand-in does not understand waitFor ${waitFor}; ${missing}`,
-      ),
-    );
+  const reasons = [
+    at(inputs, "metadata", "generateName") !== undefined && "generateName: not with server-side apply",
+    waitFor !== undefined &&
+      !isUnderstood(waitFor) &&
+      `K8S-NOT-BUILT  waitFor ${waitFor} is not understood; ${missing}`,
+  ];
+  const failures = reasons.flatMap((reason) => (reason ? [new proto.CheckFailure().setReason(reason)] : []));
   return new proto.CheckResponse().setInputs(struct(inputs)).setFailuresList(failures);
 }
 
 async function diff(request: proto.DiffRequest): Promise<proto.DiffResponse> {
-  const news = read(request.getNews());
-  return await masked({ news, olds: read(request.getOlds()) }, async (mask) => {
-    const [wanted, old] = [revealed(news), keptIn(read(request.getOlds()))];
-    const kind = kindOf(request.getUrn());
-    const { config } = connection;
-    const isMutable = kind.kind === "Secret" ? config.enableSecretMutable : config.enableConfigMapMutable;
+  const [news, olds] = [read(request.getNews()), read(request.getOlds())];
+  return await masked({ news, olds }, async (mask) => {
+    const [wanted, old, urn] = [revealed(news), keptIn(olds), request.getUrn()];
+    const kind = kindOf(urn);
+    const { enableSecretMutable, enableConfigMapMutable } = connection.config;
+    const isMutable = kind.kind === "Secret" ? enableSecretMutable : enableConfigMapMutable;
     const rules = { isMutable, ignored: request.getIgnorechangesList() };
-    const before = Object.keys(old.inputs).length > 0 ? old.inputs : revealed(read(request.getOldInputs()));
-    let found = difference(kind, before, wanted, rules);
-    if (found.replaces.length === 0 && connection.api !== undefined && !hasUnknown(wanted)) {
-      const work = workOn(request.getUrn(), wanted, 0, mask);
-      found = await tried(
-        work,
-        wanted as unknown as Live,
-        old.manager ?? managerOf(request.getUrn()),
-        (trial) => difference(kind, before, wanted, rules, trial),
-        found,
-      );
-    }
-    return answered(found, wanted, old.live);
+    const seen = (trial?: Trial) => difference(kind, old.inputs, wanted, rules, trial);
+    const object = wanted as unknown as Live;
+    if (connection.api === undefined || hasUnknown(wanted) || seen().replaces.length > 0)
+      return answered(seen(), wanted, old.live);
+    const work = workOn(request, object.metadata, wanted, mask);
+    return answered(await tried(work, object, old.manager ?? cluster.managerOf(urn), seen), wanted, old.live);
   });
 }
 
 /** The difference as the server sees it, by a dry run of what an update would send. */
-async function tried(
-  work: Work,
-  wanted: Live,
-  manager: string,
-  seen: (trial: Trial) => Difference,
-  unseen: Difference,
-): Promise<Difference> {
-  const live = await find(work, wanted.metadata);
+async function tried(work: cluster.Work, wanted: Live, manager: string, seen: (trial?: Trial) => Difference) {
+  const live = await cluster.find(work);
   if (live === undefined) {
     // One that ends by itself was there.
-    if (at(wanted, "spec", "ttlSecondsAfterFinished") !== undefined) return unseen;
-    work.onLine(`${titleOf(work.kind.kind, wanted.metadata)} is not there any more: it is made again`, true);
-    return { changes: new Map([["metadata", "update"]]), replaces: [] };
+    if (at(wanted, "spec", "ttlSecondsAfterFinished") !== undefined) return seen();
+    work.onLine(`${cluster.titleOf(work)} is not there any more: it is made again`, true);
+    return { changes: new Map([["metadata", "update" as const]]), replaces: [] };
   }
   try {
-    const { object } = await apply(work, wanted, manager, { isForced: true, isTrial: true });
-    return seen({ live, applied: object });
+    return seen({ live, applied: await cluster.apply(work, wanted, manager, true, true) });
   } catch (error) {
-    const immutable =
-      error instanceof Refusal && error.status === 422 ? immutableFields(error.causes) : undefined;
+    const { status, causes = [] } = error as Partial<Refusal>;
+    const immutable = status === 422 ? immutableFields(causes) : undefined;
     if (immutable !== undefined) return seen({ live, immutable });
-    if (error instanceof Refusal && error.status === 403) return unseen;
-    throw told(error, titleOf(work.kind.kind, wanted.metadata));
+    if (status === 403) return seen();
+    throw cluster.told(error, cluster.titleOf(work));
   }
 }
 
-function answered({ changes, replaces }: Difference, wanted: Properties, live: Live): proto.DiffResponse {
+function answered(
+  { changes, replaces }: Difference,
+  wanted: Properties,
+  live: Properties,
+): proto.DiffResponse {
   const response = new proto.DiffResponse().setChanges(changes.size > 0 ? 2 : 1).setHasdetaileddiff(true);
-  const kindsOf = proto.PropertyDiff.Kind;
-  const words = { add: kindsOf.ADD, delete: kindsOf.DELETE, update: kindsOf.UPDATE };
+  const { ADD, DELETE, UPDATE } = proto.PropertyDiff.Kind;
+  const words = { add: ADD, delete: DELETE, update: UPDATE };
   for (const [path, way] of changes) {
     const change = new proto.PropertyDiff().setKind((words[way] + (replaces.includes(path) ? 1 : 0)) as 0);
     response.getDetaileddiffMap().set(path, change);
   }
-  const isSame = ["name", "namespace"].every(
-    (key) => (at(wanted, "metadata", key) ?? "default") === (at(live, "metadata", key) ?? "default"),
-  );
-  const isOwnName = annotationOf(wanted, "autonamed") !== "true";
-  return response
-    .setReplacesList([...replaces])
-    .setDeletebeforereplace(replaces.length > 0 && isSame && isOwnName);
+  const part = (of: Properties, key: string): string => at(of, "metadata", key) ?? "default";
+  const isSame = ["name", "namespace"].every((key) => part(wanted, key) === part(live, key));
+  const isInTheWay = isSame && annotationOf(wanted, "autonamed") !== "true";
+  return response.setReplacesList([...replaces]).setDeletebeforereplace(replaces.length > 0 && isInTheWay);
 }
 
+interface Put {
+  readonly id: string;
+  readonly state: Properties;
+}
 /** Makes or changes an object, and waits until it is ready. @returns undefined where a preview cannot tell */
-async function put(
-  request: proto.CreateRequest | proto.UpdateRequest,
-  given: Properties,
-  old?: Properties,
-): Promise<{ readonly id: string; readonly state: Properties } | undefined> {
-  return await masked({ given, old }, async (mask) => {
-    const wanted = revealed(given);
-    const isTrial = request.getPreview();
+async function put(request: proto.CreateRequest | proto.UpdateRequest, given: Properties, old?: Properties) {
+  return await masked({ given, old }, async (mask): Promise<Put | undefined> => {
+    const [wanted, isTrial] = [revealed(given), request.getPreview()];
     if (isTrial && (hasUnknown(wanted) || connection.api === undefined)) return undefined;
-    const work = workOn(request.getUrn(), wanted, request.getTimeout(), mask);
-    const manager =
-      annotationOf(wanted, "patchFieldManager") ??
-      (old && keptIn(old).manager) ??
-      managerOf(request.getUrn());
-    const object = wanted as unknown as Live;
-    const title = titleOf(work.kind.kind, object.metadata);
-    const isFresh = old === undefined;
-    const place = isFresh ? await placeOf(work, object, manager, isTrial) : "ours";
-    if (isTrial && isFresh && place === "ours") return undefined;
-    const isForced =
-      isFresh || connection.config.enablePatchForce || annotationOf(wanted, "patchForce") === "true";
+    const { metadata } = wanted as unknown as Live;
+    const work = workOn(request, metadata, wanted, mask);
+    const known = annotationOf(wanted, "patchFieldManager") ?? (old && keptIn(old).manager);
+    const manager = known ?? cluster.managerOf(request.getUrn());
+    // In a preview, what is to be replaced is still there.
+    if (old === undefined && (await isTaken(work, manager, isTrial)) && isTrial) return undefined;
+    const isForced = connection.config.enablePatchForce || annotationOf(wanted, "patchForce") === "true";
     try {
-      const { object: live } = await apply(work, object, manager, { isForced, isTrial });
-      const state = (now: Live): Properties => stateOf(now, given, manager);
-      const id = idOf(live);
-      if (isTrial) return { id: "", state: state({ ...content(live), metadata: live.metadata } as Live) };
-      const { live: last, problem } = await awaitReady(work, live);
-      if (problem === undefined) return { id, state: state(last) };
-      throw partly(id, mask(problem.message), state(last), given);
+      const first = await cluster.apply(work, wanted, manager, isForced || old === undefined, isTrial);
+      if (isTrial) return { id: "", state: stateOf({ ...first, status: undefined }, given, manager) };
+      const { live, failure } = await awaitReady(work, first);
+      const state = stateOf(live, given, manager);
+      if (failure !== undefined) throw new PartlyDone(idOf(live), mask(failure.message), state, given);
+      return { id: idOf(live), state };
     } catch (error) {
       // Where its namespace is not there yet, or nobody may try in it, a preview ends here.
-      const isUntold = error instanceof Refusal && [403, 404].includes(error.status);
-      if (isTrial && isUntold) return undefined;
-      throw told(error, title);
+      if (isTrial && error instanceof Refusal && [403, 404].includes(error.status)) return undefined;
+      throw cluster.told(error, cluster.titleOf(work));
     }
   });
 }
 
-/**
- * What lies under the name of an object to be made: nothing, or what a run of ours made that was killed.
- *
- * @throws InfraError `K8S-EXISTS` for somebody else's
- */
-async function placeOf(
-  work: Work,
-  { metadata }: Live,
-  manager: string,
-  isTrial: boolean,
-): Promise<"free" | "ours"> {
-  const there = await find(work, metadata);
-  if (there === undefined) return "free";
-  if (there.metadata.deletionTimestamp !== undefined && !isTrial) await remove(work, metadata, "Background");
-  // In a preview, what is to be replaced is still there.
-  else if (
-    !isManagedBy(there, isTrial ? /^pulumi-kubernetes/ : new RegExp(`^${manager}$`)) &&
-    !connection.config.upsertExistingObjects
-  )
-    throw problem(
+/** Whether an object of ours is under the name already: one that a killed run made. @throws InfraError `K8S-EXISTS` for somebody else's */
+async function isTaken(work: cluster.Work, manager: string, isTrial: boolean): Promise<boolean> {
+  const there = await cluster.find(work);
+  if (there === undefined) return false;
+  const ours = isTrial ? /^pulumi-kubernetes/ : new RegExp(`^${manager}$`);
+  if (there.metadata.deletionTimestamp !== undefined && !isTrial) await remove(work, "Background");
+  else if (!cluster.isManagedBy(there, ours) && !connection.config.upsertExistingObjects) {
+    const message = `${cluster.titleOf(work)} is there already, and not made by this resource`;
+    throw cluster.problem(
       "K8S-EXISTS",
-      `${titleOf(work.kind.kind, metadata)} is there already, and not made by this resource`,
-      "delete or `pulumi import` it; a resource of another name needs an alias",
+      message,
+      "delete or `pulumi import` it; a renamed resource needs an alias",
     );
-  return "ours";
+  }
+  return true;
 }
 
-function partly(id: string, reason: string, state: Properties, inputs: Properties): PartlyDone {
-  const detail = new proto.ErrorResourceInitFailed().setId(id).setReasonsList([reason]);
-  return new PartlyDone(reason, detail.setProperties(struct(state)).setInputs(struct(inputs)));
-}
+const isForgotten = (): boolean => connection.api === undefined && connection.config.deleteUnreachable;
 
-async function refreshed(request: proto.ReadRequest): Promise<proto.ReadResponse> {
+async function refresh(request: proto.ReadRequest): Promise<proto.ReadResponse> {
   const [state, given] = [read(request.getProperties()), read(request.getInputs())];
   return await masked({ state, given }, async (mask) => {
-    const old = keptIn(state);
     const id = request.getId();
-    if (connection.api === undefined && connection.config.deleteUnreachable) return new proto.ReadResponse();
-    const work = workOn(request.getUrn(), {}, 0, mask);
-    const live = await find(work, nameOf(id));
+    if (isForgotten()) return new proto.ReadResponse();
+    const work = workOn(request, nameIn(id), {}, mask);
+    const live = await cluster.find(work);
     if (live === undefined) return new proto.ReadResponse();
     const known = revealed(given);
-    const inputs = Object.keys(known).length > 0 ? pruned(live, known) : content(live);
-    const shown = marked(inputs, given) as Properties;
-    const now = stateOf(live, shown, old.manager ?? managerOf(request.getUrn()));
-    const { problem } = await awaitReady({ ...work, timeoutSeconds: 0 }, live);
-    if (problem !== undefined) throw partly(id, mask(problem.message), now, shown);
-    return new proto.ReadResponse().setId(id).setProperties(struct(now)).setInputs(struct(shown));
+    const inputs = marked(
+      Object.keys(known).length > 0 ? pruned(live, known) : content(live),
+      given,
+    ) as Properties;
+    const now = stateOf(live, inputs, keptIn(state).manager ?? cluster.managerOf(request.getUrn()));
+    const { failure } = await awaitReady({ ...work, timeoutSeconds: 0 }, live);
+    if (failure !== undefined) throw new PartlyDone(id, mask(failure.message), now, inputs);
+    return new proto.ReadResponse().setId(id).setProperties(struct(now)).setInputs(struct(inputs));
   });
 }
 
-async function deleted(request: proto.DeleteRequest): Promise<Empty> {
+async function deleteObject(request: proto.DeleteRequest): Promise<Empty> {
   const state = read(request.getProperties());
   return await masked(state, async (mask) => {
-    if (connection.api === undefined && connection.config.deleteUnreachable) return new Empty();
     const { inputs } = keptIn(state);
     const policy = annotationOf(inputs, "deletionPropagationPolicy")?.toLowerCase() ?? "";
     const named = { orphan: "Orphan", background: "Background" }[policy] ?? "Foreground";
-    await remove(
-      workOn(request.getUrn(), inputs, request.getTimeout(), mask),
-      nameOf(request.getId()),
-      named,
-    );
+    if (!isForgotten()) await remove(workOn(request, nameIn(request.getId()), inputs, mask), named);
     return new Empty();
   });
+}
+
+async function configure(request: proto.ConfigureRequest): Promise<proto.ConfigureResponse> {
+  log(`our stand-in works on the cluster: ${missing}`);
+  connection = await connect(revealed(read(request.getArgs())));
+  if (connection.failure !== undefined) log(connection.failure.message, "", true);
+  const response = new proto.ConfigureResponse().setAcceptsecrets(true).setSupportspreview(true);
+  return response.setSupportsAutonamingConfiguration(true);
+}
+
+function checkConfig(request: proto.CheckRequest): proto.CheckResponse {
+  const failures = checkedConfig(revealed(read(request.getNews())));
+  return new proto.CheckResponse().setInputs(request.getNews()).setFailuresList(failures);
 }
 
 endWithParent();
@@ -272,28 +225,16 @@ serve(
   ResourceProviderService,
   {
     getPluginInfo: () => new PluginInfo().setVersion("4.34.2"),
-    checkConfig: (request: proto.CheckRequest) =>
-      new proto.CheckResponse()
-        .setInputs(request.getNews())
-        .setFailuresList(checkedConfig(revealed(read(request.getNews())))),
+    checkConfig,
     diffConfig: (request: proto.DiffRequest) =>
       configDifference(revealed(read(request.getOlds())), revealed(read(request.getNews()))),
-    configure: async (request: proto.ConfigureRequest) => {
-      log(`our stand-in works on the cluster: ${missing}`);
-      connection = await connect(revealed(read(request.getArgs())) as Config);
-      if (connection.problem !== undefined) log(connection.problem.message, "", true);
-      return new proto.ConfigureResponse()
-        .setAcceptsecrets(true)
-        .setSupportspreview(true)
-        .setSupportsAutonamingConfiguration(true);
-    },
+    configure,
     check,
     diff,
     create: async (request: proto.CreateRequest) => {
       const made = await put(request, read(request.getProperties()));
-      return new proto.CreateResponse()
-        .setId(made?.id ?? "")
-        .setProperties(made === undefined ? request.getProperties() : struct(made.state));
+      const state = made === undefined ? request.getProperties() : struct(made.state);
+      return new proto.CreateResponse().setId(made?.id ?? "").setProperties(state);
     },
     update: async (request: proto.UpdateRequest) => {
       const made = await put(request, read(request.getNews()), read(request.getOlds()));
@@ -301,8 +242,8 @@ serve(
         made === undefined ? request.getNews() : struct(made.state),
       );
     },
-    delete: deleted,
-    read: refreshed,
+    delete: deleteObject,
+    read: refresh,
     cancel: () => {
       ending.abort();
       return new Empty();

@@ -3,9 +3,9 @@ import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { Api } from "../../../infra/toolchain/kubernetes/api.js";
-import { managerOf } from "../../../infra/toolchain/kubernetes/cluster.js";
-import { accessOf } from "../../../infra/toolchain/kubernetes/kubeconfig.js";
+import { accessOf } from "../../../infra/cluster/access.js";
+import { ApiServer } from "../../../infra/cluster/api-server.js";
+import { managerOf } from "../../../infra/toolchain/kubernetes/objects.js";
 import { type ControlPlane, startControlPlane } from "../../support/control-plane.js";
 import { nameOf, type Preview, TestStack, type Update } from "../../support/engine.js";
 import { ended, imageMissing, type Play, PlayedKubelet, running } from "../../support/played-kubelet.js";
@@ -374,7 +374,7 @@ describe.runIf(official === undefined)("what happened to objects meanwhile", lim
 
   /** As a run of the plugin applies it. */
   async function applied(path: string, object: object, manager: string): Promise<void> {
-    const api = new Api(accessOf({ kubeconfig: plane.kubeconfig }));
+    const api = new ApiServer(await accessOf(plane.kubeconfig));
     await api.call("PATCH", path, { body: object, query: { fieldManager: manager } });
   }
 });
@@ -388,10 +388,10 @@ describe("a cluster that does not answer", limit, () => {
       stack.environment({ TEST_KUBECONFIG: nobody });
       const preview = await stack.preview();
       expect(preview.code, preview.text).toBe(0);
-      expect(preview.text).toMatch(/K8S-UNREACHABLE {2}https:\/\/127\.0\.0\.1:9 does not answer/);
+      expect(preview.text).toMatch(/CLU-UNREACHABLE {2}https:\/\/127\.0\.0\.1:9 does not answer/);
       const up = await stack.up();
       expect(up.code).not.toBe(0);
-      expect(up.text).toMatch(/Namespace \(space-never\):\n.*K8S-UNREACHABLE/);
+      expect(up.text).toMatch(/Namespace \(space-never\):\n.*CLU-UNREACHABLE/);
     },
   );
 
