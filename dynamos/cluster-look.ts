@@ -1,9 +1,8 @@
 /** Asks a cluster what can be known before anything is changed. */
-
-import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
-import { delimiter, dirname, join } from "node:path";
-import { KubeApi, KubeRefusal } from "../infra/cluster/kube-api.js";
+import { delimiter, join } from "node:path";
+import { accessOf } from "../infra/cluster/access.js";
+import { ApiServer, Refusal } from "../infra/cluster/api-server.js";
 import { InfraError, type Problem } from "../infra/problem.js";
 import { fileOf } from "./cluster.js";
 import { type ClusterMarketInput, clusterOptionsOf, kubernetesOptionsOf } from "./cluster-plan.js";
@@ -25,14 +24,14 @@ export async function existingClusterProblems(
   input: ClusterMarketInput,
 ): Promise<{ readonly problems: readonly Problem[]; readonly notes: readonly Problem[] }> {
   const { spec, placement, experiment, project } = input;
-  const { kubeconfig, context } = clusterOptionsOf(spec);
+  const { context } = clusterOptionsOf(spec);
   const objects = allObjects(
     planKubernetes({ placement, options: kubernetesOptionsOf(input), documents: experiment.documents }),
   );
   const namespaces = [...new Set(objects.flatMap(({ metadata }) => metadata.namespace ?? []))];
-  const file = kubeconfig === undefined ? ownFile() : fileOf(kubeconfig, project);
+  const file = kubeconfigFile(spec, project);
   try {
-    const api = await KubeApi.open(readFileSync(file, "utf8"), dirname(file), context);
+    const api = new ApiServer(await accessOf(file, context), { seconds: 5, retries: 0 });
     try {
       const seen = await lookAt(api, namespaces);
       const node = (host: string): string =>
@@ -42,24 +41,28 @@ export async function existingClusterProblems(
       await api.close();
     }
   } catch (error) {
-    if (error instanceof InfraError) return { problems: error.problems, notes: [] };
-    const { code, message } = error as NodeJS.ErrnoException;
+    const isUnreachable = error instanceof InfraError && error.code === "CLU-UNREACHABLE";
+    if (error instanceof InfraError && !isUnreachable) return { problems: error.problems, notes: [] };
+    const { code, message } = (isUnreachable ? error.problems[0] : error) as NodeJS.ErrnoException;
     const note = {
       code: "K8S-NOT-ASKED",
       path: "kubernetes",
-      message: `the cluster was not asked what may be wrong: ${code ?? message}`,
+      message: `the cluster was not asked what may be wrong: ${isUnreachable ? message : (code ?? message)}`,
       remedy: `see whether ${file} leads to it: kubectl get nodes`,
     };
     return { problems: [], notes: [note] };
   }
 }
 
-/** The file that kubectl reads; the first, where `$KUBECONFIG` names several. */
-const ownFile = (): string =>
-  (process.env.KUBECONFIG ?? "").split(delimiter).find((name) => name !== "") ??
-  join(homedir(), ".kube", "config");
+/** The kubeconfig of an existing cluster; the one that kubectl reads (the first, where `$KUBECONFIG` names several) unless the configuration names another. */
+export function kubeconfigFile(spec: ClusterMarketInput["spec"], project: string): string {
+  const { kubeconfig } = clusterOptionsOf(spec);
+  if (kubeconfig !== undefined) return fileOf(kubeconfig, project);
+  const named = (process.env.KUBECONFIG ?? "").split(delimiter).find((name) => name !== "");
+  return named ?? join(homedir(), ".kube", "config");
+}
 
-async function lookAt(api: KubeApi, namespaces: readonly string[]): Promise<SeenCluster> {
+async function lookAt(api: ApiServer, namespaces: readonly string[]): Promise<SeenCluster> {
   const { gitVersion: version } = await api.get<{ readonly gitVersion?: string }>("/version");
   const ours = Object.entries(labelsOf({ marketplace: "" }))[0]?.join("=") ?? "";
   const [nodes, volumes, classes, rules] = await Promise.all([
@@ -133,7 +136,7 @@ function seenNode({ metadata, spec, status }: Node): SeenNode {
   return { name: metadata.name, hostname: metadata.labels?.["kubernetes.io/hostname"], unwell };
 }
 
-async function rulesIn(api: KubeApi, namespace: string): Promise<readonly SeenRule[] | undefined> {
+async function rulesIn(api: ApiServer, namespace: string): Promise<readonly SeenRule[] | undefined> {
   const review = await allowed(
     api.review<{
       readonly status: { readonly incomplete: boolean; readonly resourceRules: readonly SeenRule[] };
@@ -152,7 +155,7 @@ async function allowed<T>(asked: Promise<T>): Promise<T | undefined> {
   try {
     return await asked;
   } catch (error) {
-    if (error instanceof KubeRefusal && (error.status === 403 || error.status === 404)) return undefined;
+    if (error instanceof Refusal && (error.status === 403 || error.status === 404)) return undefined;
     throw error;
   }
 }

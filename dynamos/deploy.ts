@@ -11,6 +11,7 @@ import { connect, LocalProcess, statusOf } from "../infra/local/index.js";
 import { findProject } from "../infra/local/package-folder.js";
 import { InfraError, problemLine } from "../infra/problem.js";
 import { machinesOf, rolesOf } from "./cluster.js";
+import { tellChanges } from "./cluster-changes.js";
 import { marketplaceOnCluster } from "./cluster-market.js";
 import { type ClusterMarketInput, clusterOptionsOf, textOf, usersOf } from "./cluster-plan.js";
 import { goesWith } from "./goes-with.js";
@@ -62,7 +63,10 @@ export async function deploy(): Promise<DeployOutputs> {
   const onCluster = ON_CLUSTER[spec.target];
   if (onCluster !== undefined) {
     const project = findProject();
-    return await onCluster(stack, state, { spec, placement, experiment, project });
+    const input = { spec, placement, experiment, project };
+    const outputs = await onCluster(stack, state, input);
+    if (pulumi.runtime.isDryRun()) tellChanges(input, outputs.kubeconfig);
+    return outputs;
   }
 
   const users = usersOf(spec, findProject());

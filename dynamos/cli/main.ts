@@ -28,6 +28,7 @@ const commands: Readonly<Record<string, () => Promise<Register>>> = {
   slices: async () => (await import("./slices.js")).registerSlices,
   sites: async () => (await import("./sites.js")).registerSites,
   images: async () => (await import("./images.js")).registerImages,
+  render: async () => (await import("./render.js")).registerRender,
   schema: async () => (await import("./schema.js")).registerSchema,
   agreements: async () => (await import("./agreements.js")).registerAgreements,
   audit: async () => (await import("./audit.js")).registerAudit,

@@ -13,8 +13,8 @@ export interface Access {
   readonly namespace: string | undefined;
   readonly tls: Readonly<Record<"ca" | "cert" | "key" | "servername", string | undefined>>;
   readonly isUnverified: boolean;
-  /** Asked for at each call, as tokens end. */
-  readonly token: () => Promise<string | undefined>;
+  /** The header; asked for at each call, as tokens end. */
+  readonly authorization: () => Promise<string | undefined>;
 }
 
 const wrong = (
@@ -23,17 +23,49 @@ const wrong = (
 ): InfraError => new InfraError({ code: "CLU-KUBECONFIG", message, remedy });
 
 /**
- * What a kubeconfig says. Source: https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/
+ * What a kubeconfig says; asks a credential plugin that it names. Source: https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/
  *
  * @param kubeconfig a text, or a path. Default: KUBECONFIG's first, then `~/.kube/config`
  * @param context default: the current one
  * @throws InfraError `CLU-KUBECONFIG`, `CLU-CONTEXT-UNKNOWN`
  */
-export function accessOf(kubeconfig?: string, context?: string): Access {
+export async function accessOf(kubeconfig?: string, context?: string): Promise<Access> {
+  const { cluster, user, namespace, file } = entriesOf(kubeconfig, context);
+  const exec = user.exec as Exec | undefined;
+  const credential = exec === undefined ? undefined : await credentialOf(exec);
+  const basic = `${user.username}:${user.password ?? ""}`;
+  return {
+    ...serverOf(cluster),
+    namespace,
+    tls: {
+      ca: file(cluster, "certificate-authority"),
+      cert: credential?.clientCertificateData ?? file(user, "client-certificate"),
+      key: credential?.clientKeyData ?? file(user, "client-key"),
+      servername: cluster["tls-server-name"] as string | undefined,
+    },
+    isUnverified: cluster["insecure-skip-tls-verify"] === true,
+    authorization: async () => {
+      const own = (user.token as string | undefined) ?? file(user, "tokenFile");
+      const token = exec === undefined ? own : (await credentialOf(exec)).token;
+      if (token !== undefined) return `Bearer ${token}`;
+      return user.username === undefined ? undefined : `Basic ${Buffer.from(basic).toString("base64")}`;
+    },
+  };
+}
+
+/** Which cluster a kubeconfig leads to: its server and certificate. @throws as {@link accessOf} */
+export function clusterOf(kubeconfig?: string, context?: string): Readonly<Record<string, unknown>> {
+  const { cluster, file } = entriesOf(kubeconfig, context);
+  return { ...serverOf(cluster), ca: file(cluster, "certificate-authority") };
+}
+
+const serverOf = ({ server }: Fields) => ({ server: String(server).replace(/\/$/, "") });
+
+function entriesOf(kubeconfig: string | undefined, context: string | undefined) {
   const { text, folder } = source(kubeconfig);
   const { cluster, user: known, contextValue } = chosenIn(text, context);
   const user = (known ?? {}) as Fields;
-  for (const key of ["auth-provider", "username", "proxy-url"])
+  for (const key of ["auth-provider", "proxy-url"])
     if (key in user || key in cluster)
       throw wrong(`${key} is not built here`, "log in by `exec`, a token or a certificate");
   const file = (of: Fields, key: string): string | undefined => {
@@ -44,20 +76,7 @@ export function accessOf(kubeconfig?: string, context?: string): Access {
     if (!existsSync(whole)) throw wrong(`the kubeconfig names ${whole}, which is not there`);
     return readFileSync(whole, "utf8").trim();
   };
-  const exec = user.exec as Exec | undefined;
-  return {
-    server: String(cluster.server).replace(/\/$/, ""),
-    namespace: (contextValue as Fields).namespace as string | undefined,
-    tls: {
-      ca: file(cluster, "certificate-authority"),
-      cert: file(user, "client-certificate"),
-      key: file(user, "client-key"),
-      servername: cluster["tls-server-name"] as string | undefined,
-    },
-    isUnverified: cluster["insecure-skip-tls-verify"] === true,
-    token: async () =>
-      exec ? tokenOf(exec) : ((user.token as string | undefined) ?? file(user, "tokenFile")),
-  };
+  return { cluster, user, namespace: (contextValue as Fields).namespace as string | undefined, file };
 }
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -77,24 +96,26 @@ interface Exec {
   readonly args?: readonly string[] | null;
   readonly env?: readonly { readonly name: string; readonly value: string }[] | null;
 }
-const kept = new Map<Exec, { readonly token: string; readonly until: number }>();
+interface Credential {
+  readonly token?: string;
+  readonly clientCertificateData?: string;
+  readonly clientKeyData?: string;
+  readonly expirationTimestamp?: string;
+}
+const kept = new Map<Exec, Credential>();
 
-async function tokenOf(exec: Exec): Promise<string> {
+async function credentialOf(exec: Exec): Promise<Credential> {
   const known = kept.get(exec);
-  if (known !== undefined && known.until > Date.now()) return known.token;
+  const until = known?.expirationTimestamp;
+  if (known !== undefined && (until === undefined || Date.parse(until) > Date.now() + 60_000)) return known;
   const info = { apiVersion: exec.apiVersion, kind: "ExecCredential", spec: { interactive: false } };
   const more = Object.fromEntries((exec.env ?? []).map(({ name, value }) => [name, value]));
   const env = { ...process.env, ...more, KUBERNETES_EXEC_INFO: JSON.stringify(info) };
-  const ran = promisify(execFile)(exec.command, exec.args ?? [], { env, timeout: 60_000 });
+  const ran = promisify(execFile)(exec.command, exec.args ?? [], { env, timeout: 20_000 });
   const { stdout } = await ran.catch(({ stderr, message }) => {
     throw wrong(`${exec.command} gave no credential: ${String(stderr || message).trim()}`, "log in anew");
   });
-  const { token, expirationTimestamp: until } = JSON.parse(stdout).status ?? {};
-  if (typeof token !== "string")
-    throw wrong(`${exec.command} gave no token`, "certificates by `exec` are not built here");
-  kept.set(exec, {
-    token,
-    until: until === undefined ? Number.POSITIVE_INFINITY : Date.parse(until) - 60_000,
-  });
-  return token;
+  const { status = {} } = JSON.parse(stdout) as { readonly status?: Credential };
+  kept.set(exec, status);
+  return status;
 }

@@ -27,10 +27,16 @@ export interface Call {
   readonly onWarning?: (text: string) => void;
 }
 
-const callSeconds = 60;
+/** How patient calls are. */
+export interface Patience {
+  /** For one answer. @default 60 */
+  readonly seconds?: number;
+  /** Times that a call is tried again where the server is too busy or a connection broke. @default 6, in about 12 s */
+  readonly retries?: number;
+}
+
 /** A patch by server-side apply says the same however often it is sent. */
 const retried = {
-  maxRetries: 6,
   minTimeout: 250,
   maxTimeout: 4_000,
   methods: ["GET", "PATCH", "DELETE"] as Dispatcher.HttpMethod[],
@@ -44,16 +50,16 @@ export class ApiServer {
   readonly #once: Agent;
   readonly #again: Dispatcher;
 
-  constructor(access: Access) {
+  constructor(access: Access, { seconds = 60, retries = 6 }: Patience = {}) {
     this.#access = access;
     const given = Object.entries(access.tls).filter(([, value]) => value !== undefined);
     this.#once = new Agent({
       connect: { ...Object.fromEntries(given), rejectUnauthorized: !access.isUnverified, timeout: 5_000 },
-      headersTimeout: callSeconds * 1_000,
-      bodyTimeout: callSeconds * 1_000,
+      headersTimeout: seconds * 1_000,
+      bodyTimeout: seconds * 1_000,
       connections: 16,
     });
-    this.#again = this.#once.compose(interceptors.retry(retried));
+    this.#again = this.#once.compose(interceptors.retry({ ...retried, maxRetries: retries }));
   }
 
   /**
@@ -75,13 +81,27 @@ export class ApiServer {
     return await this.#send(this.#again, method, path, call);
   }
 
+  /** Asks a question that is put by a POST, as reviews are. Throws as {@link call}. */
+  async review<T>(path: string, body: object): Promise<T> {
+    return (await this.#send(this.#again, "POST", path, { body })) as T;
+  }
+
+  /** Throws as {@link call}. */
+  async get<T>(path: string): Promise<T> {
+    return (await this.call("GET", path)) as T;
+  }
+
+  async close(): Promise<void> {
+    await this.#once.close();
+  }
+
   async #send(
     dispatcher: Dispatcher,
     method: Dispatcher.HttpMethod,
     path: string,
     { query, body, signal, onWarning }: Call,
   ): Promise<object> {
-    const token = await this.#access.token();
+    const authorization = await this.#access.authorization();
     const type = method === "PATCH" ? "application/apply-patch+yaml" : "application/json";
     try {
       const answer = await request(`${this.#access.server}${path}`, {
@@ -90,7 +110,7 @@ export class ApiServer {
         ...(query === undefined ? {} : { query }),
         headers: {
           accept: "application/json",
-          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+          ...(authorization === undefined ? {} : { authorization }),
           ...(body === undefined ? {} : { "content-type": type }),
         },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),

@@ -1,4 +1,4 @@
-// npm run bench -- [--json FILE] [--short] [--only approval,round,preview,decision,enforcer,propagation,topology,fabric-preview,token,hand-over,hosts]
+// npm run bench -- [--json FILE] [--short] [--only approval,round,preview,decision,enforcer,opening,propagation,topology,fabric-preview,token,hand-over,hosts]
 import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -16,13 +16,14 @@ import { handOverLines } from "./hand-over.js";
 import { hostsLines } from "./hosts.js";
 import { type Market, startMarket, startSkeleton } from "./market.js";
 import { alternate, block, type Line, median, rateLine, table, timeLine } from "./measure.js";
+import { openingLines } from "./opening.js";
 import { previewLine } from "./preview.js";
 import { propagationLines } from "./propagation.js";
 import { tokenLines } from "./token.js";
 import { topologyLines } from "./topology.js";
 
 const ALL =
-  "approval,round,preview,decision,enforcer,propagation,topology,fabric-preview,token,hand-over,hosts";
+  "approval,round,preview,decision,enforcer,opening,propagation,topology,fabric-preview,token,hand-over,hosts";
 const { values } = parseArgs({
   options: {
     json: { type: "string" },
@@ -42,6 +43,7 @@ async function main(): Promise<void> {
   if (wanted.has("approval") || wanted.has("round")) lines.push(...(await marketLines()));
   if (wanted.has("hand-over")) lines.push(...(await handOverLines(scale)));
   if (wanted.has("enforcer")) lines.push(...(await enforcerLines(scale)));
+  if (wanted.has("opening")) lines.push(...(await openingLines(scale)));
   if (wanted.has("propagation")) lines.push(...(await propagationLines(scale)));
   if (wanted.has("preview")) lines.push(await previewLine(values.short ? 2 : 5));
   if (wanted.has("topology")) lines.push(...topologyLines(values.short ? 3 : 7));

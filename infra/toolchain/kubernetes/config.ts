@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import * as proto from "@pulumi/pulumi/proto/provider_pb";
-import { accessOf } from "../../cluster/access.js";
+import { accessOf, clusterOf } from "../../cluster/access.js";
 import { ApiServer } from "../../cluster/api-server.js";
 import { hasUnknown } from "../../dynamic.js";
 import { InfraError } from "../../problem.js";
@@ -49,14 +49,13 @@ export function configDifference(old: Properties, wanted: Properties): proto.Dif
   const isAnother =
     which.includes("clusterIdentifier") ||
     which.some((key) => hasUnknown(wanted[key])) ||
-    !isDeepStrictEqual(clusterOf(old), clusterOf(wanted));
+    !isDeepStrictEqual(where(old), where(wanted));
   return response.setReplacesList(isAnother ? which : []);
 }
 
-function clusterOf({ kubeconfig, context }: Properties): unknown {
+function where({ kubeconfig, context }: Properties): unknown {
   try {
-    const { server, tls } = accessOf(kubeconfig as string, context as string);
-    return { server, ca: tls.ca };
+    return clusterOf(kubeconfig as string, context as string);
   } catch {
     return kubeconfig; // none that can be read: then its text
   }
@@ -71,7 +70,7 @@ export async function connect(given: Properties): Promise<Connection> {
   const config = { ...given, ...Object.fromEntries(set) } as unknown as Config;
   let { namespace } = config;
   try {
-    const access = accessOf(config.kubeconfig, config.context);
+    const access = await accessOf(config.kubeconfig, config.context);
     namespace ??= access.namespace;
     const api = new ApiServer(access);
     const { minor = "", gitVersion } = await api.version();

@@ -374,7 +374,7 @@ describe.runIf(official === undefined)("what happened to objects meanwhile", lim
 
   /** As a run of the plugin applies it. */
   async function applied(path: string, object: object, manager: string): Promise<void> {
-    const api = new ApiServer(accessOf(plane.kubeconfig));
+    const api = new ApiServer(await accessOf(plane.kubeconfig));
     await api.call("PATCH", path, { body: object, query: { fieldManager: manager } });
   }
 });

@@ -22,18 +22,18 @@ describe("a kubeconfig's server and login", () => {
       writeFileSync(join(folder, "ca.pem"), "CA\n");
       const file = join(folder, "config");
       writeFileSync(file, config("https://a/", { "certificate-authority": "ca.pem" }));
-      const access = accessOf(file);
+      const access = await accessOf(file);
       expect(access).toMatchObject({
         server: "https://a",
         namespace: "mine",
         tls: { ca: "CA" },
         isUnverified: false,
       });
-      expect(await access.token()).toBe("t");
-      expect(accessOf(file, "y").namespace).toBeUndefined();
-      expect(() => accessOf(file, "z")).toThrow(/CLU-CONTEXT-UNKNOWN/);
-      expect(() => accessOf(join(folder, "gone"))).toThrow(/CLU-KUBECONFIG/);
-      expect(() => accessOf(config("https://a", { "proxy-url": "http://p" }))).toThrow(
+      expect(await access.authorization()).toBe("Bearer t");
+      expect((await accessOf(file, "y")).namespace).toBeUndefined();
+      await expect(accessOf(file, "z")).rejects.toThrow(/CLU-CONTEXT-UNKNOWN/);
+      await expect(accessOf(join(folder, "gone"))).rejects.toThrow(/CLU-KUBECONFIG/);
+      await expect(accessOf(config("https://a", { "proxy-url": "http://p" }))).rejects.toThrow(
         /proxy-url is not built/,
       );
       const script = join(folder, "login");
@@ -43,9 +43,8 @@ describe("a kubeconfig's server and login", () => {
         command: script,
         env: [{ name: "WORD", value: "made" }],
       };
-      expect(
-        await accessOf(config("https://a").replace('{"token":"t"}', JSON.stringify({ exec }))).token(),
-      ).toBe("made");
+      const plugin = await accessOf(config("https://a").replace('{"token":"t"}', JSON.stringify({ exec })));
+      expect(await plugin.authorization()).toBe("Bearer made");
     } finally {
       rmSync(folder, { recursive: true, force: true });
     }

@@ -19,15 +19,15 @@ const run = (text: string) =>
 /** The real containerd takes archives in the lab; here stands a program that keeps a list, to see what the script asks of it and makes of its answers. */
 const ctr = `#!/bin/bash
 echo "$*" >>"$HOME/asked"
-[ "$1" != --address ] || shift 2
-[ "$1 $2" = "-n k8s.io" ] || exit 9
-case "$3 $4" in
+[ "$1 $2 $3 $4" = "--address /run/x y.sock -n k8s.io" ] || exit 9
+shift 4
+case "$1 $2" in
   "images ls") [ -e "$HOME/has" ] && cat "$HOME/has"; exit 0 ;;
-  "images import") [ -e "$HOME/broken" ] && { echo "no space left" >&2; exit 1; }; cat "$5" >"$HOME/has" ;;
+  "images import") [ -e "$HOME/broken" ] && { echo "no space left" >&2; exit 1; }; cat "$3" >"$HOME/has" ;;
 esac
 `;
-const step = (socket = "") =>
-  run(script({ HOST: "losa", IMAGE: "r/agent:1", DIGEST: "sha256:aa", ARCHIVE: "a b.tar", CTR: "ctr", SOCKET: socket }, importScript)); // biome-ignore format: one line
+const step = () =>
+  run(script({ HOST: "losa", IMAGE: "r/agent:1", DIGEST: "sha256:aa", ARCHIVE: "a b.tar", CTR: "ctr", SOCKET: "/run/x y.sock" }, importScript)); // biome-ignore format: one line
 
 beforeEach(() => {
   rmSync(home, { recursive: true, force: true });
@@ -42,14 +42,6 @@ describe("the import of an image's archive", () => {
     expect(existsSync(join(home, "a b.tar"))).toBe(false);
     expect(step()).toMatchObject({ status: 0, stdout: "r/agent:1 is there\n" });
     expect(readFileSync(join(home, "asked"), "utf8").match(/import/g)).toHaveLength(1);
-  });
-
-  it("asks at the socket that is named", () => {
-    writeFileSync(join(home, "a b.tar"), "r/agent:1 application/x sha256:aa 50MB");
-    expect(step("/run/c.sock")).toMatchObject({ status: 0 });
-    expect(readFileSync(join(home, "asked"), "utf8")).toMatch(
-      /^(--address \/run\/c\.sock -n k8s\.io images .*\n)+$/,
-    );
   });
 
   it("says by its code what keeps the image away", () => {
