@@ -54,7 +54,7 @@ const suites = {
   // Each of them drives a whole stack.
   e2e: (args) => runVitest("e2e", [...workers(1), ...args]),
   // A real Kubernetes, made of what can be built here: only when it is asked for (`npm run test:lab`).
-  lab: (args) => runVitest("lab", ["--maxWorkers=1", ...args]),
+  lab: (args) => runVitest("lab", ["--maxWorkers=2", ...args]),
 };
 
 /** What runs at the same time: neither of two uses all that the machine has. */

@@ -6,6 +6,7 @@ import { buildImages } from "../../dynamos/images/build.js";
 import { LOCK_FILE } from "../../dynamos/images/lock.js";
 import { sourcesHash } from "../../dynamos/images/sources.js";
 import { cacheFolder } from "../../infra/toolchain/cache.js";
+import { withLock } from "../../infra/toolchain/file-lock.js";
 import { silentProgress } from "../../infra/toolchain/progress.js";
 
 /**
@@ -17,7 +18,8 @@ import { silentProgress } from "../../infra/toolchain/progress.js";
 export async function serviceImages(project: string, experiment: string): Promise<string> {
   const kept = join(cacheFolder(), "lab-images");
   const unit = join(kept, sourcesHash(join(project, experiment)));
-  if (!existsSync(unit)) {
+  await withLock(join(cacheFolder(), "locks", "lab-images"), async () => {
+    if (existsSync(unit)) return;
     rmSync(kept, { recursive: true, force: true });
     const save = join(project, "images");
     await buildImages({ project, experiment, base: BASE_HERE, save }, silentProgress);
@@ -26,7 +28,7 @@ export async function serviceImages(project: string, experiment: string): Promis
     copyFileSync(join(project, LOCK_FILE), join(kept, "new", LOCK_FILE));
     renameSync(join(kept, "new"), unit);
     rmSync(save, { recursive: true });
-  }
+  });
   symlinkSync(unit, join(project, "images"));
   copyFileSync(join(unit, LOCK_FILE), join(project, LOCK_FILE));
   return unit;
