@@ -54,7 +54,8 @@ const suites = {
   // Each of them drives a whole stack.
   e2e: (args) => runVitest("e2e", [...workers(1), ...args]),
   // A real Kubernetes, made of what can be built here: only when it is asked for (`npm run test:lab`).
-  lab: (args) => runVitest("lab", ["--maxWorkers=2", ...args]),
+  // It ends with this process, however that ends: what the lab has made goes then.
+  lab: (args) => runVitest("lab", ["--maxWorkers=2", ...args], watchParent),
 };
 
 /** What runs at the same time: neither of two uses all that the machine has. */
@@ -130,15 +131,18 @@ async function runChecks() {
   return result;
 }
 
-async function runVitest(suite, args) {
+/** Preloaded into a program that is to end with the one that started it. */
+const watchParent = ["--require", join(root, "dist/infra/toolchain/watch-parent.js")];
+
+async function runVitest(suite, args, options = []) {
   const folder = mkdtempSync(join(tmpdir(), "dynamos-fabric-test-"));
   const file = join(folder, "report.json");
   try {
     const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${file}`];
     const only = filters(suite, args);
     const { code } = await run(
-      bin("vitest"),
-      ["run", ...only, ...reporters],
+      process.execPath,
+      [...options, bin("vitest"), "run", ...only, ...reporters],
       ["ignore", "inherit", "inherit"],
     );
     const report = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : { testResults: [] };
