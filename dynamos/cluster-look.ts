@@ -24,12 +24,12 @@ export async function existingClusterProblems(
   input: ClusterMarketInput,
 ): Promise<{ readonly problems: readonly Problem[]; readonly notes: readonly Problem[] }> {
   const { spec, placement, experiment, project } = input;
-  const { kubeconfig, context } = clusterOptionsOf(spec);
+  const { context } = clusterOptionsOf(spec);
   const objects = allObjects(
     planKubernetes({ placement, options: kubernetesOptionsOf(input), documents: experiment.documents }),
   );
   const namespaces = [...new Set(objects.flatMap(({ metadata }) => metadata.namespace ?? []))];
-  const file = kubeconfig === undefined ? ownFile() : fileOf(kubeconfig, project);
+  const file = kubeconfigFile(spec, project);
   try {
     const api = new ApiServer(await accessOf(file, context), { seconds: 5, retries: 0 });
     try {
@@ -54,10 +54,13 @@ export async function existingClusterProblems(
   }
 }
 
-/** The file that kubectl reads; the first, where `$KUBECONFIG` names several. */
-const ownFile = (): string =>
-  (process.env.KUBECONFIG ?? "").split(delimiter).find((name) => name !== "") ??
-  join(homedir(), ".kube", "config");
+/** The kubeconfig of an existing cluster; the one that kubectl reads (the first, where `$KUBECONFIG` names several) unless the configuration names another. */
+export function kubeconfigFile(spec: ClusterMarketInput["spec"], project: string): string {
+  const { kubeconfig } = clusterOptionsOf(spec);
+  if (kubeconfig !== undefined) return fileOf(kubeconfig, project);
+  const named = (process.env.KUBECONFIG ?? "").split(delimiter).find((name) => name !== "");
+  return named ?? join(homedir(), ".kube", "config");
+}
 
 async function lookAt(api: ApiServer, namespaces: readonly string[]): Promise<SeenCluster> {
   const { gitVersion: version } = await api.get<{ readonly gitVersion?: string }>("/version");

@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { ClusterHostArgs } from "../infra/cluster/kubespray-args.js";
 import { loadKubernetes } from "../infra/cluster/peer.js";
 import { type ClusterMarketInput, clusterOptionsOf, kubernetesOptionsOf } from "./cluster-plan.js";
+import { goesWith } from "./goes-with.js";
 import { allObjects, planKubernetes } from "./kubernetes/plan.js";
 import { partyDataFolder } from "./kubernetes/volumes.js";
 import { stewardFolders } from "./steward-data.js";
@@ -16,13 +17,15 @@ export interface ClusterPlace {
   readonly address: pulumi.Input<string>;
   /** What must be there first. */
   readonly after: readonly pulumi.Resource[];
+  /** What takes all that runs on the cluster with it when it goes. @default nothing */
+  readonly goesWith?: pulumi.Resource | undefined;
 }
 
 /** Puts the marketplace on the cluster, after its nodes have what its pods need. Returns where the gateway is. */
 export async function marketplaceOnCluster(
   name: string,
   input: ClusterMarketInput,
-  { provider, hosts, address, after }: ClusterPlace,
+  { provider, hosts, address, after, goesWith: holder }: ClusterPlace,
 ): Promise<pulumi.Output<string>> {
   loadKubernetes();
   const { Marketplace, NodeNeeds } = await import("./kubernetes/index.js");
@@ -61,7 +64,7 @@ export async function marketplaceOnCluster(
       ...(registry === undefined ? {} : { secrets: { registry } }),
       after: ready,
     },
-    { provider },
+    { provider, ...(holder === undefined ? {} : { transformations: [goesWith(holder)] }) },
   );
   return market.gatewayUrl;
 }

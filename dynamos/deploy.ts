@@ -10,8 +10,10 @@ import { connect, LocalProcess, statusOf } from "../infra/local/index.js";
 import { findProject } from "../infra/local/package-folder.js";
 import { InfraError, problemLine } from "../infra/problem.js";
 import { machinesOf, rolesOf } from "./cluster.js";
+import { tellChanges } from "./cluster-changes.js";
 import { marketplaceOnCluster } from "./cluster-market.js";
 import { type ClusterMarketInput, clusterOptionsOf, textOf, usersOf } from "./cluster-plan.js";
+import { goesWith } from "./goes-with.js";
 import { Marketplace } from "./marketplace.js";
 import { preflightOrThrow } from "./preflight.js";
 import { problemTable } from "./problem-table.js";
@@ -59,7 +61,10 @@ export async function deploy(): Promise<DeployOutputs> {
   const onCluster = ON_CLUSTER[spec.target];
   if (onCluster !== undefined) {
     const project = findProject();
-    return await onCluster(stack, state, { spec, placement, experiment, project });
+    const input = { spec, placement, experiment, project };
+    const outputs = await onCluster(stack, state, input);
+    if (pulumi.runtime.isDryRun()) tellChanges(input, outputs.kubeconfig);
+    return outputs;
   }
 
   const users = usersOf(spec, findProject());
@@ -117,6 +122,7 @@ async function clusterOnSlice(
     // As the other nodes of the slice reach it.
     address: hosts[placement.core]?.dataAddress ?? placement.core,
     after: Object.values(cluster.steps),
+    goesWith: cluster.steps.apply,
   });
   return { gatewayUrl, nodes: hostsByName(slice), kubeconfig: cluster.kubeconfig, stateFolder: state };
 }
@@ -135,6 +141,7 @@ async function clusterOnMachines(
     hosts,
     address: spec.nodes[placement.core]?.host ?? placement.core,
     after: Object.values(cluster.steps),
+    goesWith: cluster.steps.apply,
   });
   return { gatewayUrl, nodes: nodesByHost(spec), kubeconfig: cluster.kubeconfig, stateFolder: state };
 }
@@ -202,14 +209,6 @@ function nodesOf(
   role: string,
 ): Record<string, string> {
   return Object.fromEntries(agents.filter((a) => a.role === role).map(({ party, node }) => [party, node]));
-}
-
-/** What the emulator holds goes when the emulator goes: a dead stack can be taken down. */
-function goesWith(emulator: pulumi.Resource): pulumi.ResourceTransformation {
-  return ({ resource, props, opts }) =>
-    resource instanceof pulumi.CustomResource
-      ? { props, opts: pulumi.mergeOptions(opts, { deletedWith: emulator }) }
-      : undefined;
 }
 
 /** Before a node's machine goes, what runs on it ends in good order: an agent lets its jobs finish and goes offline. */

@@ -9,25 +9,32 @@ import type { CommandContext } from "./context.js";
 interface ImagesOptions {
   readonly registry?: string;
   readonly base?: string;
+  readonly experiment?: string;
   readonly save?: string;
   readonly json?: boolean;
 }
 
-/** `dynamos-fabric images (--registry NAME | --save DIR) [--base IMAGE]`: builds what runs on a cluster, and writes the image lock. */
+/** `dynamos-fabric images (--registry NAME | --save DIR) [--base IMAGE] [--experiment DIR]`: builds what runs on a cluster, and writes the image lock. */
 export function registerImages(program: Command, context: () => CommandContext): void {
   program
     .command("images")
     .description("build the images that run on a cluster, push or save them, and write images.lock.json")
     .option("--registry <name>", "push them there, e.g. ghcr.io/me; with --save, only what they are called")
     .option("--save <folder>", "write each as an OCI archive instead of pushing it")
+    .option(
+      "--experiment <folder>",
+      "relative to Pulumi.yaml; default: the marketplace's, by the stack's configuration",
+    )
     .option("--base <image>", `what they are built on; ${BASE_HERE}: this machine's Node`, DEFAULT_BASE)
     .option("--json", "as JSON")
-    .action(async ({ registry, base, save, json }: ImagesOptions) => {
-      const { project, spec } = context();
+    .action(async ({ registry, base, save, json, experiment }: ImagesOptions) => {
+      const stack = context();
+      const { project } = stack;
       const built = await buildImages(
         {
           project,
-          experiment: spec.experiment,
+          // A program of one's own has no such configuration.
+          experiment: experiment ?? stack.spec.experiment,
           ...(registry === undefined ? {} : { registry }),
           ...(base === undefined ? {} : { base }),
           ...(save === undefined ? {} : { save: resolve(save) }),

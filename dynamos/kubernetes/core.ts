@@ -41,10 +41,13 @@ export class Core extends pulumi.ComponentResource {
       dependsOn: [...this.ready],
     });
     const { ingressClass, ingressHost, gatewayNodePort = GATEWAY_NODE_PORT } = args.options;
+    const address = pulumi
+      .output(args.address ?? place.host)
+      .apply((text) => (text.includes(":") && !text.startsWith("[") ? `[${text}]` : text));
     this.gatewayUrl =
       ingressClass === undefined
-        ? pulumi.interpolate`http://${args.address ?? place.host}:${gatewayNodePort}`
-        : pulumi.interpolate`http://${ingressHost ?? args.address ?? place.host}`;
+        ? pulumi.interpolate`http://${address}:${gatewayNodePort}`
+        : pulumi.interpolate`http://${ingressHost ?? address}`;
     this.registerOutputs({ namespace: this.namespace, gatewayUrl: this.gatewayUrl });
   }
 }

@@ -10,6 +10,9 @@ import { setupJob } from "./setup-job.js";
 import { storeEndpoint } from "./store-plan.js";
 import { metadataOf, secretObject } from "./workload.js";
 
+/** The key of a document in its ConfigMap: kind and name. */
+export const DOCUMENT_KEY = /^(agreement|archetype|requestType|microservice|dataset)\.(.+)\.json$/;
+
 /** What a ConfigMap may hold, less its own words. */
 const MOST_BYTES = 1_000_000;
 

@@ -6,7 +6,7 @@ import { containerOf, imageOf, labelsOf, podOf, projected, secretSource } from "
 import { metadataOf } from "./workload.js";
 
 /** Pods of one `up` start beside each other; an image may have to come first. */
-const SECONDS = 300;
+const SECONDS = 540;
 /** The number with which the program says that it was refused, which is the same each time (policy/setup/main.ts). */
 const REFUSED = 3;
 const TERMINATION = "/dev/termination-log";

@@ -1,6 +1,5 @@
 /** An image put on a machine from an archive, where there is no registry: copied by SFTP, imported into containerd. */
 import * as pulumi from "@pulumi/pulumi";
-import { shellWord } from "../shell-word.js";
 import { connectionOf } from "./connection.js";
 import { loadCommand } from "./peer.js";
 import { remoteStep, type Target } from "./remote-step.js";
@@ -59,9 +58,8 @@ export function nodeImage(
     IMAGE: image,
     DIGEST: digest,
     ARCHIVE: file,
-    CTR: [ctr, ...(socket === undefined ? [] : ["--address", socket]), "-n", "k8s.io"]
-      .map(shellWord)
-      .join(" "),
+    CTR: ctr,
+    SOCKET: socket ?? "",
   };
   const text = script(values, importScript);
   return remoteStep(

@@ -18,6 +18,8 @@ export interface Job {
   readonly id: string;
   readonly agent: string;
   readonly composition: CompositionRequest;
+  /** Resolves when its record is in the store. */
+  readonly recorded: Promise<unknown>;
   readonly admission: Admission;
   /** What other agents hand over. */
   readonly inputs: RoundInputs;

@@ -7,6 +7,7 @@ import type { CompositionRequest } from "../contract/wire.js";
 import type { Bus } from "../platform/bus.js";
 import type { Logger } from "../platform/log.js";
 import type { Store } from "../platform/store.js";
+import { WriteBatch } from "../platform/write-batch.js";
 import { Admission, type GrantReader } from "./admission.js";
 import { type Job, MOST_SERVICES, nextQueue, queueOf } from "./job.js";
 import { FILES_FOLDER, JobFiles } from "./job-files.js";
@@ -35,6 +36,8 @@ export interface JobsOptions {
   readonly log: Logger;
 }
 
+/** Nobody waits for a job's record but the acknowledgement of its composition: a few go together. */
+const RECORD_LINGER_MS = 50;
 const PAST_MS = 2 * GRANT_SECONDS * 1_000;
 
 /** The jobs composed at this agent: from their composition to their end, recorded in the store in between. */
@@ -44,9 +47,11 @@ export class Jobs {
   readonly #ending = new Map<string, Promise<void>>();
   /** Jobs that have ended, for as long as a grant of theirs may still be valid. */
   readonly #past = new Set<string>();
+  readonly #records: WriteBatch;
 
   constructor(options: JobsOptions) {
     this.#options = options;
+    this.#records = new WriteBatch(options.store, { lingerMs: RECORD_LINGER_MS });
   }
 
   get size(): number {
@@ -66,7 +71,7 @@ export class Jobs {
 
   /** Records a composition. The same job again changes nothing. */
   async compose(composition: CompositionRequest): Promise<void> {
-    const { store, agent, lifespanMs, log } = this.#options;
+    const { agent, lifespanMs, log } = this.#options;
     const id = safeName(composition.jobName, "job");
     if (this.#jobs.has(id)) return;
     if (this.#past.has(id)) {
@@ -81,9 +86,10 @@ export class Jobs {
       lifespanMs,
     );
     guard.unref();
-    this.#jobs.set(id, this.#make(id, composition, guard));
+    const recorded = this.#records.put(this.#key(composition), record(composition, agent));
+    this.#jobs.set(id, this.#make(id, composition, guard, recorded));
     try {
-      await store.put(this.#key(composition), record(composition, agent));
+      await recorded;
     } catch (error) {
       clearTimeout(guard);
       this.#jobs.delete(id);
@@ -180,6 +186,7 @@ export class Jobs {
     await this.#endMicroservices(job, [...job.microservices.values()], stopped);
     job.files.close();
     await job.closeWatch();
+    await job.recorded.catch(() => {}); // what is written later would stay
     await this.#options.store.delete(this.#key(job.composition));
   }
 
@@ -197,7 +204,7 @@ export class Jobs {
     await this.#deleteQueues(job.id, microservices.length, bus);
   }
 
-  #make(id: string, composition: CompositionRequest, guard: NodeJS.Timeout): Job {
+  #make(id: string, composition: CompositionRequest, guard: NodeJS.Timeout, recorded: Promise<unknown>): Job {
     const { agent, grants, own, store, revoked, workFolder } = this.#options;
     const ended = new AbortController();
     let watch: Promise<JobWatch> | undefined;
@@ -221,6 +228,7 @@ export class Jobs {
       id,
       agent,
       composition,
+      recorded,
       guard,
       admission: new Admission(agent, grants, own, open, revoked),
       microservices: new Map(),

@@ -14,6 +14,7 @@ import type { JobTable } from "../jobs/job-log.js";
 import type { Bus } from "../platform/bus.js";
 import type { Logger } from "../platform/log.js";
 import type { Store } from "../platform/store.js";
+import { WriteBatch } from "../platform/write-batch.js";
 import type { Composition } from "../rounds/composition.js";
 import { planWorkflow, type WorkflowPlan } from "../rounds/plan.js";
 import type { Catalogue } from "./catalogue.js";
@@ -46,10 +47,13 @@ const ANSWERS_KEPT = 4_096;
 export class Approvals {
   readonly #tools: ApprovalTools;
   readonly #answers = new Map<string, Promise<Answer>>();
+  /** The user waits: a store that is away is told at once. */
+  readonly #records: WriteBatch;
   #working = 0;
 
   constructor(tools: ApprovalTools) {
     this.#tools = tools;
+    this.#records = new WriteBatch(tools.store, { patience: 0 });
   }
 
   /** The answer to a request. The same correlation id has one answer and one job, however often it comes. Never rejects. */
@@ -138,7 +142,7 @@ export class Approvals {
     decision: ValidationResponse,
     explanation: readonly string[],
   ): Promise<Answer> {
-    const { store, jobs, catalogue } = this.#tools;
+    const { jobs, catalogue } = this.#tools;
     const record: JobRecord = {
       job: randomBytes(16).toString("hex"),
       user: user.userName,
@@ -148,8 +152,7 @@ export class Approvals {
       computeProviders: composition.computeProviders,
       createdAt: new Date().toISOString(),
     };
-    // The user waits: a store that is away is told at once.
-    await store.put(KEY.job(record.job), record, { patience: 0 });
+    await this.#records.put(KEY.job(record.job), record);
     jobs.add(newJob(record));
     // The user's answer goes to the wire first, in the next turn of the event loop. The agents' own are on their way one turn later, long before
     // the job's first step, which needs the user's data request and a decision of the enforcer.

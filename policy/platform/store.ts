@@ -124,6 +124,21 @@ export class Store {
     return result.revision;
   }
 
+  /** Writes several keys, each once, in ONE transaction; resolves with its revision once the store has all of them on disk. */
+  async putAll(
+    entries: readonly { readonly key: string; readonly value: unknown }[],
+    options: Patience = {},
+  ): Promise<number> {
+    const [only, another] = entries;
+    if (only !== undefined && another === undefined) return await this.put(only.key, only.value, options);
+    const success = entries.map(({ key, value }) => ({
+      requestPut: { key: utf8(key), value: utf8(JSON.stringify(value)), lease: 0 },
+    }));
+    const request = { compare: [], success, failure: [] };
+    const answer = await this.#client.call(ETCD.txn, request, retries(options));
+    return answer.header?.revision ?? 0;
+  }
+
   /**
    * Deletes a key; resolves with the revision at which it is gone. A key that is not there is no error.
    *

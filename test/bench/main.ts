@@ -1,4 +1,4 @@
-// npm run bench -- [--json FILE] [--short] [--only approval,round,preview,decision,enforcer,propagation,topology,fabric-preview,token,hand-over,hosts,kubernetes]
+// npm run bench -- [--json FILE] [--short] [--only approval,round,preview,decision,enforcer,opening,propagation,topology,fabric-preview,token,hand-over,hosts,kubernetes]
 import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -17,13 +17,14 @@ import { hostsLines } from "./hosts.js";
 import { kubernetesPlanLine } from "./kubernetes-plan.js";
 import { type Market, startMarket, startSkeleton } from "./market.js";
 import { alternate, block, type Line, median, rateLine, table, timeLine } from "./measure.js";
+import { openingLines } from "./opening.js";
 import { previewLine } from "./preview.js";
 import { propagationLines } from "./propagation.js";
 import { tokenLines } from "./token.js";
 import { topologyLines } from "./topology.js";
 
 const ALL =
-  "approval,round,preview,decision,enforcer,propagation,topology,fabric-preview,token,hand-over,hosts,kubernetes";
+  "approval,round,preview,decision,enforcer,opening,propagation,topology,fabric-preview,token,hand-over,hosts,kubernetes";
 const { values } = parseArgs({
   options: {
     json: { type: "string" },
@@ -43,6 +44,7 @@ async function main(): Promise<void> {
   if (wanted.has("approval") || wanted.has("round")) lines.push(...(await marketLines()));
   if (wanted.has("hand-over")) lines.push(...(await handOverLines(scale)));
   if (wanted.has("enforcer")) lines.push(...(await enforcerLines(scale)));
+  if (wanted.has("opening")) lines.push(...(await openingLines(scale)));
   if (wanted.has("propagation")) lines.push(...(await propagationLines(scale)));
   if (wanted.has("preview")) lines.push(await previewLine(values.short ? 2 : 5));
   if (wanted.has("topology")) lines.push(...topologyLines(values.short ? 3 : 7));

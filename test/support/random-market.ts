@@ -40,7 +40,7 @@ export const markets: fc.Arbitrary<KubernetesInput> = fc.record({
         name: fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/),
       })
       .map(({ kind, name }) => ({ kind, name, file: `${kind}/${name}.json`, value: { name } })),
-    { selector: ({ kind, name }) => `${kind} ${name}`, maxLength: 6 },
+    { selector: ({ kind, name }) => `${kind} ${name}`, maxLength: 3 },
   ),
   options: fc.record(
     {

@@ -73,6 +73,8 @@ describe("the TypeScript programs of README.md and docs/", () => {
       programs.set(join(root, `${page.replaceAll("/", "-")}-${i + 1}.ts`), text);
     }
   }
+  const ten = "examples/existing-cluster/index.mjs";
+  programs.set(join(root, ten.replaceAll("/", "-")), read(ten));
   // The check itself must see a mistake.
   const wrong = join(root, "wrong.ts");
   programs.set(
@@ -107,7 +109,9 @@ describe("the TypeScript programs of README.md and docs/", () => {
         ? getSourceFile(file, version, ...rest)
         : ts.createSourceFile(file, text, version);
     };
-    const program = ts.createProgram([...programs.keys()], { ...options, paths }, host);
+    // An example may be JavaScript, whose calls are checked all the same.
+    const checked = { ...options, paths, allowJs: true, checkJs: true };
+    const program = ts.createProgram([...programs.keys()], checked, host);
     for (const file of programs.keys()) {
       const source = program.getSourceFile(file);
       const diagnostics = [

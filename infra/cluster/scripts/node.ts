@@ -1,13 +1,14 @@
 /** Scripts that give a cluster's machine what its pods need. */
 
-/** Values: HOST, IMAGE, DIGEST, ARCHIVE (in the home folder), CTR (a command line). Does nothing where the image is there with its digest. */
+/** Values: HOST, IMAGE, DIGEST, ARCHIVE (in the home folder), CTR (a program), SOCKET (or nothing). Does nothing where the image is there with its digest. */
 export const importScript = `
-there() { as_root $CTR images ls "name==$IMAGE" 2>/dev/null | grep -qF "$DIGEST"; }
+containerd() { as_root "$CTR" \${SOCKET:+--address "$SOCKET"} -n k8s.io "$@"; }
+there() { containerd images ls "name==$IMAGE" 2>/dev/null | grep -qF "$DIGEST"; }
 main() {
   if there; then rm -f "$HOME/$ARCHIVE"; say "$IMAGE is there"; exit 0; fi
   if [ ! -s "$HOME/$ARCHIVE" ]; then
     problem "$HOST" CLU-IMAGE "the archive of $IMAGE is not on the machine any more" "run up with --replace of the resource whose name ends with -copy"
-  elif ! told=$(as_root $CTR images import "$HOME/$ARCHIVE" 2>&1); then
+  elif ! told=$(containerd images import "$HOME/$ARCHIVE" 2>&1); then
     problem "$HOST" CLU-IMAGE "containerd did not take $IMAGE: $(printf %s "$told" | tail -n 1)" "see whether containerd runs there, and whether its disk is full"
   elif ! there; then
     problem "$HOST" CLU-IMAGE "the archive holds another image than $IMAGE with $DIGEST" "save the image anew: its archive must name it as the lock does"

@@ -111,12 +111,20 @@ describe("target kubernetes", () => {
     writeFileSync(config, adminConf);
     const outputs = await deployed((m) => {
       m.target = "kubernetes";
+      writeFileSync(join(folder, "ca.pem"), "-----BEGIN CERTIFICATE-----\n");
+      Object.assign(m.users as object, { caFile: join(folder, "ca.pem") });
       m.kubernetes = { kubeconfig: config, images: { references }, ingressClass: "nginx", ingressHost: "market.example", namespacePrefix: "vfl-" }; // biome-ignore format: one line
       for (const [name, node] of Object.entries(m.nodes as Record<string, { host: string }>))
         node.host = `${name}.example.org`;
     });
     expect(commands()).toEqual([]);
     expect(await value(outputs.gatewayUrl)).toBe("http://market.example");
+    for (const service of ["api-gateway", "orchestrator"]) {
+      const pods = JSON.stringify(made.find((m) => m.name === `dev-core-deployment-${service}`)?.inputs);
+      expect(pods).toContain('"name":"NODE_EXTRA_CA_CERTS","value":"/etc/dynamos/files/issuer-ca.pem"');
+      const files = made.find((m) => m.name === `dev-core-configmap-${service}-files`);
+      expect(files?.inputs.data).toEqual({ "issuer-ca.pem": "-----BEGIN CERTIFICATE-----\n" });
+    }
     const agent = made.find((m) => m.name === "dev-clienttwo-statefulset-agent-clienttwo");
     expect(agent?.inputs.metadata).toMatchObject({ namespace: "vfl-clienttwo" });
     expect(JSON.stringify(agent?.inputs)).toContain('"kubernetes.io/hostname":"clienttwo.example.org"');

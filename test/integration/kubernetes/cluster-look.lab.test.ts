@@ -4,12 +4,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
+import { documentsToChange } from "../../../dynamos/cluster-changes.js";
 import { existingClusterProblems } from "../../../dynamos/cluster-look.js";
 import { readExperiment } from "../../../dynamos/experiment.js";
 import { OUR_IMAGES } from "../../../dynamos/images/names.js";
+import { ofKind } from "../../../dynamos/kubernetes/objects.js";
+import { planKubernetes } from "../../../dynamos/kubernetes/plan.js";
 import { placementOf } from "../../../dynamos/placement.js";
 import { resolveSpec } from "../../../dynamos/spec.js";
+import { accessOf } from "../../../infra/cluster/access.js";
+import { ApiServer } from "../../../infra/cluster/api-server.js";
 import { type ControlPlane, startControlPlane } from "../../support/control-plane.js";
+import { imagesOf, USERS } from "../../support/random-market.js";
 
 const folder = mkdtempSync(join(tmpdir(), "cluster-look-"));
 let plane: ControlPlane;
@@ -108,7 +114,7 @@ describe("an existing cluster, before anything is changed", () => {
       /^in dynamos-\w+ you may not get, list, watch, create, patch, delete /,
     );
 
-    const role = parse(/```yaml\n([^`]+)```/.exec(readFileSync("docs/kubernetes.md", "utf8"))?.[1] ?? "") as { metadata: { name: string } }; // biome-ignore format: one line
+    const role = parse(/```yaml\n(apiVersion[^`]+)```/.exec(readFileSync("docs/kubernetes.md", "utf8"))?.[1] ?? "") as { metadata: { name: string } }; // biome-ignore format: one line
     const rbac = "/apis/rbac.authorization.k8s.io/v1";
     expect((await plane.call("POST", `${rbac}/clusterroles`, role)).status).toBe(201);
     await plane.call("POST", `${rbac}/clusterrolebindings`, {
@@ -119,6 +125,33 @@ describe("an existing cluster, before anything is changed", () => {
     expect(told(await look(own))).toEqual([]);
     // Now it may see the nodes too.
     expect(told(await look(own, "worker-11"))).toEqual(["K8S-NODE-UNKNOWN nodes.core.host"]);
+  });
+
+  it("tells in words which documents a preview would change", async () => {
+    const { experiment } = readExperiment(join(process.cwd(), "examples/titanic"));
+    const api = new ApiServer(await accessOf(plane.kubeconfig));
+    const changes = (documents = experiment.documents) => documentsToChange(api, "dynamos-core", documents);
+    expect(await changes()).toEqual([]);
+    await plane.call("POST", "/api/v1/namespaces", { metadata: { name: "dynamos-core" } });
+    const images = { from: "registry" as const, references: imagesOf() };
+    const { documents } = planKubernetes({
+      placement: { core: "worker-1", agents: [] },
+      options: { users: USERS, images },
+      documents: experiment.documents,
+    });
+    for (const map of ofKind(documents, "ConfigMap"))
+      expect((await plane.call("POST", "/api/v1/namespaces/dynamos-core/configmaps", map)).status).toBe(201);
+    expect(await changes()).toEqual([]);
+    const [gone, ...rest] = experiment.documents.filter(({ kind }) => kind === "agreement");
+    const narrowed = rest.map((one, i) =>
+      i === 0 ? { ...one, value: { ...one.value, archetypes: ["computeToData", "another"] } } : one,
+    );
+    const others = experiment.documents.filter(({ kind }) => kind !== "agreement");
+    const lines = await changes([...others, ...narrowed]);
+    expect(lines).toContain(`- agreement ${gone?.name}`);
+    expect(lines).toContain(`~ agreement ${narrowed[0]?.name}`);
+    expect(lines).toContain('    + archetypes: "another"');
+    await api.close();
   });
 
   it("is a note where it does not answer", async () => {

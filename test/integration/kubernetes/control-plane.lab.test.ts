@@ -51,7 +51,9 @@ afterAll(async () => {
 describe("the API server of Kubernetes 1.34", () => {
   it("takes every object of any marketplace, and every pod under the restricted Pod Security standard", async () => {
     // With the rights that docs/kubernetes.md lists, and no others.
-    const role = parse(/```yaml\n([^`]+)```/.exec(readFileSync("docs/kubernetes.md", "utf8"))?.[1] ?? "");
+    const role = parse(
+      /```yaml\n(apiVersion[^`]+)```/.exec(readFileSync("docs/kubernetes.md", "utf8"))?.[1] ?? "",
+    );
     const rbac = "/apis/rbac.authorization.k8s.io/v1";
     expect((await plane.call("POST", `${rbac}/clusterroles`, role)).status).toBe(201);
     const binding = {

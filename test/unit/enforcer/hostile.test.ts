@@ -103,16 +103,17 @@ class Bender {
   }
 }
 
-/** Counts how each case ended, and holds each to a second. */
+/** Counts how each case ended, and holds each to a second of processor time: what others use of a busy machine is not its fault. */
 function tally() {
   const met = new Map<string, number>();
   let slowest = 0;
   return {
     met,
     add(work: () => string): string {
-      const from = performance.now();
+      const before = process.cpuUsage();
       const outcome = work();
-      slowest = Math.max(slowest, performance.now() - from);
+      const { user, system } = process.cpuUsage(before);
+      slowest = Math.max(slowest, (user + system) / 1_000);
       met.set(outcome, (met.get(outcome) ?? 0) + 1);
       return outcome;
     },

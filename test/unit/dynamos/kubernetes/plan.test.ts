@@ -16,6 +16,7 @@ import { DEFAULT_PREFIX } from "../../../../dynamos/kubernetes/options.js";
 import {
   allObjects,
   foldersByNode,
+  imagesByNode,
   type KubernetesInput,
   planKubernetes,
 } from "../../../../dynamos/kubernetes/plan.js";
@@ -269,6 +270,14 @@ describe("a marketplace on a cluster", () => {
           expect(text(part)).toContain(agentService(comer.party));
       }),
     );
+  });
+
+  it("says which images each node runs, those of an agent's jobs included", () => {
+    const images = imagesByNode(objectsOf(paper()));
+    const short = (host: string) => images[host]?.map((image) => image.replace(/^.*\/|:.*$/g, ""));
+    expect(short("core")).toEqual(["broker", "enforcer", "gateway", "orchestrator", "setup", "store"]);
+    expect(short("clienttwo")).toEqual(["agent", "microservice"]);
+    expect(images.control).toBeUndefined();
   });
 
   it("keeps what must be kept in folders of the nodes, or where the storage class says", () => {
