@@ -41,15 +41,13 @@ export const givenSecrets = (given: Readonly<Record<string, pulumi.Input<string>
 
 /** A template of a Secret's text, filled in: see {@link SECRET_IN_TEXT}. */
 export function fillIn(template: string, secrets: Secrets): pulumi.Output<string> {
-  const named = [...template.matchAll(SECRET_IN_TEXT)].map(([text, kind = "", name = ""]) => {
-    const value = secrets.value(name);
-    const made = kind === "secret" ? value : value.apply(kind === "agentKey" ? publicKeyOf : hashOf);
-    return made.apply((filled) => [text, filled] as const);
-  });
-  return pulumi.all(named).apply((found) => {
-    const filled = new Map(found);
-    return template.replace(SECRET_IN_TEXT, (text) => filled.get(text) ?? text);
-  });
+  const names = [...new Set([...template.matchAll(SECRET_IN_TEXT)].map(([, , name = ""]) => name))];
+  return pulumi.all(names.map((name) => secrets.value(name))).apply((values) =>
+    template.replace(SECRET_IN_TEXT, (_text, kind: string, name: string) => {
+      const value = values[names.indexOf(name)] ?? "";
+      return kind === "secret" ? value : kind === "agentKey" ? publicKeyOf(value) : hashOf(value);
+    }),
+  );
 }
 
 const publicKeyOf = (secret: string): string => JSON.stringify(agentKeyPair(secret).publicKey);

@@ -1,4 +1,4 @@
-// npm run bench -- [--json FILE] [--short] [--only approval,round,preview,decision,enforcer,opening,propagation,topology,fabric-preview,token,hand-over,hosts]
+// npm run bench -- [--json FILE] [--short] [--only approval,round,preview,decision,enforcer,opening,propagation,topology,fabric-preview,token,hand-over,hosts,kubernetes]
 import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -14,6 +14,7 @@ import { fabricPreviewLine } from "./fabric-preview.js";
 import { bareEcho, bareTransaction } from "./floors.js";
 import { handOverLines } from "./hand-over.js";
 import { hostsLines } from "./hosts.js";
+import { kubernetesPlanLine } from "./kubernetes-plan.js";
 import { type Market, startMarket, startSkeleton } from "./market.js";
 import { alternate, block, type Line, median, rateLine, table, timeLine } from "./measure.js";
 import { openingLines } from "./opening.js";
@@ -23,7 +24,7 @@ import { tokenLines } from "./token.js";
 import { topologyLines } from "./topology.js";
 
 const ALL =
-  "approval,round,preview,decision,enforcer,opening,propagation,topology,fabric-preview,token,hand-over,hosts";
+  "approval,round,preview,decision,enforcer,opening,propagation,topology,fabric-preview,token,hand-over,hosts,kubernetes";
 const { values } = parseArgs({
   options: {
     json: { type: "string" },
@@ -49,6 +50,7 @@ async function main(): Promise<void> {
   if (wanted.has("topology")) lines.push(...topologyLines(values.short ? 3 : 7));
   if (wanted.has("fabric-preview")) lines.push(await fabricPreviewLine(values.short ? 2 : 5));
   if (wanted.has("hosts")) lines.push(...(await hostsLines()));
+  if (wanted.has("kubernetes")) lines.push(await kubernetesPlanLine(values.short ? 5 : 15));
   console.log(table(lines));
   if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(lines, null, 1)}\n`);
 }
