@@ -1,8 +1,7 @@
 /** What an `up` would change in the documents of a marketplace on a cluster, in words. */
-import { readFileSync } from "node:fs";
-import { dirname } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
-import { KubeApi } from "../infra/cluster/kube-api.js";
+import { accessOf } from "../infra/cluster/access.js";
+import { ApiServer } from "../infra/cluster/api-server.js";
 import { kubeconfigFile } from "./cluster-look.js";
 import { type ClusterMarketInput, clusterOptionsOf } from "./cluster-plan.js";
 import { documentChanges } from "./document-changes.js";
@@ -17,10 +16,10 @@ import { labelsOf } from "./kubernetes/pod.js";
  * marketplace yet. Compared is with what was deployed last.
  *
  * @param namespace of the core
- * @throws as {@link KubeApi}
+ * @throws as {@link ApiServer}
  */
 export async function documentsToChange(
-  api: Pick<KubeApi, "get">,
+  api: Pick<ApiServer, "get">,
   namespace: string,
   documents: readonly ExperimentDocument[],
 ): Promise<readonly string[]> {
@@ -58,22 +57,17 @@ export async function documentsToChange(
 export function tellChanges(input: ClusterMarketInput, made: pulumi.Output<string> | undefined): void {
   const { spec, experiment, project } = input;
   const { namespacePrefix = DEFAULT_PREFIX, context } = clusterOptionsOf(spec);
-  const tell = async (api: KubeApi): Promise<void> => {
-    try {
-      const changes = await documentsToChange(api, coreNamespace(namespacePrefix), experiment.documents);
-      if (changes.length > 0) await pulumi.log.info(`documents that change:\n${changes.join("\n")}`);
-    } finally {
-      await api.close();
-    }
-  };
   const file = kubeconfigFile(spec, project);
   pulumi.output(made).apply(async (text) => {
     try {
-      await tell(
-        text === undefined
-          ? await KubeApi.open(readFileSync(file, "utf8"), dirname(file), context)
-          : await KubeApi.open(text, project),
-      );
+      const access = text === undefined ? await accessOf(file, context) : await accessOf(text);
+      const api = new ApiServer(access, { seconds: 5, retries: 0 });
+      try {
+        const changes = await documentsToChange(api, coreNamespace(namespacePrefix), experiment.documents);
+        if (changes.length > 0) await pulumi.log.info(`documents that change:\n${changes.join("\n")}`);
+      } finally {
+        await api.close();
+      }
     } catch {
       // A cluster that does not answer is told of elsewhere; a marketplace that is not there yet has no documents.
     }

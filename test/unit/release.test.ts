@@ -19,7 +19,9 @@ const workflow = parse(readFileSync(".github/workflows/release.yml", "utf8")) as
   readonly permissions: object;
   readonly jobs: Readonly<Record<string, Job>>;
 };
-const { scripts } = JSON.parse(readFileSync("package.json", "utf8")) as { readonly scripts: Readonly<Record<string, string>> };
+const { scripts } = JSON.parse(readFileSync("package.json", "utf8")) as {
+  readonly scripts: Readonly<Record<string, string>>;
+};
 const jobs = Object.entries(workflow.jobs);
 const steps = jobs.flatMap(([, job]) => job.steps);
 
@@ -44,7 +46,9 @@ describe("the release workflow", () => {
       expect(job["timeout-minutes"], name).toBeLessThanOrEqual(60);
       if (name !== "check") expect(job.needs).toBe("check");
     }
-    expect(workflow.jobs.check?.steps.map(({ run }) => run)).toEqual(expect.arrayContaining(["npm run check", "npm test"]));
+    expect(workflow.jobs.check?.steps.map(({ run }) => run)).toEqual(
+      expect.arrayContaining(["npm run check", "npm test"]),
+    );
   });
 
   it("uses actions of GitHub's own, each of one version", () => {
@@ -62,7 +66,9 @@ describe("the release workflow", () => {
   });
 
   it("runs scripts that package.json has", () => {
-    const called = steps.flatMap(({ run = "" }) => [...run.matchAll(/npm run ([\w:]+)/g)].map(([, name = ""]) => name));
+    const called = steps.flatMap(({ run = "" }) =>
+      [...run.matchAll(/npm run ([\w:]+)/g)].map(([, name = ""]) => name),
+    );
     expect(called.length).toBeGreaterThan(0);
     expect(called.filter((name) => scripts[name] === undefined)).toEqual([]);
   });

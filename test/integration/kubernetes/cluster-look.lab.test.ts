@@ -12,7 +12,8 @@ import { ofKind } from "../../../dynamos/kubernetes/objects.js";
 import { planKubernetes } from "../../../dynamos/kubernetes/plan.js";
 import { placementOf } from "../../../dynamos/placement.js";
 import { resolveSpec } from "../../../dynamos/spec.js";
-import { KubeApi } from "../../../infra/cluster/kube-api.js";
+import { accessOf } from "../../../infra/cluster/access.js";
+import { ApiServer } from "../../../infra/cluster/api-server.js";
 import { type ControlPlane, startControlPlane } from "../../support/control-plane.js";
 import { imagesOf, USERS } from "../../support/random-market.js";
 
@@ -128,7 +129,7 @@ describe("an existing cluster, before anything is changed", () => {
 
   it("tells in words which documents a preview would change", async () => {
     const { experiment } = readExperiment(join(process.cwd(), "examples/titanic"));
-    const api = await KubeApi.open(plane.kubeconfig, folder);
+    const api = new ApiServer(await accessOf(plane.kubeconfig));
     const changes = (documents = experiment.documents) => documentsToChange(api, "dynamos-core", documents);
     expect(await changes()).toEqual([]);
     await plane.call("POST", "/api/v1/namespaces", { metadata: { name: "dynamos-core" } });

@@ -42,6 +42,19 @@ describe("the rights at the store", () => {
       expect(env?.ETCD_PASSWORD_FILE).toBe(`{{secretFile:${storeSecret(env?.ETCD_USER ?? "")}}}`);
   });
 
+  it("let a cluster's setup note what it wrote, and read or write nothing else", () => {
+    expect(may(setupRights(), "write", KEY.deployed("agreement", "clientone"))).toBe(true);
+    for (const right of ["read", "write"] as const)
+      for (const key of [
+        KEY.agreement("clientone"),
+        KEY.agentKey("clientone"),
+        KEY.round("j", 1),
+        KEY.grantKey("k"),
+      ])
+        expect(may(setupRights(), right, key), key).toBe(false);
+    expect(writers(KEY.deployed("agreement", "clientone"))).toEqual([]);
+  });
+
   it("let only the documents' API write what is decided by, and only the enforcer what it signs with and opens", () => {
     for (const key of [
       KEY.agreement("clientone"),
