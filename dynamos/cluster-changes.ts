@@ -57,17 +57,19 @@ export async function documentsToChange(
 export function tellChanges(input: ClusterMarketInput, made: pulumi.Output<string> | undefined): void {
   const { spec, experiment, project } = input;
   const { namespacePrefix = DEFAULT_PREFIX, context } = clusterOptionsOf(spec);
+  const tell = async (api: ApiServer): Promise<void> => {
+    try {
+      const changes = await documentsToChange(api, coreNamespace(namespacePrefix), experiment.documents);
+      if (changes.length > 0) await pulumi.log.info(`documents that change:\n${changes.join("\n")}`);
+    } finally {
+      await api.close();
+    }
+  };
   const file = kubeconfigFile(spec, project);
   pulumi.output(made).apply(async (text) => {
     try {
-      const access = text === undefined ? await accessOf(file, context) : await accessOf(text);
-      const api = new ApiServer(access, { seconds: 5, retries: 0 });
-      try {
-        const changes = await documentsToChange(api, coreNamespace(namespacePrefix), experiment.documents);
-        if (changes.length > 0) await pulumi.log.info(`documents that change:\n${changes.join("\n")}`);
-      } finally {
-        await api.close();
-      }
+      const access = await (text === undefined ? accessOf(file, context) : accessOf(text));
+      await tell(new ApiServer(access, { seconds: 5, retries: 0 }));
     } catch {
       // A cluster that does not answer is told of elsewhere; a marketplace that is not there yet has no documents.
     }

@@ -60,6 +60,7 @@ describe("the release workflow", () => {
   it("has no secret in a command line, and none where it is not needed", () => {
     expect(steps.filter(({ run = "" }) => run.includes("secrets."))).toEqual([]);
     const secrets = steps.flatMap(({ env = {} }) => Object.values(env)).sort();
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: as GitHub writes it
     expect(secrets).toEqual(["${{ secrets.GITHUB_TOKEN }}", "${{ secrets.NPM_TOKEN }}"]);
     // Text of others is not pasted into a script.
     expect(steps.filter(({ run = "" }) => run.includes("${{"))).toEqual([]);

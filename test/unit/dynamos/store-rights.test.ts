@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { agentServiceSpec, coreServices, marketplaceServices } from "../../../dynamos/services.js";
-import { readerRights, storeRightsOf, storeSecret } from "../../../dynamos/store-rights.js";
+import { readerRights, setupRights, storeRightsOf, storeSecret } from "../../../dynamos/store-rights.js";
 import { KEY } from "../../../policy/contract/names.js";
 import { prefixEnd } from "../../../policy/setup/store-gateway.js";
 import { STORE_ROOT, type StoreRights } from "../../../policy/setup/store-user.js";
