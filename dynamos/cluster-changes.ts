@@ -68,7 +68,8 @@ export function tellChanges(input: ClusterMarketInput, made: pulumi.Output<strin
   const file = kubeconfigFile(spec, project);
   pulumi.output(made).apply(async (text) => {
     try {
-      await tell(new ApiServer(await (text === undefined ? accessOf(file, context) : accessOf(text))));
+      const access = await (text === undefined ? accessOf(file, context) : accessOf(text));
+      await tell(new ApiServer(access, { seconds: 5, retries: 0 }));
     } catch {
       // A cluster that does not answer is told of elsewhere; a marketplace that is not there yet has no documents.
     }

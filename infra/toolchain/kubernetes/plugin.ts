@@ -14,7 +14,7 @@ import { type Connection, checkedConfig, configDifference, connect } from "./con
 import { content, type Difference, difference, immutableFields, pruned, type Trial } from "./diff.js";
 import { type Kind, kinds } from "./kinds.js";
 import * as cluster from "./objects.js";
-import { isUnderstood } from "./readiness.js";
+import { isUnderstood, readinessOf } from "./readiness.js";
 import { completed, idOf, keptIn, marked, nameIn, stateOf } from "./state.js";
 import { awaitReady, remove } from "./wait.js";
 
@@ -97,6 +97,10 @@ async function tried(work: cluster.Work, wanted: Live, manager: string, seen: (t
     work.onLine(`${cluster.titleOf(work)} is not there any more: it is made again`, true);
     return { changes: new Map([["metadata", "update" as const]]), replaces: [] };
   }
+  // Jobs alone, as the official plugin does: one that failed is not waited for again.
+  const isRenewed = wanted.kind === "Job" && annotationOf(wanted, "replaceUnready") === "true";
+  if (isRenewed && !readinessOf(live).isReady)
+    return { changes: new Map([["status", "update" as const]]), replaces: ["status"] };
   try {
     return seen({ live, applied: await cluster.apply(work, wanted, manager, true, true) });
   } catch (error) {

@@ -372,6 +372,26 @@ describe.runIf(official === undefined)("what happened to objects meanwhile", lim
     expect((await stack.destroy()).code).toBe(0);
   });
 
+  it("is a Job that failed, which is made anew where it says so", async () => {
+    const failing: Declared = {
+      name: "failing",
+      type: "batch.v1.Job",
+      args: {
+        metadata: { name: "failing", annotations: { "pulumi.com/replaceUnready": "true" } },
+        spec: { backoffLimit: 0, template: template({ fails: "1" }, {}, { restartPolicy: "Never" }) },
+      },
+    };
+    const stack = stackOf([namespace("again"), failing], { namespace: "again" });
+    const uid = async (): Promise<unknown> =>
+      (await plane.call("GET", "/apis/batch/v1/namespaces/again/jobs/failing")).body.metadata;
+    expect((await stack.up()).text).toContain("K8S-FAILED");
+    const first = await uid();
+    expect((await stack.preview()).changeSummary).toEqual({ same: 3, replace: 1 });
+    expect((await stack.up()).text).toContain("K8S-FAILED");
+    expect(await uid()).not.toMatchObject({ uid: (first as { readonly uid: string }).uid });
+    expect((await stack.destroy()).code).toBe(0);
+  });
+
   /** As a run of the plugin applies it. */
   async function applied(path: string, object: object, manager: string): Promise<void> {
     const api = new ApiServer(await accessOf(plane.kubeconfig));

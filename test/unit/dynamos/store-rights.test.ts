@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { agentServiceSpec, coreServices, marketplaceServices } from "../../../dynamos/services.js";
-import { readerRights, storeRightsOf, storeSecret } from "../../../dynamos/store-rights.js";
+import { readerRights, setupRights, storeRightsOf, storeSecret } from "../../../dynamos/store-rights.js";
 import { KEY } from "../../../policy/contract/names.js";
 import { prefixEnd } from "../../../policy/setup/store-gateway.js";
 import { STORE_ROOT, type StoreRights } from "../../../policy/setup/store-user.js";
@@ -40,6 +40,19 @@ describe("the rights at the store", () => {
     expect(new Set(all.map(storeSecret)).size).toBe(8);
     for (const { env } of specs.filter((s) => s.env?.ETCD_USER !== undefined))
       expect(env?.ETCD_PASSWORD_FILE).toBe(`{{secretFile:${storeSecret(env?.ETCD_USER ?? "")}}}`);
+  });
+
+  it("let a cluster's setup note what it wrote, and read or write nothing else", () => {
+    expect(may(setupRights(), "write", KEY.deployed("agreement", "clientone"))).toBe(true);
+    for (const right of ["read", "write"] as const)
+      for (const key of [
+        KEY.agreement("clientone"),
+        KEY.agentKey("clientone"),
+        KEY.round("j", 1),
+        KEY.grantKey("k"),
+      ])
+        expect(may(setupRights(), right, key), key).toBe(false);
+    expect(writers(KEY.deployed("agreement", "clientone"))).toEqual([]);
   });
 
   it("let only the documents' API write what is decided by, and only the enforcer what it signs with and opens", () => {
