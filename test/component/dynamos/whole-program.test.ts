@@ -43,6 +43,7 @@ async function run(): Promise<readonly Made[]> {
           mac: `02:00:00:00:00:0${number}`,
           sliverId: randomUUID(),
           value: randomUUID(),
+          ports: { api: 6443 },
           stdout: name.endsWith("-kubeconfig") ? kubeconfig() : `ssh-ed25519 ${randomUUID()}\n`,
         };
         return { id: randomUUID(), state: { ...inputs, ...known } };
@@ -142,6 +143,8 @@ describe("the paper's stack on FABRIC", () => {
 
   for (const [part, types] of Object.entries(parts))
     it(`has these ${part}`, async () => {
+      // A program that broke off half-way would have none.
+      expect(yaml(first, types)).not.toBe("");
       await expect(yaml(first, types)).toMatchFileSnapshot(`__golden__/paper-fabric/${part}.yaml`);
     });
 
