@@ -1,49 +1,19 @@
-import type { z } from "zod";
+import { z } from "zod";
 import type { Problem } from "../infra/problem.js";
 import { pathText } from "../infra/problems-of-schema.js";
 import { closest } from "../policy/contract/suggest.js";
-import { clusterSchema, kubernetesSchema } from "./cluster-options.js";
 
 type Issue = z.core.$ZodIssue;
 
-const KEYS: readonly (readonly [where: RegExp, keys: readonly string[]])[] = [
-  [
-    /^$/,
-    [
-      "target",
-      "experiment",
-      "nodes",
-      "lease",
-      "renewWithin",
-      "ports",
-      "users",
-      "machines",
-      "cluster",
-      "kubernetes",
-    ],
-  ],
-  [
-    /^nodes\.[^.]+$/,
-    ["role", "site", "host", "cores", "ram", "disk", "image", "components", "siteNetwork", "party"],
-  ],
-  [/^ports$/, ["gateway"]],
-  [/^users$/, ["issuer", "audience", "userClaim", "rolesClaim", "caFile"]],
-  [/^machines$/, ["user", "port", "keyFile", "bastion"]],
-  [/^machines\.bastion$/, ["host", "port", "user", "keyFile"]],
-  [/^cluster$/, Object.keys(clusterSchema.shape)],
-  [/^kubernetes$/, Object.keys(kubernetesSchema.shape)],
-  [/^kubernetes\.images$/, Object.keys(kubernetesSchema.shape.images.unwrap().shape)],
-  [/^kubernetes\.images\.references\./, ["image", "digest", "archive"]],
-];
-
 /** What zod found, as problems a person can mend. A wrong name of a node that differs from another only by case is left to the placement. */
-export function specIssues(error: z.ZodError, raw: unknown): Problem[] {
-  return error.issues.flatMap((issue) => problemsOf(issue as Issue, raw));
+export function specIssues(error: z.ZodError, raw: unknown, schema: z.ZodType): Problem[] {
+  return error.issues.flatMap((issue) => problemsOf(issue as Issue, raw, schema));
 }
 
-function problemsOf(issue: Issue, raw: unknown): Problem[] {
+function problemsOf(issue: Issue, raw: unknown, schema: z.ZodType): Problem[] {
   const path = pathText(issue.path);
-  if (issue.code === "unrecognized_keys") return issue.keys.map((key) => unknownKey(path, key));
+  if (issue.code === "unrecognized_keys")
+    return issue.keys.map((key) => unknownKey(path, key, keysAt(schema, issue.path)));
   if (issue.code === "invalid_key") return [nameProblem(path, issue)];
   const found = valueAt(raw, issue.path);
   if (found === undefined) {
@@ -100,8 +70,18 @@ function valueProblem(path: string, issue: Issue, found: unknown): Problem {
   };
 }
 
-function unknownKey(path: string, key: string): Problem {
-  const known = KEYS.find(([where]) => where.test(path))?.[1] ?? [];
+/** The settings that there are at a path. */
+function keysAt(schema: z.ZodType, [first, ...rest]: readonly PropertyKey[]): readonly string[] {
+  if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault)
+    return keysAt(schema.unwrap() as z.ZodType, first === undefined ? [] : [first, ...rest]);
+  if (schema instanceof z.ZodRecord) return keysAt(schema.valueType as z.ZodType, rest);
+  if (!(schema instanceof z.ZodObject)) return [];
+  if (first === undefined) return Object.keys(schema.shape);
+  const next = schema.shape[String(first)] as z.ZodType | undefined;
+  return next === undefined ? [] : keysAt(next, rest);
+}
+
+function unknownKey(path: string, key: string, known: readonly string[]): Problem {
   return {
     code: "SPEC-KEY-UNKNOWN",
     path: path === "" ? key : `${path}.${key}`,

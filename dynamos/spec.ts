@@ -201,7 +201,9 @@ export function resolveSpec(raw: unknown, file?: string): Resolved {
   // A second "clientTwo" is told of as that, not also as a name with a capital.
   const form = parsed.success
     ? []
-    : specIssues(parsed.error, raw).filter((p) => p.code !== "SPEC-NAME" || !twice.has(p.path));
+    : specIssues(parsed.error, raw, marketplaceSchema).filter(
+        (p) => p.code !== "SPEC-NAME" || !twice.has(p.path),
+      );
   const problems = [...form, ...together];
   if (parsed.success && problems.length === 0) return { spec: parsed.data };
   return { problems: inFile(problems) };

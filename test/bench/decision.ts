@@ -66,6 +66,9 @@ function agreement(i: number): Agreement {
   };
 }
 
+export const manyAgreements = (): readonly Agreement[] =>
+  Array.from({ length: AGREEMENTS }, (_, i) => agreement(i));
+
 /** Questions to three neighbours, as they come by the wire. */
 function questions(count: number): readonly Uint8Array[] {
   const dice = new Dice(1);
@@ -110,7 +113,7 @@ async function time(
 export async function decisionLines(short: boolean): Promise<Line[]> {
   const began = performance.now();
   const policy: Policy = compile(
-    Array.from({ length: AGREEMENTS }, (_, i) => ({ value: agreement(i), revision: i + 1 })),
+    manyAgreements().map((value, i) => ({ value, revision: i + 1 })),
     ARCHETYPES,
     TYPES,
     SETS,

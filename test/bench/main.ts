@@ -9,7 +9,7 @@ import { parseSettings } from "../../dynamos/runs/settings.js";
 import type { RoundReport } from "../../policy/contract/job.js";
 import { decisionLines } from "./decision.js";
 import { putDocuments } from "./documents.js";
-import { enforcerLines } from "./enforcer.js";
+import { enforcerLines, enforcerMemoryLine } from "./enforcer.js";
 import { fabricPreviewLine } from "./fabric-preview.js";
 import { bareEcho, bareTransaction } from "./floors.js";
 import { handOverLines } from "./hand-over.js";
@@ -45,6 +45,7 @@ async function main(): Promise<void> {
   if (wanted.has("hand-over")) lines.push(...(await handOverLines(scale)));
   if (wanted.has("enforcer")) lines.push(...(await enforcerLines(scale)));
   if (wanted.has("opening")) lines.push(...(await openingLines(scale)));
+  if (wanted.has("memory")) lines.push(await enforcerMemoryLine(values.short ? 1 : 10));
   if (wanted.has("propagation")) lines.push(...(await propagationLines(scale)));
   if (wanted.has("preview")) lines.push(await previewLine(values.short ? 2 : 5));
   if (wanted.has("topology")) lines.push(...topologyLines(values.short ? 3 : 7));

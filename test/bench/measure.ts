@@ -3,7 +3,7 @@
 /** One line of the benchmark's table. `ratio`: how many times worse than the floor, for times and for rates alike. */
 export interface Line {
   readonly name: string;
-  readonly unit: "us" | "ms" | "1/s" | "s" | "MB/s";
+  readonly unit: "us" | "ms" | "1/s" | "s" | "MB/s" | "MB";
   readonly value: number;
   readonly floor: number;
   readonly ratio: number;

@@ -205,6 +205,22 @@ describe("resolveSpec", () => {
     expect(found(raw)).toEqual(expected);
   });
 
+  it("knows the settings of every place, and says which one was meant", () => {
+    const wrong = changed((s) => {
+      Object.assign(node(s, "core"), { dta: "/srv" });
+      Object.assign(s, {
+        cluster: { kubespray: { versoin: "v2.31.0" } },
+        kubernetes: { images: { form: "archive" } },
+      });
+    });
+    const said = (resolveSpec(wrong).problems ?? []).map(({ path, message }) => `${path}: ${message}`);
+    expect(said).toEqual([
+      'nodes.core.dta: no setting "dta"; did you mean data?',
+      'cluster.kubespray.versoin: no setting "versoin"; did you mean version?',
+      'kubernetes.images.form: no setting "form"; did you mean from?',
+    ]);
+  });
+
   it("takes an issuer by its URL, and knows the rest of its settings", () => {
     for (const issuer of ["https://login.example.org/realms/lab", "http://127.0.0.1:8080"]) {
       const { spec } = resolveSpec(
