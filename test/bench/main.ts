@@ -1,4 +1,4 @@
-// npm run bench -- [--json FILE] [--short] [--only approval,round,preview,decision,enforcer,opening,propagation,topology,fabric-preview,token,hand-over,hosts,kubernetes]
+// npm run bench -- [--json FILE] [--short] [--only approval,round,preview,decision,enforcer,memory,opening,propagation,topology,fabric-preview,token,hand-over,hosts,kubernetes]
 import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";

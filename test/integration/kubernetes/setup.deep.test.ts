@@ -17,7 +17,7 @@ import {
   ORCHESTRATOR,
   STORE,
 } from "../../../dynamos/services.js";
-import { agentKeySecret, storeSecret } from "../../../dynamos/store-rights.js";
+import { agentKeySecret, STORE_READER, storeSecret } from "../../../dynamos/store-rights.js";
 import { ensureSupervisor, StateFolder, shutdownStack } from "../../../infra/local/index.js";
 import { agentKeyPair } from "../../../policy/contract/agent-key.js";
 import { KEY } from "../../../policy/contract/names.js";
@@ -166,7 +166,7 @@ describe("the Jobs that set a marketplace up on a cluster", () => {
     const { users } = await root().call<{ users: string[] }>("auth/user/list", {});
     const services = ["api-gateway", "orchestrator", "policy-enforcer"];
     expect(users.sort()).toEqual(
-      ["agent-clientone", "agent-clienttwo", ...services, STORE_ROOT, STORE_SETUP].sort(),
+      ["agent-clientone", "agent-clienttwo", ...services, STORE_READER, STORE_ROOT, STORE_SETUP].sort(),
     );
     const { kvs } = await root().call<{ kvs?: { value: string }[] }>("kv/range", {
       key: base64(KEY.agentKey("ClientOne")),
