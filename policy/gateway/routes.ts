@@ -15,6 +15,7 @@ import type { Users } from "../users/verifier.js";
 import { approvedBody, endAnswer, httpStatusOf, refusalOf } from "./answers.js";
 import type { Conversation, UserRequest } from "./conversation.js";
 import { isTooDeep, MOST_LEVELS } from "./depth.js";
+import { drained } from "./drained.js";
 import { type Limits, untilEnd } from "./until-end.js";
 
 export interface RouteOptions {
@@ -69,12 +70,15 @@ export function createRoutes(options: RouteOptions): FastifyInstance {
   });
   app.register(async (scope) => {
     const outer = scope.errorHandler;
-    scope.setErrorHandler((error: FastifyError | Error, request, reply) => {
+    scope.setErrorHandler(async (error: FastifyError | Error, request, reply) => {
       if (error instanceof InvalidRequestError)
         return reply.code(400).send({ ...failed(error.toProblem()), problems: error.problems });
       const problem = error instanceof CodedError ? undefined : inputProblem(error as FastifyError);
-      if (problem !== undefined)
-        return reply.code((error as FastifyError).statusCode ?? 400).send(failed(problem));
+      if (problem !== undefined) {
+        const { statusCode = 400 } = error as FastifyError;
+        if (statusCode === 413) await drained(request.raw);
+        return reply.code(statusCode).send(failed(problem));
+      }
       return outer.call(scope, error as FastifyError, request, reply);
     });
     onlyUsers(scope, options.users);
