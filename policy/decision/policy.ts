@@ -32,12 +32,16 @@ export interface CompiledRelation {
   readonly until: number;
 }
 
-/** An agreement, ready for quick questions. */
+/** An agreement, ready for quick questions. Its document is not kept: with many users that is more memory than all the rest. */
 export interface CompiledAgreement {
-  readonly document: Agreement;
+  readonly name: string;
   readonly revision: number;
   /** Each user's rule, at {@link numberOf} that user. */
   readonly rules: readonly (CompiledRelation | undefined)[];
+  /** Its bounds of time as written, for reasons. */
+  readonly validity: Validity;
+  /** Of users whose rule has bounds of its own. */
+  readonly validities: ReadonlyMap<string, Validity>;
 }
 
 /** What is read of one data set. */
@@ -89,10 +93,19 @@ export function compile(
 
 export function compileAgreement({ value, revision }: Revised<Agreement>): CompiledAgreement {
   const rules: CompiledRelation[] = [];
-  for (const [user, relation] of Object.entries(value.relations))
+  const validities = new Map<string, Validity>();
+  for (const [user, relation] of Object.entries(value.relations)) {
     rules[numbered(user)] = shared(effective(value, relation));
-  return { document: value, revision, rules };
+    if (relation.notBefore !== undefined || relation.notAfter !== undefined)
+      validities.set(user, validityOf(relation));
+  }
+  return { name: value.name, revision, rules, validity: validityOf(value), validities };
 }
+
+const validityOf = ({ notBefore, notAfter }: Validity): Validity => ({
+  ...(notBefore === undefined ? {} : { notBefore }),
+  ...(notAfter === undefined ? {} : { notAfter }),
+});
 
 /**
  * Users by number, so that a name is looked up once a decision and not once an agreement: most of a decision's time goes to memory that is in no cache.

@@ -92,12 +92,11 @@ export const noRights = (party: string): ProviderDecision => ({
 });
 
 /** Why a rule does not hold now: the bounds that are not kept, the user's own and the agreement's. */
-export function timeReasons({ document }: CompiledAgreement, user: string, now: number): Reason[] {
-  const { name: party } = document;
-  const relation = Object.hasOwn(document.relations, user) ? document.relations[user] : undefined;
+export function timeReasons(agreement: CompiledAgreement, user: string, now: number): Reason[] {
+  const { name: party, validity, validities } = agreement;
   return [
-    { rule: relation, of: user },
-    { rule: document, of: undefined },
+    { rule: validities.get(user), of: user },
+    { rule: validity, of: undefined },
   ].flatMap(({ rule, of }) => {
     const { notBefore, notAfter } = rule ?? {};
     return [

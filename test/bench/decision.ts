@@ -47,7 +47,7 @@ const user = (i: number): string => `user-${i}@uva.nl`;
 const computer = (i: number): string => steward(Math.floor(i / 10) * 10);
 
 /** Neighbours name the same compute providers. Most rules hold, some lack a column, a type, or time. */
-function agreement(i: number): Agreement {
+function agreement(i: number, users: number): Agreement {
   const computeProviders = [computer(i), computer((i + 10) % AGREEMENTS), computer((i + 20) % AGREEMENTS)];
   const relation = (u: number) => ({
     ID: String(u),
@@ -60,14 +60,14 @@ function agreement(i: number): Agreement {
   });
   return {
     name: steward(i),
-    relations: Object.fromEntries(Array.from({ length: USERS }, (_, u) => [user(u), relation(u)])),
+    relations: Object.fromEntries(Array.from({ length: users }, (_, u) => [user(u), relation(u)])),
     computeProviders,
     archetypes: ["central", "local"],
   };
 }
 
-export const manyAgreements = (): readonly Agreement[] =>
-  Array.from({ length: AGREEMENTS }, (_, i) => agreement(i));
+export const manyAgreements = (users = USERS): readonly Agreement[] =>
+  Array.from({ length: AGREEMENTS }, (_, i) => agreement(i, users));
 
 /** Questions to three neighbours, as they come by the wire. */
 function questions(count: number): readonly Uint8Array[] {

@@ -38,10 +38,10 @@ export async function enforcerLines(scale: number): Promise<Line[]> {
   });
 }
 
-/** What the enforcer's process holds of memory after minutes of load, with the decisions' 1,000 agreements of 100 users in force. Linux only. */
-export async function enforcerMemoryLine(minutes: number): Promise<Line> {
+/** What the enforcer's process holds of memory after minutes of load, with the decisions' 1,000 agreements in force, each of so many users. Linux only. */
+export async function enforcerMemoryLine(minutes: number, users = 100): Promise<Line> {
   return await withEnforcer(async ({ ask, store, pid }) => {
-    for (const one of manyAgreements()) await store.put(KEY.agreement(one.name), one);
+    for (const one of manyAgreements(users)) await store.put(KEY.agreement(one.name), one);
     const until = performance.now() + minutes * 60_000;
     let asked = 0;
     let most = 0;
